@@ -1,0 +1,40 @@
+# Two commands for a fresh machine with Python 3.10 to 3.13: `make demo` and `make test`.
+# Each creates .venv and installs what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+
+# The backend-neutral tests: layers, losses, models and what they stand on.
+BACKEND_TESTS := tests/test_anchors.py tests/test_boxes.py tests/layers tests/losses tests/models
+
+.PHONY: demo test lint test-jax test-torch notebooks clean
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+.venv/installed: setup.py | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+.venv/installed-test: setup.py | .venv/installed
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/multibox demo --output runs/demo
+
+lint: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test: lint .venv/installed-test
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q tests
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q $(BACKEND_TESTS)
+	MULTIBOX_QUICK=1 KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 notebooks
+
+# PyTorch is not installed by default: `.venv/bin/python -m pip install torch` first.
+test-torch: .venv/installed-test
+	KERAS_BACKEND=torch $(BIN)/python -m pytest -q $(BACKEND_TESTS)
+
+clean:
+	rm -rf .venv runs build *.egg-info

@@ -1,0 +1,212 @@
+"""Anchors (the paper's "default boxes"): one frozen `AnchorSpec` is the only truth about them.
+
+The spec sizes the prediction heads, feeds `AnchorBoxes`, the ground-truth encoder and the decoder,
+and travels inside a saved model. Liu et al., "SSD: Single Shot MultiBox Detector", section 2.2.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+
+VARIANCES = (0.1, 0.1, 0.2, 0.2)
+
+
+@dataclass(frozen=True)
+class AnchorLevel:
+    """The anchors of one feature map.
+
+    Attributes:
+        grid: (rows, columns) of the feature map.
+        sides: (width, height) in pixels of each anchor of a cell, in the order of the head's channels.
+        step: (vertical, horizontal) distance in pixels between the centres of neighbouring cells;
+            the first centre lies half a step inside the image.
+    """
+
+    grid: tuple[int, int]
+    sides: tuple[tuple[float, float], ...]
+    step: tuple[float, float]
+
+    @property
+    def num_anchors(self):
+        return self.grid[0] * self.grid[1] * len(self.sides)
+
+    def cxcywh(self):
+        """Anchors in pixels, (rows * columns * sides, 4) float64: cell by cell, row by row."""
+        cy, cx = ((np.arange(cells) + 0.5) * step for cells, step in zip(self.grid, self.step, strict=True))
+        cx, cy = np.meshgrid(cx, cy)  # (rows, columns) each
+        centres = np.stack([cx, cy], axis=-1)[:, :, None, :]  # (rows, columns, 1, 2)
+        sides = np.array(self.sides)[None, None]  # (1, 1, sides, 2)
+        shape = (*self.grid, len(self.sides), 2)
+        pair = [np.broadcast_to(centres, shape), np.broadcast_to(sides, shape)]
+        return np.concatenate(pair, axis=-1).reshape(-1, 4)
+
+
+@dataclass(frozen=True)
+class AnchorSpec:
+    """All anchors of a detector.
+
+    Attributes:
+        image_size: (height, width) in pixels of the model's input.
+        levels: one `AnchorLevel` per feature map, fine to coarse.
+        variances: four divisors of the offsets (cx, cy, w, h).
+    """
+
+    image_size: tuple[int, int]
+    levels: tuple[AnchorLevel, ...]
+    variances: tuple[float, float, float, float] = VARIANCES
+
+    def __post_init__(self):
+        if min(self.image_size, default=0) < 1 or len(self.image_size) != 2:
+            raise ValueError(f"AnchorSpec.image_size: expected (height, width) >= 1, got {self.image_size}")
+        if not self.levels:
+            raise ValueError("AnchorSpec.levels: expected at least one level, got none")
+        if len(self.variances) != 4 or min(self.variances) <= 0:
+            raise ValueError(f"AnchorSpec.variances: expected four positive numbers, got {self.variances}")
+        for i, level in enumerate(self.levels):
+            numbers = [*level.grid, *level.step, *(s for pair in level.sides for s in pair)]
+            if not level.sides or not all(np.isfinite(numbers)) or min(numbers) <= 0:
+                raise ValueError(
+                    f"AnchorSpec.levels[{i}]: grid, sides and step must be positive, got {level}"
+                )
+
+    @classmethod
+    def from_scales(
+        cls, image_size, grids, scales, aspect_ratios, steps=None, clip_sides=False, variances=VARIANCES
+    ):
+        """Builds the paper's anchors (section 2.2).
+
+        A cell of level k holds a square of side s_k, a square of side sqrt(s_k s_k+1), and for each
+        aspect ratio r the boxes (s_k sqrt(r), s_k / sqrt(r)) and its upright twin with 1 / r.
+
+        Args:
+            image_size: (height, width) in pixels.
+            grids: (rows, columns) of each level.
+            scales: side of the boxes relative to the shorter image side; one more than levels.
+            aspect_ratios: for each level the ratios above 1, such as (2, 3).
+            steps: pixels between cell centres for each level; None spreads the cells evenly.
+            clip_sides: limit widths and heights to the image's (torchvision does, Caffe does not).
+            variances: see `AnchorSpec`.
+
+        Raises:
+            ValueError: if the numbers of grids, scales, aspect_ratios and steps do not fit together.
+        """
+        n = len(grids)
+        steps = [None] * n if steps is None else steps
+        if not len(scales) == n + 1 == len(aspect_ratios) + 1 == len(steps) + 1:
+            raise ValueError(
+                f"AnchorSpec.from_scales: for {n} grids expected {n + 1} scales, {n} aspect_ratios and "
+                f"{n} steps; got {len(scales)}, {len(aspect_ratios)} and {len(steps)}"
+            )
+        height, width = image_size
+        levels = []
+        for grid, (s, s_next), ratios, step in zip(
+            grids, pairwise(scales), aspect_ratios, steps, strict=True
+        ):
+            sides = [(s, s), (np.sqrt(s * s_next),) * 2]
+            for r in ratios:
+                sides += [(s * np.sqrt(r), s / np.sqrt(r)), (s / np.sqrt(r), s * np.sqrt(r))]
+            pixels = np.array(sides) * min(image_size)
+            if clip_sides:
+                pixels = np.minimum(pixels, (width, height))
+            step_yx = (height / grid[0], width / grid[1]) if step is None else (float(step),) * 2
+            levels.append(AnchorLevel(tuple(grid), tuple(map(tuple, pixels.tolist())), step_yx))
+        return cls(tuple(image_size), tuple(levels), tuple(variances))
+
+    @property
+    def num_anchors(self):
+        return sum(level.num_anchors for level in self.levels)
+
+    @cached_property
+    def cxcywh(self):
+        """(num_anchors, 4) float32, read-only: cx, cy, w, h relative to the image."""
+        height, width = self.image_size
+        pixels = np.concatenate([level.cxcywh() for level in self.levels])
+        return _frozen(pixels / (width, height, width, height))
+
+    @cached_property
+    def xyxy(self):
+        """(num_anchors, 4) float32, read-only: xmin, ymin, xmax, ymax relative to the image, not clipped."""
+        height, width = self.image_size
+        pixels = np.concatenate([level.cxcywh() for level in self.levels])
+        half = pixels[:, 2:] / 2
+        corners = np.concatenate([pixels[:, :2] - half, pixels[:, :2] + half], axis=1)
+        return _frozen(corners / (width, height, width, height))
+
+    def get_config(self):
+        """Plain lists and numbers, so that a saved model carries its anchors."""
+        return {
+            "image_size": list(self.image_size),
+            "levels": [
+                {"grid": list(v.grid), "sides": [list(s) for s in v.sides], "step": list(v.step)}
+                for v in self.levels
+            ],
+            "variances": list(self.variances),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        levels = tuple(
+            AnchorLevel(tuple(v["grid"]), tuple(tuple(s) for s in v["sides"]), tuple(v["step"]))
+            for v in config["levels"]
+        )
+        return cls(tuple(config["image_size"]), levels, tuple(config["variances"]))
+
+
+def as_spec(anchors):
+    """Returns `anchors` if it is an `AnchorSpec`, or the spec of its config (a reloaded layer's)."""
+    if isinstance(anchors, AnchorSpec):
+        return anchors
+    if isinstance(anchors, dict):
+        return AnchorSpec.from_config(anchors)
+    raise TypeError(f"anchors: expected an AnchorSpec, got {type(anchors).__name__}")
+
+
+def ssd7_anchors(image_size):
+    """`AnchorSpec` of SSD7 for any (height, width): strides 8 to 64, ratios 1, 2 and 1/2."""
+    strides = (8, 16, 32, 64)
+    height, width = image_size
+    return AnchorSpec.from_scales(
+        (height, width),
+        grids=[(-(-height // s), -(-width // s)) for s in strides],  # rounded up, as the pools do
+        scales=(0.08, 0.16, 0.32, 0.64, 0.96),
+        aspect_ratios=[(2,)] * 4,
+        steps=strides,
+    )
+
+
+def _frozen(array):
+    array = array.astype(np.float32)
+    array.flags.writeable = False
+    return array
+
+
+def _square(*sizes):
+    return [(size, size) for size in sizes]
+
+
+_SSD300 = {
+    "image_size": (300, 300),
+    "grids": _square(38, 19, 10, 5, 3, 1),
+    "aspect_ratios": [(2,), (2, 3), (2, 3), (2, 3), (2,), (2,)],
+    "steps": (8, 16, 32, 64, 100, 300),
+}
+_SSD512 = {
+    "image_size": (512, 512),
+    "grids": _square(64, 32, 16, 8, 4, 2, 1),
+    "aspect_ratios": [(2,), (2, 3), (2, 3), (2, 3), (2, 3), (2,), (2,)],
+    "steps": (8, 16, 32, 64, 128, 256, 512),
+}
+
+SSD300_VOC = AnchorSpec.from_scales(scales=(0.1, 0.2, 0.37, 0.54, 0.71, 0.88, 1.05), **_SSD300)
+SSD300_COCO = AnchorSpec.from_scales(scales=(0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05), **_SSD300)
+SSD512_VOC = AnchorSpec.from_scales(scales=(0.07, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.05), **_SSD512)
+SSD512_COCO = AnchorSpec.from_scales(scales=(0.04, 0.1, 0.26, 0.42, 0.58, 0.74, 0.9, 1.06), **_SSD512)
+SSDLITE320 = AnchorSpec.from_scales(
+    image_size=(320, 320),
+    grids=_square(20, 10, 5, 3, 2, 1),
+    scales=(0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0),
+    aspect_ratios=[(2, 3)] * 6,
+    clip_sides=True,
+)

@@ -1,0 +1,98 @@
+"""Box math. Formats: xyxy is xmin, ymin, xmax, ymax; cxcywh is centre x, centre y, width, height.
+
+Boxes are continuous: the box of a whole image of width w and height h is (0, 0, w, h), and a box's
+width is xmax - xmin. Pixel or relative (0..1) units both work wherever a function does not say.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+# Decoded sides are limited to 62.5 anchor sides (torchvision's value), so that the exponential of an
+# untrained or diverged network cannot overflow into NaN.
+MAX_LOG_SIDE = float(np.log(1000.0 / 16.0))
+
+
+def xyxy_to_cxcywh(boxes):
+    """(..., 4) xyxy to cxcywh, NumPy."""
+    low, high = boxes[..., :2], boxes[..., 2:]
+    return np.concatenate([(low + high) / 2, high - low], axis=-1)
+
+
+def area(boxes):
+    """Areas (N,) of xyxy boxes (N, 4), NumPy; 0 for inverted boxes."""
+    return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
+
+
+def iou(boxes_a, boxes_b):
+    """Intersection over union of every pair, NumPy.
+
+    Args:
+        boxes_a: (A, 4) xyxy.
+        boxes_b: (B, 4) xyxy, same unit.
+
+    Returns:
+        (A, B); pairs of boxes without area give 0.
+    """
+    a, b = boxes_a.T[:, :, None], boxes_b.T[:, None, :]  # (4, A, 1), (4, 1, B)
+    width = np.minimum(a[2], b[2]) - np.maximum(a[0], b[0])
+    height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
+    intersection = np.maximum(width, 0) * np.maximum(height, 0)
+    union = area(boxes_a)[:, None] + area(boxes_b)[None, :] - intersection
+    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+
+
+def clip(boxes, low, high):
+    """xyxy boxes (N, 4) limited to the rectangle from `low` (x, y) to `high` (x, y), NumPy."""
+    return np.clip(boxes, (*low, *low), (*high, *high))
+
+
+def flip(boxes, width):
+    """xyxy boxes (N, 4) mirrored left to right in an image of that width, NumPy."""
+    return np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
+
+
+def encode_offsets(boxes, anchors, variances):
+    """What the network regresses (paper, equation 2), NumPy.
+
+    Args:
+        boxes: (N, 4) ground truth, xyxy, of positive width and height.
+        anchors: (N, 4) the anchor of each, cxcywh, same unit.
+        variances: four divisors.
+
+    Returns:
+        (N, 4): (g_cx - d_cx) / d_w / v0, (g_cy - d_cy) / d_h / v1, log(g_w / d_w) / v2, log(g_h / d_h) / v3.
+    """
+    boxes = xyxy_to_cxcywh(boxes)
+    centres = (boxes[:, :2] - anchors[:, :2]) / anchors[:, 2:]
+    sides = np.log(boxes[:, 2:] / anchors[:, 2:])
+    return np.concatenate([centres, sides], axis=1) / np.asarray(variances, boxes.dtype)
+
+
+def decode_offsets(offsets, anchors, variances):
+    """The inverse of `encode_offsets`, in `keras.ops`.
+
+    Args:
+        offsets: (..., 4) predicted offsets.
+        anchors: (..., 4) cxcywh; broadcasts against offsets.
+        variances: (..., 4); broadcasts against offsets.
+
+    Returns:
+        (..., 4) xyxy in the anchors' unit, not clipped. Sides are limited to 62.5 anchor sides.
+    """
+    scaled = offsets * variances
+    centres = anchors[..., :2] + scaled[..., :2] * anchors[..., 2:]
+    half = ops.exp(ops.minimum(scaled[..., 2:], MAX_LOG_SIDE)) * anchors[..., 2:] / 2
+    return ops.concatenate([centres - half, centres + half], axis=-1)
+
+
+def pairwise_iou(boxes):
+    """IoU of every pair of boxes of a set, in `keras.ops`: (..., N, 4) xyxy to (..., N, N)."""
+    sides = ops.maximum(boxes[..., 2:] - boxes[..., :2], 0)
+    areas = sides[..., 0] * sides[..., 1]
+    low = ops.maximum(boxes[..., :, None, :2], boxes[..., None, :, :2])
+    high = ops.minimum(boxes[..., :, None, 2:], boxes[..., None, :, 2:])
+    overlap = ops.maximum(high - low, 0)
+    intersection = overlap[..., 0] * overlap[..., 1]
+    union = areas[..., :, None] + areas[..., None, :] - intersection
+    return intersection / ops.maximum(union, keras.config.epsilon() ** 2)

@@ -1,0 +1,147 @@
+"""Ground truth to training targets: matching of anchors and objects, offsets (paper, section 2.2)."""
+
+import numpy as np
+
+from ..anchors import as_spec
+from ..boxes import encode_offsets, iou, xyxy_to_cxcywh
+
+BACKGROUND = -1
+NEUTRAL = -2
+
+
+class GroundTruthEncoder:
+    """Encodes the objects of one image as the targets of `SSDLoss`.
+
+    Each object first gets one anchor (greedy bipartite matching), then each remaining anchor takes its
+    best object if their IoU reaches `positive_iou`. Of the rest, anchors whose best IoU reaches
+    `negative_iou` are neutral (all-zero class row, ignored by the loss), the others background.
+
+    Args:
+        anchors: an `AnchorSpec`.
+        num_classes: number of object classes, background not counted.
+        positive_iou: IoU from which an anchor is an object.
+        negative_iou: IoU from which an anchor is not background. Equal to `positive_iou`: no neutral band.
+
+    Raises:
+        ValueError: if num_classes < 1, or not 0 < negative_iou <= positive_iou <= 1.
+    """
+
+    def __init__(self, anchors, num_classes, positive_iou=0.5, negative_iou=0.5):
+        if num_classes < 1:
+            raise ValueError(f"GroundTruthEncoder: num_classes must be at least 1, got {num_classes}")
+        if not 0 < negative_iou <= positive_iou <= 1:
+            raise ValueError(
+                "GroundTruthEncoder: expected 0 < negative_iou <= positive_iou <= 1, "
+                f"got negative_iou={negative_iou}, positive_iou={positive_iou}"
+            )
+        self.anchors = as_spec(anchors)
+        self.num_classes = num_classes
+        self.positive_iou = positive_iou
+        self.negative_iou = negative_iou
+
+    @property
+    def target_shape(self):
+        """(num_anchors, 4 + 1 + num_classes)."""
+        return self.anchors.num_anchors, 5 + self.num_classes
+
+    def __call__(self, boxes, labels, out=None):
+        """Encodes one image.
+
+        Args:
+            boxes: (objects, 4) xyxy, relative to the image (0..1); objects may be 0.
+            labels: (objects,) integers 1..num_classes.
+            out: optional float32 array of `target_shape` to write into.
+
+        Returns:
+            (num_anchors, 4 + 1 + num_classes) float32: offsets (0 where there is no object), then one-hot
+            classes with background first.
+
+        Raises:
+            ValueError: for wrong shapes, boxes that are not finite or have no area, labels out of range.
+        """
+        boxes = np.asarray(boxes, np.float32).reshape(-1, 4) if np.size(boxes) == 0 else np.asarray(boxes)
+        labels = np.asarray(labels)
+        self._check(boxes, labels)
+        targets = np.empty(self.target_shape, np.float32) if out is None else out
+        targets[:] = 0
+        if len(boxes) == 0:
+            targets[:, 4] = 1
+            return targets
+        boxes = boxes.astype(np.float32, copy=False)
+        matches = match(iou(boxes, self.anchors.xyxy), self.positive_iou, self.negative_iou)
+        targets[matches == BACKGROUND, 4] = 1
+        positive = np.flatnonzero(matches >= 0)
+        objects = matches[positive]
+        targets[positive, 4 + labels[objects].astype(int)] = 1
+        targets[positive, :4] = encode_offsets(
+            boxes[objects], self.anchors.cxcywh[positive], self.anchors.variances
+        )
+        return targets
+
+    def _check(self, boxes, labels):
+        if boxes.ndim != 2 or boxes.shape[1] != 4 or labels.shape != boxes.shape[:1]:
+            raise ValueError(
+                "GroundTruthEncoder: expected boxes (objects, 4) and labels (objects,), "
+                f"got {boxes.shape} and {labels.shape}"
+            )
+        sides = xyxy_to_cxcywh(boxes)[:, 2:]
+        bad = np.flatnonzero(~(np.isfinite(boxes).all(axis=1) & (sides > 0).all(axis=1)))
+        if bad.size:
+            raise ValueError(
+                f"GroundTruthEncoder: box {bad[0]} must be finite with xmin < xmax and ymin < ymax, "
+                f"got {boxes[bad[0]].tolist()}"
+            )
+        bad = np.flatnonzero((labels < 1) | (labels > self.num_classes))
+        if bad.size:
+            raise ValueError(
+                f"GroundTruthEncoder: label {bad[0]} must be in 1..{self.num_classes} (0 is background), "
+                f"got {labels[bad[0]]}"
+            )
+
+
+def match(overlaps, positive_iou, negative_iou):
+    """Assigns an object to each anchor.
+
+    Args:
+        overlaps: (objects, anchors) IoU, at least one object.
+        positive_iou: see `GroundTruthEncoder`.
+        negative_iou: see `GroundTruthEncoder`.
+
+    Returns:
+        (anchors,) index of the object, or `BACKGROUND`, or `NEUTRAL`.
+    """
+    best_object = overlaps.argmax(axis=0)  # (anchors,)
+    best_iou = overlaps.max(axis=0)  # (anchors,)
+    matches = np.full(overlaps.shape[1], BACKGROUND)
+    matches[best_iou >= negative_iou] = NEUTRAL
+    positive = best_iou >= positive_iou
+    matches[positive] = best_object[positive]
+    for item, anchor in bipartite_pairs(overlaps):
+        matches[anchor] = item
+    return matches
+
+
+def bipartite_pairs(overlaps):
+    """Greedy bipartite matching: the best (object, anchor) pair first, each object and anchor once.
+
+    Args:
+        overlaps: (objects, anchors) IoU.
+
+    Returns:
+        List of (object, anchor). An object that overlaps no free anchor at all has no pair.
+    """
+    free = overlaps.copy()
+    best_anchor = free.argmax(axis=1)  # (objects,)
+    best_iou = free.max(axis=1)  # (objects,)
+    pairs = []
+    while best_iou.max() > 0:
+        item = best_iou.argmax()
+        anchor = best_anchor[item]
+        pairs.append((item, anchor))
+        best_iou[item] = 0
+        free[:, anchor] = 0
+        # Only the objects that wanted this anchor, too, must look for another.
+        for rival in np.flatnonzero((best_anchor == anchor) & (best_iou > 0)):
+            best_anchor[rival] = free[rival].argmax()
+            best_iou[rival] = free[rival, best_anchor[rival]]
+    return pairs

@@ -1,0 +1,9 @@
+"""Keras layers of the detector; all are serialisable and work on every backend."""
+
+from .anchor_boxes import AnchorBoxes
+from .decode_detections import DecodeDetections
+from .image_normalization import ImageNormalization
+from .l2_normalization import L2Normalization
+from .multibox import MultiBox
+
+__all__ = ["AnchorBoxes", "DecodeDetections", "ImageNormalization", "L2Normalization", "MultiBox"]

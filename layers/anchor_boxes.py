@@ -1,0 +1,44 @@
+"""AnchorBoxes: the anchors as a tensor in the graph, next to the predictions that they belong to."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from ..anchors import as_spec
+
+
+@keras.saving.register_keras_serializable(package="multibox")
+class AnchorBoxes(keras.layers.Layer):
+    """Constant (1, num_anchors, 8) float32: cx, cy, w, h relative to the image, then the four variances.
+
+    Input: predictions (batch, num_anchors, ...), of which only the number of anchors is checked.
+    Caffe's PriorBox layers hold the same numbers, as corners.
+
+    Args:
+        anchors: an `AnchorSpec` (or its config).
+
+    Raises:
+        ValueError: if the predictions have another number of anchors than the spec.
+    """
+
+    def __init__(self, anchors, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.anchors = as_spec(anchors)
+
+    def build(self, input_shape):
+        if input_shape[1] != self.anchors.num_anchors:
+            raise ValueError(
+                f"{self.name}: the spec has {self.anchors.num_anchors} anchors, "
+                f"the predictions {input_shape[1]} (shape {tuple(input_shape)})"
+            )
+
+    def call(self, inputs):
+        anchors = self.anchors.cxcywh
+        variances = np.broadcast_to(np.float32(self.anchors.variances), anchors.shape)
+        return ops.convert_to_tensor(np.concatenate([anchors, variances], axis=1)[None])
+
+    def compute_output_shape(self, input_shape):
+        return (1, self.anchors.num_anchors, 8)
+
+    def get_config(self):
+        return {**super().get_config(), "anchors": self.anchors.get_config()}

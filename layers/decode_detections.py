@@ -1,0 +1,110 @@
+"""DecodeDetections: from predictions and anchors to scored boxes (Caffe's DetectionOutput)."""
+
+import keras
+from keras import ops
+
+from ..boxes import decode_offsets
+from .non_max_suppression import keep_best, non_max_suppression, take_boxes
+
+
+@keras.saving.register_keras_serializable(package="multibox")
+class DecodeDetections(keras.layers.Layer):
+    """Decodes boxes, takes the softmax, suppresses duplicates and keeps the best detections.
+
+    Called with predictions (batch, num_anchors, 4 + 1 + num_classes), as `MultiBox` gives them, and
+    anchors (1, num_anchors, 8), as `AnchorBoxes` gives them. Returns (batch, top_k, 6) float32 rows
+    [class_id, score, xmin, ymin, xmax, ymax], class ids from 1, coordinates relative (0..1, not clipped),
+    by descending score, zero rows as padding.
+
+    For each class: scores above the threshold, the `max_candidates` best into NMS; then the `top_k` best
+    of all classes. Background is not decoded.
+
+    Args:
+        confidence_threshold: scores must be above this.
+        iou_threshold: NMS drops a box whose IoU with a better one is above this.
+        top_k: detections kept for an image.
+        max_candidates: boxes of a class that enter NMS.
+        class_agnostic: the fast variant: each anchor speaks only for its best class, and one NMS runs
+            over all classes together. An object is never found twice under two names.
+
+    Raises:
+        ValueError: for thresholds outside 0..1 or counts below 1.
+    """
+
+    def __init__(
+        self,
+        confidence_threshold=0.01,
+        iou_threshold=0.45,
+        top_k=200,
+        max_candidates=400,
+        class_agnostic=False,
+        **kwargs,
+    ):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        if not (0 <= confidence_threshold < 1 and 0 <= iou_threshold <= 1):
+            raise ValueError(
+                "expected 0 <= confidence_threshold < 1 and 0 <= iou_threshold <= 1, "
+                f"got {confidence_threshold} and {iou_threshold}"
+            )
+        if top_k < 1 or max_candidates < 1:
+            raise ValueError(f"top_k and max_candidates must be at least 1, got {top_k} and {max_candidates}")
+        self.confidence_threshold = confidence_threshold
+        self.iou_threshold = iou_threshold
+        self.top_k = top_k
+        self.max_candidates = max_candidates
+        self.class_agnostic = class_agnostic
+        # The NMS kernel of TensorFlow cannot be compiled by XLA; elsewhere this attribute has no effect.
+        self.supports_jit = keras.backend.backend() != "tensorflow"
+
+    def build(self, predictions_shape, anchors_shape):
+        if predictions_shape[-1] is None or predictions_shape[-1] < 6:
+            raise ValueError(
+                f"{self.name}: expected predictions (batch, num_anchors, 4 + 1 + num_classes), "
+                f"got {tuple(predictions_shape)}"
+            )
+        if tuple(anchors_shape[1:]) != (predictions_shape[1], 8):
+            raise ValueError(
+                f"{self.name}: expected anchors (1, {predictions_shape[1]}, 8), got {tuple(anchors_shape)}"
+            )
+
+    def call(self, predictions, anchors):
+        boxes = decode_offsets(predictions[..., :4], anchors[..., :4], anchors[..., 4:])
+        scores = ops.softmax(predictions[..., 4:], axis=-1)[..., 1:]  # (batch, anchors, classes)
+        find = self._across_classes if self.class_agnostic else self._within_classes
+        boxes, scores, classes = find(boxes, scores)
+        class_ids = ops.where(scores > 0, ops.cast(classes, "float32") + 1, 0.0)
+        return ops.concatenate([class_ids[..., None], scores[..., None], boxes], axis=-1)
+
+    def _within_classes(self, boxes, scores):
+        scores, index = self._candidates(ops.transpose(scores, (0, 2, 1)))  # (batch, classes, candidates)
+        classes, candidates = scores.shape[1:]
+        boxes = take_boxes(boxes, ops.reshape(index, (-1, classes * candidates)))
+        boxes = ops.reshape(boxes, (-1, classes, candidates, 4))
+        return non_max_suppression(boxes, scores, self.iou_threshold, self.confidence_threshold, self.top_k)
+
+    def _across_classes(self, boxes, scores):
+        best_class = ops.argmax(scores, axis=-1)  # (batch, anchors)
+        scores, index = self._candidates(ops.max(scores, axis=-1))  # (batch, candidates)
+        best_class = ops.take_along_axis(best_class, index, axis=1)
+        boxes = take_boxes(boxes, index)
+        scores, index = keep_best(
+            boxes[:, None], scores[:, None], self.iou_threshold, self.confidence_threshold, self.top_k
+        )
+        boxes = take_boxes(boxes, index) * ops.cast(scores > 0, "float32")[..., None]
+        return boxes, scores, ops.take_along_axis(best_class, index, axis=1)
+
+    def _candidates(self, scores):
+        return ops.top_k(scores, k=min(self.max_candidates, scores.shape[-1]))
+
+    def compute_output_shape(self, predictions_shape, anchors_shape):
+        return (predictions_shape[0], self.top_k, 6)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "confidence_threshold": self.confidence_threshold,
+            "iou_threshold": self.iou_threshold,
+            "top_k": self.top_k,
+            "max_candidates": self.max_candidates,
+            "class_agnostic": self.class_agnostic,
+        }

@@ -1,0 +1,33 @@
+"""ImageNormalization: every model takes RGB 0..255; what its weights expect is its own business."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="multibox")
+class ImageNormalization(keras.layers.Layer):
+    """(pixels - mean) * scale, then optionally RGB to BGR.
+
+    Input: (batch, rows, columns, 3) RGB, 0..255. Output: same shape.
+
+    Args:
+        mean: one number, or three in RGB order.
+        scale: factor after the subtraction.
+        bgr: whether the output is in Caffe's channel order.
+    """
+
+    def __init__(self, mean, scale=1.0, bgr=False, **kwargs):
+        super().__init__(**kwargs)
+        self.mean = mean
+        self.scale = scale
+        self.bgr = bgr
+
+    def call(self, inputs):
+        x = (inputs - ops.convert_to_tensor(self.mean, inputs.dtype)) * self.scale
+        return ops.flip(x, axis=-1) if self.bgr else x
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "mean": self.mean, "scale": self.scale, "bgr": self.bgr}

@@ -1,0 +1,68 @@
+"""MultiBox: joins the heads of all feature maps into one prediction tensor."""
+
+import keras
+from keras import ops
+
+from ..anchors import as_spec
+
+
+@keras.saving.register_keras_serializable(package="multibox")
+class MultiBox(keras.layers.Layer):
+    """Joins the heads' outputs in the order of the anchors and carries the `AnchorSpec` of the model.
+
+    Called with two lists, one tensor a level: offsets (batch, rows, columns, sides * 4) and logits
+    (batch, rows, columns, sides * (1 + num_classes)). Returns (batch, num_anchors, 4 + 1 + num_classes)
+    in float32 (also under mixed precision): offsets, then class logits, background first.
+
+    Args:
+        anchors: an `AnchorSpec` (or its config).
+        num_classes: number of object classes, background not counted.
+
+    Raises:
+        ValueError: if num_classes < 1, or a feature map does not fit its level of the spec.
+    """
+
+    def __init__(self, anchors, num_classes, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        if num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1 (background is not counted), got {num_classes}")
+        self.anchors = as_spec(anchors)
+        self.num_classes = num_classes
+
+    def build(self, offsets_shape, logits_shape):
+        levels = self.anchors.levels
+        if not len(offsets_shape) == len(logits_shape) == len(levels):
+            raise ValueError(
+                f"{self.name}: the anchor spec has {len(levels)} levels, the model "
+                f"{len(offsets_shape)} offset and {len(logits_shape)} class heads"
+            )
+        for i, level in enumerate(levels):
+            for kind, shape, depth in (
+                ("offsets", offsets_shape[i], 4),
+                ("logits", logits_shape[i], 1 + self.num_classes),
+            ):
+                expected = (*level.grid, len(level.sides) * depth)
+                if tuple(shape[1:]) != expected:
+                    raise ValueError(
+                        f"{self.name}: the anchor spec does not fit the feature maps: level {i} wants {kind} "
+                        f"of shape (rows, columns, channels) = {expected}, got {tuple(shape[1:])}"
+                    )
+
+    def call(self, offsets, logits):
+        offsets = [ops.reshape(x, (-1, level.num_anchors, 4)) for x, level in self._levels(offsets)]
+        classes = 1 + self.num_classes
+        logits = [ops.reshape(x, (-1, level.num_anchors, classes)) for x, level in self._levels(logits)]
+        return ops.concatenate([ops.concatenate(offsets, axis=1), ops.concatenate(logits, axis=1)], axis=-1)
+
+    def _levels(self, tensors):
+        return zip(tensors, self.anchors.levels, strict=True)
+
+    def compute_output_shape(self, offsets_shape, logits_shape):
+        return (offsets_shape[0][0], self.anchors.num_anchors, 5 + self.num_classes)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "anchors": self.anchors.get_config(),
+            "num_classes": self.num_classes,
+        }

@@ -1,0 +1,115 @@
+"""SSDLoss: localization and confidence loss of the paper (section 2.2, equations 1 to 3)."""
+
+import keras
+from keras import ops
+
+from .hard_negatives import hard_negatives
+
+
+def smooth_l1(errors):
+    """Quadratic below 1, linear above (Girshick, "Fast R-CNN", equation 3)."""
+    size = ops.abs(errors)
+    return ops.where(size < 1, 0.5 * ops.square(size), size - 0.5)
+
+
+@keras.saving.register_keras_serializable(package="multibox")
+class SSDLoss(keras.losses.Loss):
+    """Smooth L1 on the offsets of positives plus cross-entropy on positives and hard negatives.
+
+    `y_true`: (batch, num_anchors, 4 + 1 + num_classes) as `GroundTruthEncoder` makes it; a row whose
+    class part is all zero is neutral and ignored. `y_pred`: same shape, offsets and class *logits*.
+    Both parts are divided by the number of positives in the batch (1 when there is none).
+
+    Pass `metrics=loss.metrics()` to `compile` to see the parts in the progress bar and in the CSV log;
+    they add up to the loss without weight decay.
+
+    Args:
+        negative_ratio: hard negatives for each positive, mined in each image.
+        min_negatives: hard negatives mined in each image at least.
+        alpha: weight of the localization part.
+
+    Raises:
+        ValueError: for negative arguments, or if targets and predictions differ in shape.
+    """
+
+    def __init__(self, negative_ratio=3, min_negatives=0, alpha=1.0, name="ssd_loss", **kwargs):
+        # The division by the positives is the reduction; images are summed, not averaged.
+        super().__init__(name=name, **{**kwargs, "reduction": "sum"})
+        if min(negative_ratio, min_negatives, alpha) < 0:
+            raise ValueError(
+                "SSDLoss: negative_ratio, min_negatives and alpha must not be negative, "
+                f"got {negative_ratio}, {min_negatives} and {alpha}"
+            )
+        self.negative_ratio = negative_ratio
+        self.min_negatives = min_negatives
+        self.alpha = alpha
+
+    def call(self, y_true, y_pred):
+        parts = self.parts(y_true, y_pred)
+        return parts["localization"] + parts["confidence"]
+
+    def parts(self, y_true, y_pred):
+        """{"localization": (batch,), "confidence": (batch,)}: each image's share of the two parts."""
+        self._check(y_true, y_pred)
+        y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
+        positive = ops.max(y_true[..., 5:], axis=-1) > 0  # (batch, anchors)
+        negative = y_true[..., 4] > 0  # (batch, anchors)
+
+        confidence = -ops.sum(y_true[..., 4:] * ops.log_softmax(y_pred[..., 4:], axis=-1), axis=-1)
+        mined = hard_negatives(confidence, positive, negative, self.negative_ratio, self.min_negatives)
+        localization = ops.sum(smooth_l1(y_pred[..., :4] - y_true[..., :4]), axis=-1)
+
+        num_positives = ops.maximum(ops.sum(ops.cast(positive, "float32")), 1.0)
+        total = {
+            "localization": self.alpha * ops.sum(ops.where(positive, localization, 0.0), axis=1),
+            "confidence": ops.sum(ops.where(positive | mined, confidence, 0.0), axis=1),
+        }
+        return {part: value / num_positives for part, value in total.items()}
+
+    def metrics(self):
+        """The two parts as metrics for `compile`."""
+        return [SSDLossPart(self, part) for part in ("localization", "confidence")]
+
+    def _check(self, y_true, y_pred):
+        true, pred = tuple(y_true.shape), tuple(y_pred.shape)
+        known = len(true) == len(pred) == 3 and pred[-1] is not None and pred[-1] >= 6
+        if not known or any(None not in pair and pair[0] != pair[1] for pair in zip(true, pred, strict=True)):
+            raise ValueError(
+                "SSDLoss: expected targets and predictions of one shape (batch, num_anchors, 4 + 1 + "
+                f"num_classes), got targets {true} and predictions {pred}; the encoder and the model must "
+                "share the anchor spec and num_classes"
+            )
+
+    def get_config(self):
+        config = super().get_config()
+        config.pop("reduction")
+        return {
+            **config,
+            "negative_ratio": self.negative_ratio,
+            "min_negatives": self.min_negatives,
+            "alpha": self.alpha,
+        }
+
+
+@keras.saving.register_keras_serializable(package="multibox")
+class SSDLossPart(keras.metrics.Mean):
+    """Running mean over images of one part of an `SSDLoss`; named "localization" or "confidence".
+
+    Args:
+        loss: the `SSDLoss` (or its serialised form).
+        part: "localization" or "confidence".
+    """
+
+    def __init__(self, loss, part, name=None, **kwargs):
+        super().__init__(name=name or part, **kwargs)
+        self.loss = keras.saving.deserialize_keras_object(loss) if isinstance(loss, dict) else loss
+        self.part = part
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        value = ops.sum(self.loss.parts(y_true, y_pred)[self.part])
+        # Weighted by the batch size, as Keras does for the loss itself.
+        super().update_state(value, sample_weight=ops.cast(ops.shape(y_true)[0], "float32"))
+
+    def get_config(self):
+        loss = keras.saving.serialize_keras_object(self.loss)
+        return {"loss": loss, "part": self.part, "name": self.name, "dtype": self.dtype}

@@ -1,0 +1,8 @@
+"""Model functions, each a plain functional `keras.Model`."""
+
+from .inference import anchors_of, num_classes_of, to_inference
+from .ssd7 import SSD7
+from .ssdlite import SSDLite
+from .vgg16 import SSD300, SSD512
+
+__all__ = ["SSD7", "SSD300", "SSD512", "SSDLite", "anchors_of", "num_classes_of", "to_inference"]

@@ -1,0 +1,63 @@
+"""The one builder behind every model function: backbone, heads, joined predictions."""
+
+import keras
+
+from ..anchors import as_spec
+from ..layers import ImageNormalization, MultiBox
+from .inference import to_inference
+
+# What the published VGG16 weights of Caffe expect, and the common -1..1.
+CAFFE_PIXELS = {"mean": [123.0, 117.0, 104.0], "bgr": True}
+UNIT_PIXELS = {"mean": 127.5, "scale": 1 / 127.5}
+
+
+def build_ssd(name, backbone, head, pixels, num_classes, anchors, mode, weights, decoding):
+    """Builds a detector as a plain functional `keras.Model`.
+
+    Args:
+        name: of the model.
+        backbone: function from the normalised image tensor to {source name: feature map}, fine to coarse.
+        head: function (feature map, channels, name) to the head's output of the same rows and columns.
+        pixels: arguments of `ImageNormalization`.
+        num_classes: number of object classes, background not counted.
+        anchors: an `AnchorSpec`; its image_size is the model's.
+        mode: "training" or "inference".
+        weights: None, or the path of a weight file for `load_weights`.
+        decoding: arguments of `to_inference`, for mode "inference".
+
+    Raises:
+        ValueError: for an unknown mode, num_classes < 1, or anchors that do not fit the feature maps.
+    """
+    anchors = as_spec(anchors)
+    if mode not in ("training", "inference"):
+        raise ValueError(f'{name}: mode must be "training" or "inference", got {mode!r}')
+    if num_classes < 1:
+        raise ValueError(
+            f"{name}: num_classes must be at least 1 (background not counted), got {num_classes}"
+        )
+    if decoding and mode == "training":
+        raise ValueError(f'{name}: {", ".join(sorted(decoding))} only apply to mode="inference"')
+
+    image = keras.Input((*anchors.image_size, 3), name="image")
+    sources = backbone(ImageNormalization(**pixels, name="normalization")(image))
+    if len(sources) != len(anchors.levels):
+        raise ValueError(
+            f"{name}: the anchor spec has {len(anchors.levels)} levels, the model {len(sources)} feature "
+            f"maps ({', '.join(sources)})"
+        )
+    offsets, logits = [], []
+    for (source, features), level in zip(sources.items(), anchors.levels, strict=True):
+        sides = len(level.sides)
+        offsets.append(head(features, sides * 4, f"{source}_mbox_loc"))
+        logits.append(head(features, sides * (1 + num_classes), f"{source}_mbox_conf"))
+    predictions = MultiBox(anchors, num_classes, name="predictions")(offsets, logits)
+
+    model = keras.Model(image, predictions, name=name)
+    if weights is not None:
+        model.load_weights(weights)
+    return to_inference(model, **decoding) if mode == "inference" else model
+
+
+def l2(weight_decay):
+    """Keras regulariser of an optimiser's weight decay: gradient w * kernel is an L2 of w / 2."""
+    return keras.regularizers.L2(weight_decay / 2) if weight_decay else None

@@ -1,0 +1,108 @@
+"""MobileNetV3-Large as torchvision builds it (Howard et al., "Searching for MobileNetV3", table 1)."""
+
+import keras
+from keras import layers
+
+BN_EPSILON = 1e-3
+BN_MOMENTUM = 0.97
+
+# (kernel, expansion, channels, squeeze-excitation, activation, stride); "reduced tail": the last three
+# blocks have half the channels, which is what SSDLite uses.
+LARGE_REDUCED = (
+    (3, 16, 16, False, "relu", 1),
+    (3, 64, 24, False, "relu", 2),
+    (3, 72, 24, False, "relu", 1),
+    (5, 72, 40, True, "relu", 2),
+    (5, 120, 40, True, "relu", 1),
+    (5, 120, 40, True, "relu", 1),
+    (3, 240, 80, False, "hard_silu", 2),
+    (3, 200, 80, False, "hard_silu", 1),
+    (3, 184, 80, False, "hard_silu", 1),
+    (3, 184, 80, False, "hard_silu", 1),
+    (3, 480, 112, True, "hard_silu", 1),
+    (3, 672, 112, True, "hard_silu", 1),
+    (5, 672, 80, True, "hard_silu", 2),
+    (5, 480, 80, True, "hard_silu", 1),
+    (5, 480, 80, True, "hard_silu", 1),
+)
+C4_BLOCK = 13  # counted from 1; its expansion is the stride 16 feature map
+
+
+def mobilenet_v3_features(x, alpha, regularizer):
+    """{source: feature map}: the expansion of C4's next block (stride 16) and the last layer (stride 32)."""
+    init = {"kernel_init": kaiming_normal, "regularizer": regularizer}
+    channels = make_divisible(16 * alpha)
+    x = conv_bn(x, channels, 3, "stem", activation="hard_silu", stride=2, **init)
+    sources = {}
+    for i, (kernel, expansion, out, excite, activation, stride) in enumerate(LARGE_REDUCED, start=1):
+        name, shortcut = f"block{i}", x
+        expansion, out = make_divisible(expansion * alpha), make_divisible(out * alpha)
+        if expansion != channels:
+            x = conv_bn(x, expansion, 1, f"{name}_expand", activation=activation, **init)
+        if i == C4_BLOCK:
+            sources["c4"] = x
+        x = conv_bn(x, None, kernel, f"{name}_depthwise", activation=activation, stride=stride, **init)
+        if excite:
+            x = squeeze_excitation(x, make_divisible(expansion / 4), name, regularizer)
+        x = conv_bn(x, out, 1, f"{name}_project", **init)
+        if stride == 1 and out == channels:
+            x = layers.Add(name=f"{name}_add")([shortcut, x])
+        channels = out
+    sources["c5"] = conv_bn(x, 6 * channels, 1, "last", activation="hard_silu", **init)
+    return sources
+
+
+def squeeze_excitation(x, squeezed, name, regularizer):
+    """Channel weights from the global mean (MobileNetV3, section 5.3)."""
+    settings = {"kernel_initializer": kaiming_normal(), "kernel_regularizer": regularizer}
+    weights = layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
+    weights = layers.Conv2D(squeezed, 1, activation="relu", name=f"{name}_reduce", **settings)(weights)
+    weights = layers.Conv2D(x.shape[-1], 1, activation="hard_sigmoid", name=f"{name}_excite", **settings)(
+        weights
+    )
+    return layers.Multiply(name=f"{name}_scale")([x, weights])
+
+
+def conv_bn(x, channels, kernel, name, kernel_init, regularizer, activation=None, stride=1):
+    """Convolution without bias (depthwise if channels is None), BatchNorm, activation.
+
+    Padding is torch's, kernel // 2 on all sides; at stride 2 Keras' "same" would pad less on the near side.
+    """
+    padding = "same"
+    if stride > 1:
+        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_padding")(x)
+        padding = "valid"
+    settings = {"strides": stride, "padding": padding, "use_bias": False, "name": name}
+    if channels is None:
+        x = layers.DepthwiseConv2D(
+            kernel,
+            depthwise_initializer=kernel_init(depthwise=True),
+            depthwise_regularizer=regularizer,
+            **settings,
+        )(x)
+    else:
+        x = layers.Conv2D(
+            channels,
+            kernel,
+            kernel_initializer=kernel_init(),
+            kernel_regularizer=regularizer,
+            **settings,
+        )(x)
+    x = layers.BatchNormalization(momentum=BN_MOMENTUM, epsilon=BN_EPSILON, name=f"{name}_bn")(x)
+    return x if activation is None else layers.Activation(activation, name=f"{name}_activation")(x)
+
+
+def kaiming_normal(depthwise=False):
+    """torchvision's `kaiming_normal_(mode="fan_out")`.
+
+    torch counts the channels of a depthwise kernel (channels, 1, k, k) as its outputs, Keras those of its
+    (k, k, channels, 1) as inputs, so the fan is the other one.
+    """
+    mode = "fan_in" if depthwise else "fan_out"
+    return keras.initializers.VarianceScaling(2.0, mode, "untruncated_normal")
+
+
+def make_divisible(channels, divisor=8):
+    """Rounds to a multiple of 8, one step up where that would lose more than 10 %."""
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded

@@ -1,0 +1,62 @@
+"""SSD7: seven small convolutions, for experiments and quick starts on a CPU; any input size."""
+
+from functools import partial
+
+from keras import layers
+
+from ..anchors import ssd7_anchors
+from .builder import UNIT_PIXELS, build_ssd, l2
+
+# (channels, kernel); a pool follows each but the last, heads sit on the last four.
+CONVOLUTIONS = ((32, 5), (48, 3), (64, 3), (64, 3), (48, 3), (48, 3), (32, 3))
+FIRST_SOURCE = 4
+
+
+def SSD7(
+    num_classes,
+    mode="training",
+    image_size=(300, 300),
+    anchors=None,
+    weight_decay=5e-4,
+    weights=None,
+    **decoding,
+):
+    """SSD7: seven convolutions with BatchNorm and ELU, feature maps at strides 8, 16, 32 and 64.
+
+    Args:
+        num_classes: number of object classes, background not counted.
+        mode: "training" or "inference", see `SSD300`.
+        image_size: (height, width) of the input, need not be square.
+        anchors: an `AnchorSpec`, whose image_size then counts; None: `ssd7_anchors(image_size)`.
+        weight_decay: of the kernels (gradient weight_decay * w).
+        weights: None, or the path of a weight file for `load_weights`.
+        **decoding: options of `to_inference`, for mode "inference".
+
+    Returns:
+        `keras.Model`; input RGB 0..255, uint8 or float.
+
+    Raises:
+        ValueError: as `SSD300`.
+    """
+    anchors = ssd7_anchors(image_size) if anchors is None else anchors
+    conv = partial(
+        layers.Conv2D, padding="same", kernel_initializer="he_normal", kernel_regularizer=l2(weight_decay)
+    )
+
+    def backbone(x):
+        sources = {}
+        for i, (channels, kernel) in enumerate(CONVOLUTIONS, start=1):
+            if i > 1:
+                # "same" rounds up, so that the cells cover the image whatever its size.
+                x = layers.MaxPooling2D(2, padding="same", name=f"pool{i - 1}")(x)
+            x = conv(channels, kernel, use_bias=False, name=f"conv{i}")(x)
+            x = layers.BatchNormalization(name=f"bn{i}")(x)
+            x = layers.Activation("elu", name=f"elu{i}")(x)
+            if i >= FIRST_SOURCE:
+                sources[f"conv{i}"] = x
+        return sources
+
+    def head(x, channels, name):
+        return conv(channels, 3, name=name)(x)
+
+    return build_ssd("ssd7", backbone, head, UNIT_PIXELS, num_classes, anchors, mode, weights, decoding)

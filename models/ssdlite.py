@@ -1,0 +1,79 @@
+"""SSDLite: separable heads on MobileNetV3-Large (Sandler et al., "MobileNetV2", section 6.2).
+
+The network is torchvision's ssdlite320_mobilenet_v3_large.
+"""
+
+from functools import partial
+
+import keras
+from keras import layers
+
+from ..anchors import SSDLITE320
+from .builder import UNIT_PIXELS, build_ssd, l2
+from .mobilenet_v3 import conv_bn, mobilenet_v3_features
+
+EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
+
+
+def SSDLite(
+    num_classes,
+    mode="training",
+    anchors=SSDLITE320,
+    alpha=1.0,
+    min_depth=16,
+    weight_decay=4e-5,
+    weights=None,
+    **decoding,
+):
+    """SSDLite on MobileNetV3-Large: 320x320 pixels, 3234 anchors.
+
+    Args:
+        num_classes: number of object classes, background not counted.
+        mode: "training" or "inference", see `SSD300`.
+        anchors: an `AnchorSpec`.
+        alpha: width: multiplies the channels of the backbone and of the extra layers.
+        min_depth: fewest channels of an extra layer.
+        weight_decay: of the kernels, in the convention of torch (gradient weight_decay * w).
+        weights: None, or the path of a weight file for `load_weights`.
+        **decoding: options of `to_inference`, for mode "inference".
+
+    Returns:
+        `keras.Model`; input RGB 0..255, uint8 or float.
+
+    Raises:
+        ValueError: for alpha <= 0, min_depth < 1, and as `SSD300`.
+    """
+    if alpha <= 0 or min_depth < 1:
+        raise ValueError(f"ssdlite: expected alpha > 0 and min_depth >= 1, got {alpha} and {min_depth}")
+    init = {"kernel_init": normal_003, "regularizer": l2(weight_decay)}
+    depths = [max(min_depth, int(channels * alpha)) for channels in EXTRAS]
+
+    def backbone(x):
+        sources = mobilenet_v3_features(x, alpha, l2(weight_decay))
+        x = sources["c5"]
+        for i, depth in enumerate(depths, start=1):
+            x = sources[f"extra{i}"] = extra_layer(x, depth, f"extra{i}", **init)
+        return sources
+
+    head = partial(separable_head, **init)
+    return build_ssd("ssdlite", backbone, head, UNIT_PIXELS, num_classes, anchors, mode, weights, decoding)
+
+
+def extra_layer(x, depth, name, **init):
+    """1x1, depthwise 3x3 at stride 2, 1x1."""
+    x = conv_bn(x, depth // 2, 1, f"{name}_reduce", activation="relu6", **init)
+    x = conv_bn(x, None, 3, f"{name}_depthwise", activation="relu6", stride=2, **init)
+    return conv_bn(x, depth, 1, f"{name}_expand", activation="relu6", **init)
+
+
+def separable_head(x, channels, name, kernel_init, regularizer):
+    """Depthwise 3x3, then a plain 1x1."""
+    x = conv_bn(x, None, 3, f"{name}_depthwise", kernel_init, regularizer, activation="relu6")
+    return layers.Conv2D(
+        channels, 1, kernel_initializer=kernel_init(), kernel_regularizer=regularizer, name=name
+    )(x)
+
+
+def normal_003(depthwise=False):
+    """torchvision's initialiser of everything after the backbone, depthwise or not."""
+    return keras.initializers.RandomNormal(stddev=0.03)

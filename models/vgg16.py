@@ -1,0 +1,103 @@
+"""SSD300 and SSD512: VGG16 with dilated fc6, extra feature layers (paper, section 3 and figure 2).
+
+Layer names are those of Caffe and of the widely used Keras port, so that weight files load by name.
+"""
+
+from functools import partial
+
+from keras import layers
+
+from ..anchors import SSD300_VOC, SSD512_VOC
+from ..layers import L2Normalization
+from .builder import CAFFE_PIXELS, build_ssd, l2
+
+# (channels, convolutions) of the five blocks.
+VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+
+# (name, channels of the 1x1, channels, kernel, stride, padding) of each extra block: <name>_1 and <name>_2.
+SSD300_EXTRAS = (
+    ("conv6", 256, 512, 3, 2, 1),
+    ("conv7", 128, 256, 3, 2, 1),
+    ("conv8", 128, 256, 3, 1, 0),
+    ("conv9", 128, 256, 3, 1, 0),
+)
+SSD512_EXTRAS = (
+    ("conv6", 256, 512, 3, 2, 1),
+    ("conv7", 128, 256, 3, 2, 1),
+    ("conv8", 128, 256, 3, 2, 1),
+    ("conv9", 128, 256, 3, 2, 1),
+    ("conv10", 128, 256, 4, 1, 1),
+)
+
+
+def SSD300(num_classes, mode="training", anchors=SSD300_VOC, weight_decay=5e-4, weights=None, **decoding):
+    """SSD300 on VGG16: 300x300 pixels, 8732 anchors.
+
+    Args:
+        num_classes: number of object classes, background not counted (20 for Pascal VOC).
+        mode: "training": output (batch, 8732, 4 + 1 + num_classes), offsets and class logits.
+            "inference": output (batch, top_k, 6), see `to_inference`. Weights fit both.
+        anchors: an `AnchorSpec`, such as `multibox.anchors.SSD300_COCO`.
+        weight_decay: of the kernels, in the convention of Caffe and torch (gradient weight_decay * w).
+        weights: None, or the path of a weight file for `load_weights`.
+        **decoding: options of `to_inference`, for mode "inference".
+
+    Returns:
+        `keras.Model`; input RGB 0..255, uint8 or float.
+
+    Raises:
+        ValueError: for an unknown mode, num_classes < 1, or anchors that do not fit the feature maps.
+    """
+    return _ssd_vgg16("ssd300", SSD300_EXTRAS, num_classes, anchors, mode, weights, decoding, weight_decay)
+
+
+def SSD512(num_classes, mode="training", anchors=SSD512_VOC, weight_decay=5e-4, weights=None, **decoding):
+    """SSD512 on VGG16: 512x512 pixels, 24564 anchors. Arguments as for `SSD300`."""
+    return _ssd_vgg16("ssd512", SSD512_EXTRAS, num_classes, anchors, mode, weights, decoding, weight_decay)
+
+
+def _ssd_vgg16(name, extras, num_classes, anchors, mode, weights, decoding, weight_decay):
+    conv = partial(_conv, regularizer=l2(weight_decay))
+    backbone = partial(vgg16_features, extras=extras, conv=conv)
+    head = partial(_head, conv=conv)
+    return build_ssd(name, backbone, head, CAFFE_PIXELS, num_classes, anchors, mode, weights, decoding)
+
+
+def vgg16_features(x, extras, conv):
+    """{source: feature map}: conv4_3_norm, fc7 and the extra layers."""
+    sources = {}
+    for block, (channels, convolutions) in enumerate(VGG16, start=1):
+        for i in range(1, convolutions + 1):
+            x = conv(x, channels, 3, f"conv{block}_{i}")
+        if block == 4:
+            sources["conv4_3_norm"] = L2Normalization(scale=20.0, name="conv4_3_norm")(x)
+        # "same" is Caffe's ceil mode: 75 -> 38. The last pool keeps the resolution, so fc6 is dilated.
+        size, strides = (3, 1) if block == 5 else (2, 2)
+        x = layers.MaxPooling2D(size, strides, padding="same", name=f"pool{block}")(x)
+    x = conv(x, 1024, 3, "fc6", dilation_rate=6)
+    x = sources["fc7"] = conv(x, 1024, 1, "fc7")
+    for name, squeeze, channels, kernel, stride, padding in extras:
+        x = conv(x, squeeze, 1, f"{name}_1")
+        if padding:
+            # Caffe pads both sides, also at stride 2, where "same" would pad only the far side.
+            x = layers.ZeroPadding2D(padding, name=f"{name}_padding")(x)
+        x = conv(x, channels, kernel, f"{name}_2", strides=stride, padding="valid")
+        sources[f"{name}_2"] = x
+    return sources
+
+
+def _head(x, channels, name, conv):
+    return conv(x, channels, 3, name, activation=None)
+
+
+def _conv(x, channels, kernel, name, regularizer, padding="same", activation="relu", **kwargs):
+    return layers.Conv2D(
+        channels,
+        kernel,
+        padding=padding,
+        activation=activation,
+        kernel_initializer="lecun_uniform",  # what Caffe calls "xavier": uniform by fan-in
+        kernel_regularizer=regularizer,
+        name=name,
+        **kwargs,
+    )(x)

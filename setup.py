@@ -1,0 +1,36 @@
+"""The repository root is the package `multibox`; pyproject.toml holds the tools' settings."""
+
+from pathlib import Path
+
+from setuptools import setup
+
+SUBPACKAGES = ["models", "layers", "losses", "data_generator", "eval_utils"]
+
+setup(
+    name="multibox",
+    version="0.1.0",
+    description="SSD (Single Shot MultiBox Detector) object detection for Keras 3",
+    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10,<3.14",
+    package_dir={"multibox": "."},
+    packages=["multibox", *(f"multibox.{name}" for name in SUBPACKAGES)],
+    install_requires=[
+        "keras>=3.12",
+        "tensorflow>=2.18",
+        "numpy>=1.26",
+        "opencv-python-headless>=4.11",
+        "h5py>=3.10",
+        "matplotlib>=3.8",
+        "tqdm>=4.66",
+        "typer>=0.12",
+        "defusedxml>=0.7",
+    ],
+    extras_require={
+        "notebooks": ["jupyter>=1.0"],
+        "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.9", "nbmake>=1.5", "ipykernel>=6", "jax>=0.5"],
+        "coco": ["pycocotools>=2.0.8"],
+    },
+    entry_points={"console_scripts": ["multibox=multibox.cli:main"]},
+)

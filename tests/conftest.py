@@ -1,0 +1,28 @@
+"""Shared fixtures."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+SHARED = Path(os.environ.get("MULTIBOX_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """The folder of independent reference numbers; tests that need it skip where it is absent."""
+    folder = SHARED / "golden"
+    if not folder.is_dir():
+        pytest.skip(f"reference numbers not found at {folder} (set MULTIBOX_SHARED)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def voc_mini():
+    """A real Pascal VOC devkit of 1500 images; tests that need it skip where it is absent."""
+    folder = SHARED / "data" / "voc2007-mini" / "VOCdevkit"
+    if not folder.is_dir():
+        pytest.skip(f"Pascal VOC images not found at {folder} (set MULTIBOX_SHARED)")
+    return folder

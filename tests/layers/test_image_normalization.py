@@ -1,0 +1,26 @@
+import keras
+import numpy as np
+import pytest
+from layer_contract import check_layer
+
+from multibox.layers import ImageNormalization
+
+
+def test_caffe_pixels(tmp_path):
+    layer = ImageNormalization(mean=[123.0, 117.0, 104.0], bgr=True)
+    rgb = np.array([[[[124.0, 119.0, 107.0]]]], np.float32)
+    np.testing.assert_array_equal(check_layer(layer, [rgb], tmp_path), [[[[3.0, 2.0, 1.0]]]])
+
+
+def test_unit_pixels(tmp_path):
+    layer = ImageNormalization(mean=127.5, scale=1 / 127.5)
+    rgb = np.array([[[[0.0, 127.5, 255.0]]]], np.float32)
+    np.testing.assert_allclose(check_layer(layer, [rgb], tmp_path), [[[[-1.0, 0.0, 1.0]]]], atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "int32"])
+def test_a_model_takes_pixels_of_any_type(dtype):
+    image = keras.Input((1, 1, 3))
+    model = keras.Model(image, ImageNormalization(mean=[123.0, 117.0, 104.0])(image))
+    output = model.predict(np.array([[[[3, 117, 255]]]], dtype), verbose=0)
+    np.testing.assert_array_equal(output, [[[[-120.0, 0.0, 151.0]]]])

@@ -1,0 +1,71 @@
+import keras
+import numpy as np
+import pytest
+from layer_contract import check_layer
+
+from multibox.anchors import AnchorLevel, AnchorSpec
+from multibox.layers import MultiBox
+
+SPEC = AnchorSpec(
+    (8, 16),
+    (
+        AnchorLevel((1, 2), ((4.0, 4.0), (8.0, 2.0)), (8.0, 8.0)),
+        AnchorLevel((1, 1), ((8.0, 8.0),), (8.0, 16.0)),
+    ),
+)
+
+
+def head(rows, columns, channels, first):
+    return first + np.arange(rows * columns * channels, dtype=np.float32).reshape(1, rows, columns, channels)
+
+
+def heads(classes=3):
+    offsets = [head(1, 2, 8, 0), head(1, 1, 4, 16)]
+    logits = [head(1, 2, 2 * classes, 100), head(1, 1, classes, 100 + 4 * classes)]
+    return offsets, logits
+
+
+def test_contract_and_order_of_rows(tmp_path):
+    output = check_layer(MultiBox(SPEC, 2), heads(), tmp_path)
+    # Anchor by anchor: level, cell, side.
+    np.testing.assert_array_equal(output[0, :, :4], np.arange(20).reshape(5, 4))
+    np.testing.assert_array_equal(output[0, :, 4:], 100 + np.arange(15).reshape(5, 3))
+
+
+def test_output_is_float32_under_mixed_precision():
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        layer = MultiBox(SPEC, 2)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    output = layer(*keras.tree.map_structure(lambda x: keras.ops.cast(x, "bfloat16"), heads()))
+    assert keras.backend.standardize_dtype(output.dtype) == "float32"
+
+
+def test_feature_map_of_another_size_is_named():
+    offsets, logits = heads()
+    offsets[0] = head(2, 2, 8, 0)
+    with pytest.raises(ValueError, match=r"level 0 wants offsets of shape .* = \(1, 2, 8\), got \(2, 2, 8\)"):
+        MultiBox(SPEC, 2)(offsets, logits)
+
+
+def test_head_of_another_number_of_classes_is_named():
+    with pytest.raises(ValueError, match=r"level 0 wants logits of shape .* = \(1, 2, 10\), got \(1, 2, 6\)"):
+        MultiBox(SPEC, 4)(*heads())
+
+
+def test_missing_level_is_named():
+    offsets, logits = heads()
+    with pytest.raises(ValueError, match="spec has 2 levels, the model 1 offset and 2 class heads"):
+        MultiBox(SPEC, 2)(offsets[:1], logits)
+
+
+@pytest.mark.parametrize("num_classes", [0, -1])
+def test_no_classes(num_classes):
+    with pytest.raises(ValueError, match=f"num_classes must be at least 1 .* got {num_classes}"):
+        MultiBox(SPEC, num_classes)
+
+
+def test_something_else_as_anchors():
+    with pytest.raises(TypeError, match="expected an AnchorSpec, got list"):
+        MultiBox([1, 2], 2)

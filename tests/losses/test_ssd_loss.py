@@ -1,0 +1,188 @@
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from multibox.losses import SSDLoss, SSDLossPart, hard_negatives
+
+CASES = "abcde"
+
+
+def numpy(x):
+    return keras.ops.convert_to_numpy(x)
+
+
+def target(anchors, classes, objects=(), neutral=()):
+    """(anchors, 4 + classes); objects: {anchor: (class, offsets)}."""
+    rows = np.zeros((anchors, 4 + classes), np.float32)
+    rows[:, 4] = 1
+    for anchor, (label, offsets) in dict(objects).items():
+        rows[anchor] = 0
+        rows[anchor, :4] = offsets
+        rows[anchor, 4 + label] = 1
+    rows[list(neutral), 4:] = 0
+    return rows
+
+
+def test_by_hand():
+    # One positive with offset errors 0.5, 2, 0, 0 and uniform logits over 2 classes; three of the four
+    # negatives are mined: the wrongest three of the logits (background, object) below.
+    y_true = target(5, 2, {0: (1, [0.5, -2, 0, 0])})[None]
+    y_pred = np.zeros((1, 5, 6), np.float32)
+    y_pred[0, 1:, 5] = [0.0, 1.0, -1.0, 2.0]
+    parts = {k: numpy(v) for k, v in SSDLoss().parts(y_true, y_pred).items()}
+    np.testing.assert_allclose(parts["localization"], [0.5 * 0.25 + 1.5], rtol=1e-6)
+    mined = np.log1p(np.exp([0.0, 1.0, 2.0])).sum()
+    np.testing.assert_allclose(parts["confidence"], [np.log(2) + mined], rtol=1e-6)
+    np.testing.assert_allclose(numpy(SSDLoss()(y_true, y_pred)), 1.625 + np.log(2) + mined, rtol=1e-6)
+    np.testing.assert_allclose(numpy(SSDLoss(alpha=2.0)(y_true, y_pred)), 3.25 + np.log(2) + mined, rtol=1e-6)
+
+
+def test_divided_by_the_positives_of_the_batch_not_of_the_image():
+    one = target(3, 2, {0: (1, [1, 0, 0, 0])})
+    two = target(3, 2, {0: (1, [1, 0, 0, 0]), 1: (1, [1, 0, 0, 0])})
+    y_pred = np.zeros((2, 3, 6), np.float32)
+    y_pred[..., 4] = 100.0 * np.array([[0, 1, 1], [0, 0, 1]])  # sure and right where background
+    value = numpy(SSDLoss(alpha=0.0)(np.stack([one, two]), y_pred))
+    np.testing.assert_allclose(value, np.log(2), rtol=1e-6)
+
+
+def test_neutral_rows_are_ignored_whatever_they_say():
+    y_true = target(6, 3, {0: (2, [0.1] * 4)}, neutral=[3, 4])[None]
+    y_pred = np.random.default_rng(0).normal(size=(1, 6, 7)).astype(np.float32)
+    value = numpy(SSDLoss()(y_true, y_pred))
+    y_pred[0, 3:5] = 50.0
+    y_pred[0, 3, 6] = -50.0
+    assert numpy(SSDLoss()(y_true, y_pred)) == value
+
+
+def test_no_positives_is_finite_and_zero_by_default():
+    y_true = target(6, 3)[None]
+    y_pred = np.full((1, 6, 7), 1.0, np.float32)
+    assert numpy(SSDLoss()(y_true, y_pred)) == 0
+    # Two negatives of uniform logits, divided by one.
+    np.testing.assert_allclose(numpy(SSDLoss(min_negatives=2)(y_true, y_pred)), 2 * np.log(3), rtol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e4])
+def test_extreme_logits_and_only_neutral_rows_are_finite(scale):
+    y_true = np.stack([target(6, 3, {1: (2, [0.5] * 4)}), target(6, 3, neutral=range(6))])
+    y_pred = np.random.default_rng(0).choice([-scale, scale], size=(2, 6, 7)).astype(np.float32)
+    assert np.isfinite(numpy(SSDLoss()(y_true, y_pred)))
+
+
+@pytest.mark.parametrize("objects", [{}, {1: (2, [0.5] * 4)}])
+def test_gradients_are_finite_and_reach_only_what_counts(objects):
+    """Trains a model whose weights are its predictions for one step: the step is the gradient."""
+    image = keras.Input((1,))
+    layer = keras.layers.Dense(6 * 7, use_bias=False, kernel_initializer="zeros")
+    model = keras.Model(image, keras.layers.Reshape((6, 7))(layer(image)))
+    model.compile(optimizer=keras.optimizers.SGD(1.0), loss=SSDLoss())
+    y_true = target(6, 3, objects, neutral=[5])[None]
+    model.fit(np.ones((1, 1), np.float32), y_true, verbose=0)
+    step = layer.get_weights()[0].reshape(6, 7)
+    assert np.isfinite(step).all()
+    moved = np.flatnonzero(np.abs(step).sum(axis=1))
+    # One positive and three negatives, ties broken somehow, but exactly three; never the neutral row.
+    assert len(moved) == (4 if objects else 0)
+    assert 5 not in moved
+    if objects:
+        np.testing.assert_allclose(step[1, :4], 0.5)
+        np.testing.assert_allclose(step[1, 4:], [-1 / 3, -1 / 3, 2 / 3], rtol=1e-5)
+
+
+def test_ties_choose_exactly_as_many_as_wanted():
+    positive = np.zeros((1, 10), bool)
+    positive[0, 4] = True
+    chosen = numpy(hard_negatives(np.ones((1, 10), np.float32), positive, ~positive, 3, 0))
+    assert chosen.sum() == 3
+    assert not chosen[0, 4]
+
+
+def test_fewer_negatives_than_wanted():
+    positive = np.array([[True, True, False, False]])
+    negative = np.array([[False, False, True, False]])  # the last is neutral
+    chosen = numpy(hard_negatives(np.ones((1, 4), np.float32), positive, negative, 3, 0))
+    np.testing.assert_array_equal(chosen, negative)
+
+
+def targets_of(golden, tag, case, classes):
+    """Our target tensor of a stored matching."""
+    data = np.load(golden / "torchvision" / f"{tag}_targets.npz")
+    batch = []
+    for i in (0, 1):
+        labels = data[f"{case}_labels_{i}"]
+        rows = target(len(data[f"{case}_matched_{i}"]), classes)
+        anchors, objects = data[f"{case}_pos_anchor_{i}"], data[f"{case}_pos_gt_{i}"]
+        rows[anchors, 4] = 0
+        rows[anchors, :4] = data[f"{case}_pos_encoded_{i}"]
+        rows[anchors, 4 + labels[objects]] = 1
+        batch.append(rows)
+    return np.stack(batch), [data[f"{case}_negatives_{i}"] for i in (0, 1)]
+
+
+def stored_predictions(golden, tag):
+    heads = np.load(golden / "torchvision" / f"{tag}_heads.npz")
+    if len(heads["rows"]) != {"ssd300": 8732, "ssdlite320": 3234}[tag.split("_")[0]]:
+        pytest.skip(f"the reference keeps only {len(heads['rows'])} rows of {tag}")
+    return np.concatenate([heads["bbox_regression"], heads["cls_logits"]], axis=-1)
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("tag", ["ssd300_21", "ssdlite320_91"])
+def test_losses_and_hard_negatives_equal_torchvision(golden, tag, case):
+    y_pred = stored_predictions(golden, tag)
+    y_true, negatives = targets_of(golden, tag, case, y_pred.shape[-1] - 4)
+    expected = json.loads((golden / "torchvision" / "losses.json").read_text())[tag][case]["float64"]
+    parts = {k: numpy(v).sum() for k, v in SSDLoss().parts(y_true, y_pred).items()}
+    np.testing.assert_allclose(parts["localization"], expected["bbox_regression"], rtol=1e-5)
+    np.testing.assert_allclose(parts["confidence"], expected["classification"], rtol=1e-5)
+
+    log_softmax = numpy(keras.ops.log_softmax(y_pred[..., 4:], axis=-1))
+    confidence = -(y_true[..., 4:] * log_softmax).sum(axis=-1)
+    negative = y_true[..., 4] > 0
+    chosen = numpy(hard_negatives(confidence, ~negative, negative, 3, 0))
+    for i in (0, 1):
+        np.testing.assert_array_equal(np.flatnonzero(chosen[i]), negatives[i])
+
+
+@pytest.mark.parametrize(
+    ("true", "pred"),
+    [((2, 8, 7), (2, 8, 8)), ((2, 7, 7), (2, 8, 7)), ((8, 7), (8, 7)), ((2, 8, 5), (2, 8, 5))],
+)
+def test_wrong_shapes(true, pred):
+    with pytest.raises(ValueError, match="expected targets and predictions of one shape"):
+        SSDLoss().parts(np.zeros(true, np.float32), np.zeros(pred, np.float32))
+
+
+@pytest.mark.parametrize("option", ["negative_ratio", "min_negatives", "alpha"])
+def test_negative_options(option):
+    with pytest.raises(ValueError, match="must not be negative"):
+        SSDLoss(**{option: -1})
+
+
+def test_config_round_trips():
+    loss = SSDLoss(negative_ratio=2, min_negatives=5, alpha=0.5)
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    assert copy.get_config() == loss.get_config()
+    metric = loss.metrics()[1]
+    copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
+    assert isinstance(copy, SSDLossPart)
+    assert copy.get_config() == metric.get_config()
+
+
+def test_parts_are_logged_add_up_and_survive_saving(tmp_path):
+    image = keras.Input((1,))
+    model = keras.Model(image, keras.layers.Reshape((6, 7))(keras.layers.Dense(42)(image)))
+    loss = SSDLoss()
+    model.compile(optimizer="sgd", loss=loss, metrics=loss.metrics())
+    y = np.stack([target(6, 3, {i % 6: (1 + i % 2, [0.1 * i] * 4)}) for i in range(5)])
+    x = np.arange(5, dtype=np.float32)[:, None]
+    logs = model.evaluate(x, y, batch_size=2, verbose=0, return_dict=True)  # the last batch is smaller
+    assert set(logs) == {"loss", "localization", "confidence"}
+    np.testing.assert_allclose(logs["loss"], logs["localization"] + logs["confidence"], rtol=1e-6)
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.models.load_model(tmp_path / "model.keras")
+    again = reloaded.evaluate(x, y, batch_size=2, verbose=0, return_dict=True)
+    assert again == pytest.approx(logs)

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+
+from multibox import anchors
+from multibox.anchors import AnchorLevel, AnchorSpec, ssd7_anchors
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("SSD300_VOC", 8732),
+        ("SSD300_COCO", 8732),
+        ("SSD512_VOC", 24564),
+        ("SSD512_COCO", 24564),
+        ("SSDLITE320", 3234),
+    ],
+)
+def test_number_of_anchors(name, count):
+    spec = getattr(anchors, name)
+    assert spec.num_anchors == count
+    assert spec.cxcywh.shape == spec.xyxy.shape == (count, 4)
+
+
+@pytest.mark.parametrize(("spec", "size"), [("SSD300_VOC", 300), ("SSD512_VOC", 512)])
+def test_voc_anchors_equal_ssd_keras(golden, spec, size):
+    expected = np.load(golden / "ssd_keras" / f"encoder_ssd{size}_voc.npz")["anchors_cxcywh"]
+    np.testing.assert_allclose(getattr(anchors, spec).cxcywh, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("variant", ["plain", "strongbias"])
+def test_voc_anchors_equal_caffe_priors(golden, variant):
+    expected = np.load(golden / "caffe" / f"ssd300_{variant}.npz")["mbox_priorbox"]
+    np.testing.assert_allclose(anchors.SSD300_VOC.xyxy, expected[0], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(anchors.SSD300_VOC.variances, expected[1, 0], rtol=1e-6)
+
+
+@pytest.mark.parametrize(("kind", "size"), [("ssd300", 300), ("ssdlite320", 320)])
+def test_coco_anchors_equal_torchvision(golden, kind, size):
+    expected = np.load(golden / "torchvision" / f"{kind}_default_boxes.npz")["default_boxes"]
+    if kind == "ssd300":  # torchvision limits the sides to the image, Caffe and ssd_keras do not
+        ours = AnchorSpec.from_scales(
+            scales=(0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05), clip_sides=True, **anchors._SSD300
+        )
+    else:
+        ours = anchors.SSDLITE320
+    np.testing.assert_allclose(ours.xyxy * size, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("spec", "size", "scales", "steps", "grids"),
+    [
+        (
+            anchors.SSD300_COCO,
+            300,
+            (0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05),
+            (8, 16, 32, 64, 100, 300),
+            (38, 19, 10, 5, 3, 1),
+        ),
+        (
+            anchors.SSD512_COCO,
+            512,
+            (0.04, 0.1, 0.26, 0.42, 0.58, 0.74, 0.9, 1.06),
+            (8, 16, 32, 64, 128, 256, 512),
+            (64, 32, 16, 8, 4, 2, 1),
+        ),
+    ],
+    ids=["300", "512"],
+)
+def test_coco_anchors_written_out_plainly(spec, size, scales, steps, grids):
+    ratios = [(2,), *[(2, 3)] * (len(grids) - 3), (2,), (2,)]
+    rows = []
+    for k, grid in enumerate(grids):
+        s = scales[k]
+        sides = [(s, s), ((s * scales[k + 1]) ** 0.5,) * 2]
+        for r in ratios[k]:
+            sides += [(s * r**0.5, s / r**0.5), (s / r**0.5, s * r**0.5)]
+        for y in range(grid):
+            for x in range(grid):
+                rows += [((x + 0.5) * steps[k] / size, (y + 0.5) * steps[k] / size, w, h) for w, h in sides]
+    np.testing.assert_allclose(spec.cxcywh, rows, rtol=0, atol=1e-6)
+
+
+def test_cells_of_a_non_square_image_by_hand():
+    spec = AnchorSpec.from_scales((100, 200), [(1, 2)], scales=(0.5, 0.5), aspect_ratios=[(4,)])
+    # The scale refers to the shorter side: 50 pixels; step 100 in both directions.
+    expected = [
+        [0.25, 0.5, 0.25, 0.5],
+        [0.25, 0.5, 0.25, 0.5],
+        [0.25, 0.5, 0.5, 0.25],
+        [0.25, 0.5, 0.125, 1.0],
+        [0.75, 0.5, 0.25, 0.5],
+        [0.75, 0.5, 0.25, 0.5],
+        [0.75, 0.5, 0.5, 0.25],
+        [0.75, 0.5, 0.125, 1.0],
+    ]
+    np.testing.assert_allclose(spec.cxcywh, expected, atol=1e-7)
+    np.testing.assert_allclose(spec.xyxy[3], [0.1875, 0.0, 0.3125, 1.0], atol=1e-7)
+
+
+def test_ssd7_cells_cover_odd_sizes():
+    spec = ssd7_anchors((300, 487))
+    assert [v.grid for v in spec.levels] == [(38, 61), (19, 31), (10, 16), (5, 8)]
+    assert spec.xyxy[:, 2].max() >= 1
+    assert spec.xyxy[:, 3].max() >= 1
+
+
+def test_config_round_trip_is_exact_and_specs_are_values():
+    spec = anchors.SSD512_COCO
+    copy = AnchorSpec.from_config(spec.get_config())
+    assert copy == spec
+    assert hash(copy) == hash(spec)
+    assert np.array_equal(copy.cxcywh, spec.cxcywh)
+
+
+def test_anchors_cannot_be_changed():
+    with pytest.raises(ValueError, match="read-only"):
+        anchors.SSD300_VOC.cxcywh[0] = 0
+
+
+def test_lengths_that_do_not_fit():
+    with pytest.raises(ValueError, match="for 2 grids expected 3 scales"):
+        AnchorSpec.from_scales((300, 300), [(3, 3), (1, 1)], scales=(0.1, 0.2), aspect_ratios=[(2,), (2,)])
+
+
+@pytest.mark.parametrize(
+    "level",
+    [
+        AnchorLevel((0, 3), ((1.0, 1.0),), (8, 8)),
+        AnchorLevel((3, 3), (), (8, 8)),
+        AnchorLevel((3, 3), ((1.0, -1.0),), (8, 8)),
+        AnchorLevel((3, 3), ((1.0, float("nan")),), (8, 8)),
+    ],
+)
+def test_impossible_levels(level):
+    with pytest.raises(ValueError, match=r"levels\[0\]: grid, sides and step must be positive"):
+        AnchorSpec((300, 300), (level,))
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"image_size": (0, 3)}, {"levels": ()}, {"variances": (0.1, 0.1, 0.2, 0)}]
+)
+def test_impossible_specs(arguments):
+    level = AnchorLevel((1, 1), ((1.0, 1.0),), (8, 8))
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        AnchorSpec(**{"image_size": (8, 8), "levels": (level,), **arguments})
