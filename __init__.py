@@ -1,4 +1,56 @@
+"""multibox: SSD (Single Shot MultiBox Detector) object detection for Keras 3."""
+
 from . import anchors
-from .data_generator import GroundTruthEncoder
+from .anchors import AnchorSpec
+from .data_generator import (
+    VOC_CLASSES,
+    DataGenerator,
+    DetectionDataset,
+    GroundTruthEncoder,
+    load_shapes,
+    load_voc,
+    ssd_eval,
+    ssd_train,
+    ssdlite_train,
+)
+from .eval_utils import (
+    evaluate_voc,
+    plot_detection_grid,
+    plot_detections,
+    plot_history,
+    plot_precision_recall,
+    predict_dataset,
+)
 from .losses import SSDLoss
-from .models import *
+from .models import SSD7, SSD300, SSD512, SSDLite, anchors_of, to_inference
+from .training import train
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SSD7",
+    "SSD300",
+    "SSD512",
+    "VOC_CLASSES",
+    "AnchorSpec",
+    "DataGenerator",
+    "DetectionDataset",
+    "GroundTruthEncoder",
+    "SSDLite",
+    "SSDLoss",
+    "anchors",
+    "anchors_of",
+    "evaluate_voc",
+    "load_shapes",
+    "load_voc",
+    "plot_detection_grid",
+    "plot_detections",
+    "plot_history",
+    "plot_precision_recall",
+    "predict_dataset",
+    "ssd_eval",
+    "ssd_train",
+    "ssdlite_train",
+    "to_inference",
+    "train",
+]

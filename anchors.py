@@ -177,7 +177,8 @@ def ssd7_anchors(image_size):
 
 
 def _frozen(array):
-    array = array.astype(np.float32)
+    # Column-major: box math works on one coordinate of all anchors at a time.
+    array = np.asfortranarray(array, np.float32)
     array.flags.writeable = False
     return array
 

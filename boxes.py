@@ -4,13 +4,15 @@ Boxes are continuous: the box of a whole image of width w and height h is (0, 0,
 width is xmax - xmin. Pixel or relative (0..1) units both work wherever a function does not say.
 """
 
-import keras
 import numpy as np
 from keras import ops
 
 # Decoded sides are limited to 62.5 anchor sides (torchvision's value), so that the exponential of an
 # untrained or diverged network cannot overflow into NaN.
 MAX_LOG_SIDE = float(np.log(1000.0 / 16.0))
+
+# Keeps 0 / 0 of boxes without area at 0.
+TINY = 1e-14
 
 
 def xyxy_to_cxcywh(boxes):
@@ -21,7 +23,7 @@ def xyxy_to_cxcywh(boxes):
 
 def area(boxes):
     """Areas (N,) of xyxy boxes (N, 4), NumPy; 0 for inverted boxes."""
-    return np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
+    return np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0)
 
 
 def iou(boxes_a, boxes_b):
@@ -39,7 +41,7 @@ def iou(boxes_a, boxes_b):
     height = np.minimum(a[3], b[3]) - np.maximum(a[1], b[1])
     intersection = np.maximum(width, 0) * np.maximum(height, 0)
     union = area(boxes_a)[:, None] + area(boxes_b)[None, :] - intersection
-    return np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
+    return intersection / np.maximum(union, TINY)
 
 
 def clip(boxes, low, high):
@@ -95,4 +97,4 @@ def pairwise_iou(boxes):
     overlap = ops.maximum(high - low, 0)
     intersection = overlap[..., 0] * overlap[..., 1]
     union = areas[..., :, None] + areas[..., None, :] - intersection
-    return intersection / ops.maximum(union, keras.config.epsilon() ** 2)
+    return intersection / ops.maximum(union, TINY)

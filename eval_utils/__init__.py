@@ -1,0 +1,15 @@
+"""Predictions over data sets, metrics and plots."""
+
+from .plots import plot_detection_grid, plot_detections, plot_history, plot_precision_recall
+from .prediction import predict_dataset
+from .voc import VOCResult, evaluate_voc
+
+__all__ = [
+    "VOCResult",
+    "evaluate_voc",
+    "plot_detection_grid",
+    "plot_detections",
+    "plot_history",
+    "plot_precision_recall",
+    "predict_dataset",
+]

@@ -1,0 +1,73 @@
+"""Presets: a recipe is a visible list of transforms, then rendering. Source: the paper's training chain."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+import numpy as np
+
+from .photometric import PhotometricDistortion
+from .render import render
+from .transforms import Expand, Flip, IoUCrop
+from .view import View
+
+MEAN_COLOR = (123, 117, 104)
+ALL_INTERPOLATIONS = (
+    cv2.INTER_NEAREST,
+    cv2.INTER_LINEAR,
+    cv2.INTER_CUBIC,
+    cv2.INTER_AREA,
+    cv2.INTER_LANCZOS4,
+)
+
+
+@dataclass(frozen=True)
+class SampleTransform:
+    """From a `Record` to a sample.
+
+    Attributes:
+        image_size: (height, width) of the samples.
+        geometry: callables `(view, rng) -> view`, in order.
+        photometric: None, or callable `(image, rng) -> image`.
+        interpolations: OpenCV's constants, one of which is drawn for each sample.
+        fill: RGB of what lies outside the source image.
+    """
+
+    image_size: tuple[int, int]
+    geometry: tuple[Callable, ...] = ()
+    photometric: Callable | None = None
+    interpolations: tuple[int, ...] = (cv2.INTER_LINEAR,)
+    fill: tuple[int, int, int] = MEAN_COLOR
+
+    def __call__(self, record, rng):
+        """Returns the image (height, width, 3) uint8 RGB and the final `View`."""
+        view = View.of_record(record)
+        for transform in self.geometry:
+            view = transform(view, rng)
+        interpolation = self.interpolations[rng.integers(len(self.interpolations))]
+        distort = partial(self.photometric, rng=rng) if self.photometric else None
+        return render(view, record.image, self.image_size, interpolation, self.fill, distort), view
+
+
+def ssd_train(image_size=(300, 300)):
+    """The paper's training chain: photometric distortion, expand, IoU-constrained crop, flip."""
+    return SampleTransform(
+        _size(image_size), (Expand(), IoUCrop(), Flip()), PhotometricDistortion(), ALL_INTERPOLATIONS
+    )
+
+
+def ssdlite_train(image_size=(320, 320)):
+    """torchvision's chain for SSDLite: IoU-constrained crop and flip only."""
+    return SampleTransform(_size(image_size), (IoUCrop(), Flip()))
+
+
+def ssd_eval(image_size=(300, 300)):
+    """The whole image, stretched to the model's input."""
+    return SampleTransform(_size(image_size))
+
+
+def _size(image_size):
+    if np.shape(image_size) != (2,) or min(image_size) < 1:
+        raise ValueError(f"image_size: expected (height, width) >= 1, got {image_size}")
+    return tuple(image_size)

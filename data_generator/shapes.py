@@ -1,0 +1,127 @@
+"""The embedded `shapes` data set: drawn on the fly from a seed, nothing to download."""
+
+from functools import partial
+
+import cv2
+import numpy as np
+
+from ..boxes import iou
+from .dataset import DetectionDataset, Record
+
+SHAPE_CLASSES = ("circle", "square", "triangle", "star")
+MAX_OBJECTS = 6
+MAX_OVERLAP = 0.25  # IoU; overlapping, but never hidden
+
+
+def load_shapes(num_images, image_size=(192, 192), seed=0):
+    """Coloured, textured circles, squares, triangles and stars on textured backgrounds.
+
+    Args:
+        num_images: images in the data set.
+        image_size: (height, width) in pixels.
+        seed: another seed gives other images; use two for training and evaluation.
+
+    Returns:
+        `DetectionDataset` of four classes; images are drawn when they are read, always the same.
+    """
+    records = []
+    for index in range(num_images):
+        labels, outlines = _plan(np.random.default_rng([seed, index, 0]), image_size)
+        low, high = (np.array([f(o, axis=0) for o in outlines]) for f in (np.min, np.max))
+        draw = partial(draw_shapes, seed, index, image_size)
+        flags = np.zeros(len(labels), bool)
+        boxes = np.concatenate([low, high], axis=1).astype(np.float32)
+        height, width = image_size
+        records.append(Record(f"shapes-{seed}-{index}", draw, width, height, boxes, labels, flags, flags))
+    return DetectionDataset(SHAPE_CLASSES, records, "shapes")
+
+
+def draw_shapes(seed, index, image_size):
+    """One image of `load_shapes`, (height, width, 3) RGB uint8."""
+    _, outlines = _plan(np.random.default_rng([seed, index, 0]), image_size)
+    rng = np.random.default_rng([seed, index, 1])
+    base = rng.uniform(40, 215, 3)
+    image = _texture(rng, image_size, base)
+    for _ in range(rng.integers(3, 9)):
+        _draw_distractor(rng, image)
+    for outline in outlines:
+        _fill(image, outline, _texture(rng, image_size, _contrasting(rng, base)))
+    image += rng.standard_normal(image.shape, np.float32) * rng.uniform(2, 10)
+    return np.clip(image, 0, 255).astype(np.uint8)
+
+
+def _plan(rng, image_size):
+    """(labels, outlines): what is where. Outlines are polygons (points, 2) in pixels, inside the image."""
+    labels, outlines, boxes = [], [], np.zeros((0, 4))
+    height, width = image_size
+    wanted = rng.integers(1, MAX_OBJECTS, endpoint=True)
+    for _ in range(10 * wanted):
+        side = min(image_size) * np.exp(rng.uniform(np.log(0.1), np.log(0.55)))
+        label = rng.integers(len(SHAPE_CLASSES))
+        outline = _outline(SHAPE_CLASSES[label], rng.uniform(0, 2 * np.pi)) * side / 2
+        low, high = outline.min(axis=0), outline.max(axis=0)
+        place = rng.uniform(-low, (width, height) - high)
+        box = np.concatenate([low + place, high + place])[None]
+        if iou(boxes, box).max(initial=0) <= MAX_OVERLAP:
+            labels.append(label + 1)
+            outlines.append(outline + place)
+            boxes = np.concatenate([boxes, box])
+        if len(labels) == wanted:
+            break
+    return np.array(labels, np.int32), outlines
+
+
+def _outline(name, turn):
+    """Polygon (points, 2) within the unit circle."""
+    points, inner = {"circle": (64, 1.0), "square": (4, 1.0), "triangle": (3, 1.0), "star": (10, 0.45)}[name]
+    angle = turn + 2 * np.pi * np.arange(points) / points
+    radius = np.where(np.arange(points) % 2, inner, 1.0)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1) * radius[:, None]
+
+
+def _texture(rng, image_size, colour):
+    """Float image around a colour: soft clouds, stripes or checks."""
+    height, width = image_size
+    turn, period = rng.uniform(0, np.pi), rng.uniform(6, 24)
+    x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
+    along, across = x * np.cos(turn) + y * np.sin(turn), y * np.cos(turn) - x * np.sin(turn)
+    pattern = {
+        0: lambda: cv2.resize(_clouds(rng), (width, height), interpolation=cv2.INTER_CUBIC),
+        1: lambda: np.sin(2 * np.pi * along / period),
+        2: lambda: np.where((along % period < period / 2) == (across % period < period / 2), 1, -1),
+    }[int(rng.integers(3))]()
+    return (colour + rng.uniform(5, 25) * pattern[..., None]).astype(np.float32)
+
+
+def _clouds(rng):
+    return rng.uniform(-1, 1, (5, 5)).astype(np.float32)
+
+
+def _contrasting(rng, base):
+    """A colour that can be told from the background's."""
+    while True:
+        colour = rng.uniform(10, 245, 3)
+        if np.abs(colour - base).max() > 80:
+            return colour
+
+
+def _draw_distractor(rng, image):
+    """A thin line, a cross or a small blot: clutter that is none of the classes."""
+    height, width = image.shape[:2]
+    colour = rng.uniform(0, 255, 3)
+    at, to = (rng.uniform(0, 1, (2, 2)) * (width, height)).astype(int).tolist()
+    if rng.random() < 0.5:
+        cv2.line(image, at, to, colour, 1, cv2.LINE_AA)
+    else:
+        size = int(rng.integers(4, 12))
+        cv2.drawMarker(image, at, colour, int(rng.integers(2)), size, 2)
+
+
+def _fill(image, outline, texture):
+    """Blends a texture into the inside of a polygon, with smooth edges."""
+    mask = np.zeros(image.shape[:2], np.uint8)
+    bits = 4  # fractional bits of OpenCV's sub-pixel coordinates; pixel centres are at whole numbers there
+    points = np.rint((outline - 0.5) * 2**bits).astype(np.int32)
+    cv2.fillPoly(mask, [points], 255, cv2.LINE_AA, bits)
+    weight = mask[..., None] / np.float32(255)
+    image += (texture - image) * weight

@@ -1,0 +1,163 @@
+"""Reader of the Pascal VOC devkit layout."""
+
+from pathlib import Path
+from xml.etree.ElementTree import ParseError
+
+import numpy as np
+from defusedxml import DefusedXmlException, ElementTree
+from tqdm import tqdm
+
+from .cleaning import BoxCleaner
+from .dataset import DetectionDataset, Record
+from .images import read_image
+
+VOC_CLASSES = (
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+
+
+def load_voc(devkit, image_sets, classes=VOC_CLASSES, progress=True):
+    """Reads Pascal VOC annotations.
+
+    Args:
+        devkit: folder that holds `VOC2007`, `VOC2012`, ... (or a `VOCdevkit` folder that does). A folder
+            that is itself in VOC layout (`Annotations`, `ImageSets/Main`, `JPEGImages`) is read with
+            an empty year: `[("", "train")]`.
+        image_sets: (year, set) pairs such as `[("2007", "trainval"), ("2012", "trainval")]`.
+        classes: names in the order of the labels 1, 2, ...
+        progress: whether to show a progress bar.
+
+    Returns:
+        `DetectionDataset`. The devkit's 1-based inclusive pixels become continuous ones: xmin - 1,
+        ymin - 1, xmax, ymax. Absent `difficult` and `truncated` count as 0; an absent `size` is read from
+        the image. Bad boxes are treated, counted and reported as `BoxCleaner` says.
+
+    Raises:
+        FileNotFoundError: for a missing folder, image set, annotation or image; names it.
+        ValueError: for an unknown class, a missing or non-numeric field, broken XML; names file and field.
+    """
+    clean, records = BoxCleaner(), []
+    for year, name in image_sets:
+        root = _year_folder(Path(devkit), year)
+        ids = _image_ids(root / "ImageSets" / "Main" / f"{name}.txt")
+        for image_id in tqdm(ids, desc=f"VOC{year} {name}", unit=" files", disable=not progress, leave=False):
+            records.append(_read_record(root, image_id, classes, clean))
+    clean.warn(f"load_voc({str(devkit)!r})")
+    names = "+".join(f"{year} {name}".strip() for year, name in image_sets)
+    return DetectionDataset(classes, records, f"VOC {names}")
+
+
+def voc_to_continuous(boxes):
+    """(N, 4) 1-based inclusive pixels of the devkit to continuous ones, where width = xmax - xmin."""
+    return boxes - np.array([1, 1, 0, 0], boxes.dtype)
+
+
+def _year_folder(devkit, year):
+    name = f"VOC{year}" if year else ""
+    for folder in (devkit / name, devkit / "VOCdevkit" / name):
+        if (folder / "Annotations").is_dir():
+            return folder
+    raise FileNotFoundError(
+        f"no Pascal VOC data at {devkit / name}: expected the folders Annotations, ImageSets/Main and "
+        "JPEGImages in it"
+    )
+
+
+def _image_ids(path):
+    if not path.is_file():
+        sets = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))[:20]) or "none"
+        raise FileNotFoundError(f"no image set {path}; there are: {sets}")
+    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
+    ids = [words[0] for words in lines if words]  # per-class sets have a second column
+    for image_id in ids:
+        if Path(image_id).name != image_id or "\\" in image_id:
+            raise ValueError(f"{path}: expected file names without folders, got {image_id!r}")
+    return ids
+
+
+def _read_record(root, image_id, classes, clean):
+    annotation = root / "Annotations" / f"{image_id}.xml"
+    image = _find_image(root, image_id)
+    try:
+        tree = ElementTree.parse(annotation).getroot()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{annotation}: no such annotation, but the image set lists it") from None
+    except (ParseError, DefusedXmlException) as error:
+        raise ValueError(f"{annotation}: not a readable XML file: {error!r}") from error
+
+    width, height = _size(tree, annotation) or read_image(image).shape[1::-1]
+    objects = tree.findall("object")
+    boxes = [[_number(o.find("bndbox"), side, annotation) for side in _SIDES] for o in objects]
+    boxes = voc_to_continuous(np.array(boxes, np.float32).reshape(-1, 4))
+    labels = np.array([_label(o, classes, annotation) for o in objects], np.int32)
+    difficult = np.array([_flag(o, "difficult", annotation) for o in objects], bool)
+    truncated = np.array([_flag(o, "truncated", annotation) for o in objects], bool)
+    boxes, keep = clean(image_id, boxes, width, height)
+    return Record(image_id, str(image), width, height, boxes, labels[keep], difficult[keep], truncated[keep])
+
+
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def _find_image(root, image_id):
+    folder = root / "JPEGImages"
+    for suffix in IMAGE_SUFFIXES:
+        path = folder / f"{image_id}{suffix}"
+        if path.is_file():
+            return path
+    raise FileNotFoundError(
+        f"{folder / image_id}: no such image ({', '.join(IMAGE_SUFFIXES)}), but the image set lists it"
+    )
+
+
+def _size(tree, annotation):
+    """(width, height), or None where the annotation has none (some tools write zeros)."""
+    size = tree.find("size")
+    if size is None:
+        return None
+    width, height = (int(_number(size, side, annotation)) for side in ("width", "height"))
+    return (width, height) if width > 0 and height > 0 else None
+
+
+def _label(element, classes, annotation):
+    name = (element.findtext("name") or "").strip()
+    if name not in classes:
+        raise ValueError(f"{annotation}: unknown class {name!r}; `classes` has {', '.join(classes)}")
+    return classes.index(name) + 1
+
+
+def _flag(element, field, annotation):
+    return element.find(field) is not None and _number(element, field, annotation) != 0
+
+
+def _number(element, field, annotation):
+    text = None if element is None else element.findtext(field)
+    if text is None:
+        raise ValueError(f"{annotation}: an object or size has no <{field}>")
+    try:
+        number = float(text)
+    except ValueError:
+        number = np.nan
+    if not abs(number) < 1e6:
+        raise ValueError(f"{annotation}: <{field}> must be a number below 1e6, got {text!r}")
+    return number

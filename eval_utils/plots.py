@@ -1,0 +1,139 @@
+"""Pictures; each function returns a matplotlib figure."""
+
+import csv
+from pathlib import Path
+
+
+def plot_detections(image, detections=None, ground_truth=None, class_names=None, min_score=0.5, axes=None):
+    """Draws boxes on an image.
+
+    Args:
+        image: (rows, columns, 3) RGB uint8.
+        detections: (n, 6) rows [class_id, score, xmin, ymin, xmax, ymax] in pixels, solid lines.
+        ground_truth: a `Record`, dashed white lines.
+        class_names: names of the class ids 1, 2, ...; None writes the ids.
+        min_score: detections below are not drawn.
+        axes: matplotlib axes to draw on; None makes a figure.
+
+    Returns:
+        The matplotlib figure.
+    """
+    import matplotlib.pyplot as plt
+
+    if axes is None:
+        axes = plt.subplots(figsize=(8, 8 * image.shape[0] / image.shape[1]), layout="tight")[1]
+    axes.imshow(image)
+    axes.set_axis_off()
+    if ground_truth is not None:
+        for label, box in zip(ground_truth.labels, ground_truth.boxes, strict=True):
+            _draw_box(axes, box, "white", None, "--")
+            if detections is None:
+                axes.text(*box[:2], _class_name(label, class_names), color="white", va="bottom", fontsize=8)
+    for class_id, score, *box in [] if detections is None else detections:
+        if score >= min_score:
+            _draw_box(axes, box, _colour(class_id), f"{_class_name(class_id, class_names)} {score:.2f}", "-")
+    return axes.figure
+
+
+def plot_detection_grid(dataset, detections=None, columns=4, min_score=0.5):
+    """The images of a data set with ground truth (dashed white) and detections (solid).
+
+    Args:
+        dataset: a `DetectionDataset`, all of which is drawn: pass a slice.
+        detections: as `predict_dataset` returns for it, or None.
+        columns: images in a row.
+        min_score: detections below are not drawn.
+
+    Returns:
+        The matplotlib figure.
+    """
+    import matplotlib.pyplot as plt
+
+    from ..data_generator.images import read_image
+
+    rows = -(-len(dataset) // columns)
+    figure, axes = plt.subplots(rows, columns, figsize=(3 * columns, 3 * rows), squeeze=False, layout="tight")
+    for i, cell in enumerate(axes.flat):
+        cell.set_axis_off()
+        if i < len(dataset):
+            found = None if detections is None else detections[i]
+            image = read_image(dataset[i].image)
+            plot_detections(image, found, dataset[i], dataset.class_names, min_score, cell)
+    return figure
+
+
+def plot_history(path):
+    """Loss curves from the file of a `keras.callbacks.CSVLogger`.
+
+    Args:
+        path: the CSV file.
+
+    Returns:
+        The matplotlib figure: one panel for each logged quantity, training and validation together.
+
+    Raises:
+        ValueError: if the file has no rows.
+    """
+    import matplotlib.pyplot as plt
+
+    with Path(path).open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows:
+        raise ValueError(f"{path}: the log has no epochs")
+    epochs = [int(row["epoch"]) + 1 for row in rows]
+    names = [n for n in rows[0] if n != "epoch" and not n.startswith("val_")]
+    figure, axes = plt.subplots(1, len(names), figsize=(4 * len(names), 3.2), squeeze=False, layout="tight")
+    for cell, name in zip(axes[0], names, strict=True):
+        for column, label in ((name, "training"), (f"val_{name}", "validation")):
+            if column in rows[0]:
+                cell.plot(epochs, [float(row[column] or "nan") for row in rows], label=label)
+        cell.set(title=name, xlabel="epoch")
+        cell.grid(alpha=0.3)
+        cell.legend()
+    return figure
+
+
+def plot_precision_recall(result, columns=5):
+    """Precision-recall curves of a `VOCResult`, one panel for each class with objects.
+
+    Returns:
+        The matplotlib figure.
+    """
+    import matplotlib.pyplot as plt
+
+    classes = {name: r for name, r in result.classes.items() if r.num_objects}
+    columns = max(1, min(columns, len(classes)))
+    rows = max(1, -(-len(classes) // columns))
+    size = (2.6 * columns, 2.6 * rows)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=size, squeeze=False, sharex=True, sharey=True, layout="tight"
+    )
+    for cell in axes.flat[len(classes) :]:
+        cell.set_axis_off()
+    for cell, (name, r) in zip(axes.flat, classes.items(), strict=False):
+        cell.plot(r.recall, r.precision)
+        cell.set(title=f"{name} {r.average_precision:.3f}", xlim=(0, 1), ylim=(0, 1.05))
+        cell.grid(alpha=0.3)
+    figure.supxlabel("recall")
+    figure.supylabel("precision")
+    return figure
+
+
+def _draw_box(axes, box, colour, text, style):
+    x, y = box[0], box[1]
+    from matplotlib.patches import Rectangle
+
+    axes.add_patch(Rectangle((x, y), box[2] - x, box[3] - y, fill=False, edgecolor=colour, ls=style, lw=1.5))
+    if text:
+        background = {"facecolor": colour, "edgecolor": "none", "pad": 1, "alpha": 0.8}
+        axes.text(x, y, text, color="black", va="bottom", fontsize=8, bbox=background, clip_on=True)
+
+
+def _colour(class_id):
+    from matplotlib import colormaps
+
+    return colormaps["hsv"](((int(class_id) - 1) * 0.381966 + 0.1) % 1.0)  # golden ratio: neighbours differ
+
+
+def _class_name(class_id, class_names):
+    return str(int(class_id)) if class_names is None else class_names[int(class_id) - 1]

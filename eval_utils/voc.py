@@ -1,0 +1,184 @@
+"""Average precision by the rules of the Pascal VOC devkit.
+
+Boxes of a `DetectionDataset` are continuous, so their plain IoU is the devkit's IoU of inclusive pixels.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..boxes import TINY, area
+
+METRICS = ("11_point", "area")
+
+
+@dataclass(frozen=True)
+class ClassResult:
+    """Of one class: AP, precision and recall after each detection by descending score, and counts."""
+
+    average_precision: float
+    precision: np.ndarray
+    recall: np.ndarray
+    scores: np.ndarray
+    num_objects: int
+
+
+@dataclass(frozen=True)
+class VOCResult:
+    """What `evaluate_voc` returns; `print(result)` shows the table.
+
+    Attributes:
+        classes: {class name: `ClassResult`}.
+        iou_threshold: as given.
+        metric: as given.
+    """
+
+    classes: dict[str, ClassResult]
+    iou_threshold: float
+    metric: str
+
+    @property
+    def mean_average_precision(self):
+        """Mean AP over the classes that have objects (NaN if none has)."""
+        values = [r.average_precision for r in self.classes.values() if r.num_objects]
+        return float(np.mean(values)) if values else float("nan")
+
+    def __str__(self):
+        width = max(len("class"), *map(len, self.classes), len("mAP"))
+        lines = [f"{'class':<{width}}  {'AP':>6}  {'objects':>7}  {'detections':>10}"]
+        for name, r in self.classes.items():
+            ap = f"{r.average_precision:6.3f}" if r.num_objects else "     -"
+            lines.append(f"{name:<{width}}  {ap}  {r.num_objects:7d}  {len(r.scores):10d}")
+        lines.append(
+            f"{'mAP':<{width}}  {self.mean_average_precision:6.3f}  "
+            f"(IoU {self.iou_threshold}, {self.metric.replace('_', ' ')})"
+        )
+        return "\n".join(lines)
+
+
+def evaluate_voc(detections, dataset, iou_threshold=0.5, metric="11_point"):
+    """Average precision of each class and its mean.
+
+    A detection, taken by descending score, is right if the object of its class and image that it overlaps
+    most has IoU above the threshold and was not found before. Difficult objects neither count nor
+    punish. Classes without objects have no AP and do not enter the mean.
+
+    Args:
+        detections: for each record of `dataset` an array (detections, 6) of rows
+            [class_id, score, xmin, ymin, xmax, ymax] in pixels, as `predict_dataset` returns.
+        dataset: the `DetectionDataset` that holds the ground truth.
+        iou_threshold: 0.5 is the devkit's.
+        metric: "11_point" (VOC 2007) or "area" (VOC 2010 and later).
+
+    Returns:
+        `VOCResult`.
+
+    Raises:
+        ValueError: for an unknown metric, an empty data set, another number of images, rows of another
+            shape, or class ids that are not 1..num_classes.
+    """
+    if metric not in METRICS:
+        raise ValueError(f"evaluate_voc: metric must be one of {', '.join(METRICS)}, got {metric!r}")
+    rows, images = _join(detections, dataset)
+    truth = _Truth(dataset)
+    classes = {}
+    for label, name in enumerate(dataset.class_names, start=1):
+        mine = rows[:, 0] == label
+        classes[name] = _evaluate_class(rows[mine], images[mine], truth, label, iou_threshold, metric)
+    return VOCResult(classes, iou_threshold, metric)
+
+
+def _join(detections, dataset):
+    """All detections as one array (n, 6) and the index of each one's image (n,)."""
+    if len(detections) != len(dataset) or len(dataset) == 0:
+        raise ValueError(
+            f"evaluate_voc: expected detections for each image, got {len(detections)} arrays for "
+            f"{len(dataset)} images"
+        )
+    for record, rows in zip(dataset, detections, strict=True):
+        if np.ndim(rows) != 2 or np.shape(rows)[1] != 6:
+            raise ValueError(
+                f"evaluate_voc: {record.image_id}: expected an array (detections, 6), got {np.shape(rows)}"
+            )
+    rows = np.concatenate(detections).astype(float)
+    unknown = set(np.unique(rows[:, 0])) - set(range(1, dataset.num_classes + 1))
+    if unknown:
+        raise ValueError(
+            f"evaluate_voc: class ids must be 1..{dataset.num_classes} (0 is background), "
+            f"got {sorted(unknown)[:5]}"
+        )
+    return rows, np.repeat(np.arange(len(detections)), [len(r) for r in detections])
+
+
+class _Truth:
+    """The objects of a data set, image after image in flat arrays."""
+
+    def __init__(self, dataset):
+        self.images = np.repeat(np.arange(len(dataset)), [len(r.labels) for r in dataset])
+        self.boxes = np.concatenate([r.boxes for r in dataset]).astype(float)
+        self.labels = np.concatenate([r.labels for r in dataset])
+        self.difficult = np.concatenate([r.difficult for r in dataset])
+
+    def of_class(self, label):
+        mine = self.labels == label
+        return self.images[mine], self.boxes[mine], self.difficult[mine]
+
+
+def _evaluate_class(rows, images, truth, label, iou_threshold, metric):
+    order = np.argsort(-rows[:, 1], kind="stable")
+    rows, images = rows[order], images[order]
+    object_images, boxes, difficult = truth.of_class(label)
+    num_objects = int((~difficult).sum())
+
+    best, best_iou = _best_objects(rows[:, 2:], images, boxes, object_images)
+    hit = best_iou > iou_threshold
+    ignored = np.zeros(len(rows), bool)
+    ignored[hit] = difficult[best[hit]]
+    # The first detection of each object is right, the later ones are not.
+    first = np.zeros(len(rows), bool)
+    candidates = np.flatnonzero(hit & ~ignored)
+    first[candidates[np.unique(best[candidates], return_index=True)[1]]] = True
+
+    counted = ~ignored
+    right = np.cumsum(first[counted])
+    recall = right / max(num_objects, 1)
+    precision = right / np.arange(1, len(right) + 1)
+    ap = _average_precision(recall, precision, metric) if num_objects else float("nan")
+    return ClassResult(ap, precision, recall, rows[counted, 1], num_objects)
+
+
+def _best_objects(boxes, images, objects, object_images):
+    """For each detection the object of its image with the largest IoU, and that IoU (0 without objects).
+
+    `objects` must be sorted by image. All (detection, object) pairs of an image are laid end to end.
+    """
+    start = np.searchsorted(object_images, images, "left")  # (detections,)
+    count = np.searchsorted(object_images, images, "right") - start
+    detection = np.repeat(np.arange(len(boxes)), count)  # (pairs,)
+    ends = np.cumsum(count)
+    item = np.arange(len(detection)) - np.repeat(ends - count, count) + np.repeat(start, count)
+    overlap = _paired_iou(boxes[detection], objects[item])
+
+    best, best_iou = np.zeros(len(boxes), int), np.zeros(len(boxes))
+    # Pairs sorted by detection, then by IoU; equal IoUs: the first object last, which is then taken.
+    order = np.lexsort((-item, overlap, detection))
+    last = order[ends[count > 0] - 1]
+    best[count > 0], best_iou[count > 0] = item[last], overlap[last]
+    return best, best_iou
+
+
+def _paired_iou(a, b):
+    """IoU of a[i] and b[i], (n,)."""
+    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
+    intersection = np.prod(np.maximum(sides, 0), axis=1)
+    return intersection / np.maximum(area(a) + area(b) - intersection, TINY)
+
+
+def _average_precision(recall, precision, metric):
+    # Precision at a recall is the best precision at this or any higher recall.
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    if metric == "11_point":
+        at = np.searchsorted(recall, np.linspace(0, 1, 11), "left")
+        return float(np.append(envelope, 0.0)[at].mean())
+    steps = np.diff(recall, prepend=0.0)
+    return float(np.sum(steps * envelope))
