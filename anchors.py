@@ -10,6 +10,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from .boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
 
 
@@ -34,8 +36,10 @@ class AnchorLevel:
 
     def cxcywh(self):
         """Anchors in pixels, (rows * columns * sides, 4) float64: cell by cell, row by row."""
-        cy, cx = ((np.arange(cells) + 0.5) * step for cells, step in zip(self.grid, self.step, strict=True))
-        cx, cy = np.meshgrid(cx, cy)  # (rows, columns) each
+        (rows, columns), (step_y, step_x) = self.grid, self.step
+        cx, cy = np.meshgrid(
+            (np.arange(columns) + 0.5) * step_x, (np.arange(rows) + 0.5) * step_y
+        )  # (rows, columns) each
         centres = np.stack([cx, cy], axis=-1)[:, :, None, :]  # (rows, columns, 1, 2)
         sides = np.array(self.sides)[None, None]  # (1, 1, sides, 2)
         shape = (*self.grid, len(self.sides), 2)
@@ -104,10 +108,11 @@ class AnchorSpec:
         for grid, (s, s_next), ratios, step in zip(
             grids, pairwise(scales), aspect_ratios, steps, strict=True
         ):
-            sides = [(s, s), (np.sqrt(s * s_next),) * 2]
-            for r in ratios:
-                sides += [(s * np.sqrt(r), s / np.sqrt(r)), (s / np.sqrt(r), s * np.sqrt(r))]
-            pixels = np.array(sides) * min(image_size)
+            side, middle = s * min(image_size), np.sqrt(s * s_next) * min(image_size)
+            pixels = [(side, side), (middle, middle)]
+            for r in (r for ratio in ratios for r in (ratio, 1 / ratio)):
+                pixels.append((side * np.sqrt(r), side / np.sqrt(r)))
+            pixels = np.array(pixels)
             if clip_sides:
                 pixels = np.minimum(pixels, (width, height))
             step_yx = (height / grid[0], width / grid[1]) if step is None else (float(step),) * 2
@@ -120,19 +125,15 @@ class AnchorSpec:
 
     @cached_property
     def cxcywh(self):
-        """(num_anchors, 4) float32, read-only: cx, cy, w, h relative to the image."""
+        """(num_anchors, 4) float64, read-only: cx, cy, w, h relative to the image."""
         height, width = self.image_size
         pixels = np.concatenate([level.cxcywh() for level in self.levels])
-        return _frozen(pixels / (width, height, width, height))
+        return _frozen(xyxy_to_cxcywh(cxcywh_to_xyxy(pixels) / (width, height, width, height)))
 
     @cached_property
     def xyxy(self):
-        """(num_anchors, 4) float32, read-only: xmin, ymin, xmax, ymax relative to the image, not clipped."""
-        height, width = self.image_size
-        pixels = np.concatenate([level.cxcywh() for level in self.levels])
-        half = pixels[:, 2:] / 2
-        corners = np.concatenate([pixels[:, :2] - half, pixels[:, :2] + half], axis=1)
-        return _frozen(corners / (width, height, width, height))
+        """(num_anchors, 4) float64, read-only: xmin, ymin, xmax, ymax relative to the image, not clipped."""
+        return _frozen(cxcywh_to_xyxy(self.cxcywh))
 
     def get_config(self):
         """Plain lists and numbers, so that a saved model carries its anchors."""
@@ -163,14 +164,18 @@ def as_spec(anchors):
     raise TypeError(f"anchors: expected an AnchorSpec, got {type(anchors).__name__}")
 
 
-def ssd7_anchors(image_size):
-    """`AnchorSpec` of SSD7 for any (height, width): strides 8 to 64, ratios 1, 2 and 1/2."""
+def ssd7_anchors(image_size, scales=(0.08, 0.16, 0.32, 0.64, 0.96)):
+    """`AnchorSpec` of SSD7 for any (height, width): strides 8 to 64, ratios 1, 2 and 1/2.
+
+    The default scales suit images of about 300 pixels. In smaller ones the cells are coarser relative to
+    the image, and larger scales (two to four strides) let the objects meet more anchors.
+    """
     strides = (8, 16, 32, 64)
     height, width = image_size
     return AnchorSpec.from_scales(
         (height, width),
         grids=[(-(-height // s), -(-width // s)) for s in strides],  # rounded up, as the pools do
-        scales=(0.08, 0.16, 0.32, 0.64, 0.96),
+        scales=scales,
         aspect_ratios=[(2,)] * 4,
         steps=strides,
     )
@@ -178,7 +183,7 @@ def ssd7_anchors(image_size):
 
 def _frozen(array):
     # Column-major: box math works on one coordinate of all anchors at a time.
-    array = np.asfortranarray(array, np.float32)
+    array = np.asfortranarray(array)
     array.flags.writeable = False
     return array
 

@@ -21,6 +21,12 @@ def xyxy_to_cxcywh(boxes):
     return np.concatenate([(low + high) / 2, high - low], axis=-1)
 
 
+def cxcywh_to_xyxy(boxes):
+    """(..., 4) cxcywh to xyxy, NumPy."""
+    centre, half = boxes[..., :2], boxes[..., 2:] / 2
+    return np.concatenate([centre - half, centre + half], axis=-1)
+
+
 def area(boxes):
     """Areas (N,) of xyxy boxes (N, 4), NumPy; 0 for inverted boxes."""
     return np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0)

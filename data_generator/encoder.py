@@ -3,7 +3,7 @@
 import numpy as np
 
 from ..anchors import as_spec
-from ..boxes import encode_offsets, iou, xyxy_to_cxcywh
+from ..boxes import cxcywh_to_xyxy, encode_offsets, iou, xyxy_to_cxcywh
 
 BACKGROUND = -1
 NEUTRAL = -2
@@ -59,7 +59,8 @@ class GroundTruthEncoder:
         Raises:
             ValueError: for wrong shapes, boxes that are not finite or have no area, labels out of range.
         """
-        boxes = np.asarray(boxes, np.float32).reshape(-1, 4) if np.size(boxes) == 0 else np.asarray(boxes)
+        boxes = np.asarray(boxes, np.float64)
+        boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
         labels = np.asarray(labels)
         self._check(boxes, labels)
         targets = np.empty(self.target_shape, np.float32) if out is None else out
@@ -67,8 +68,10 @@ class GroundTruthEncoder:
         if len(boxes) == 0:
             targets[:, 4] = 1
             return targets
-        boxes = boxes.astype(np.float32, copy=False)
-        matches = match(iou(boxes, self.anchors.xyxy), self.positive_iou, self.negative_iou)
+        # An object inside several anchors of one area has the same IoU with all of them, so rounding
+        # decides who gets it. float64, and by way of the centres, chooses as ssd_keras does.
+        overlaps = iou(cxcywh_to_xyxy(xyxy_to_cxcywh(boxes)), self.anchors.xyxy)
+        matches = match(overlaps, self.positive_iou, self.negative_iou)
         targets[matches == BACKGROUND, 4] = 1
         positive = np.flatnonzero(matches >= 0)
         objects = matches[positive]

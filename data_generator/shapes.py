@@ -10,6 +10,8 @@ from .dataset import DetectionDataset, Record
 
 SHAPE_CLASSES = ("circle", "square", "triangle", "star")
 MAX_OBJECTS = 6
+MIN_SIDE, MAX_SIDE = 0.15, 0.6  # of the circle around a shape, relative to the shorter image side
+MAX_TURN = np.pi / 9
 MAX_OVERLAP = 0.25  # IoU; overlapping, but never hidden
 
 
@@ -56,9 +58,9 @@ def _plan(rng, image_size):
     height, width = image_size
     wanted = rng.integers(1, MAX_OBJECTS, endpoint=True)
     for _ in range(10 * wanted):
-        side = min(image_size) * np.exp(rng.uniform(np.log(0.1), np.log(0.55)))
+        side = min(image_size) * np.exp(rng.uniform(np.log(MIN_SIDE), np.log(MAX_SIDE)))
         label = rng.integers(len(SHAPE_CLASSES))
-        outline = _outline(SHAPE_CLASSES[label], rng.uniform(0, 2 * np.pi)) * side / 2
+        outline = _outline(SHAPE_CLASSES[label], rng.uniform(-MAX_TURN, MAX_TURN)) * side / 2
         low, high = outline.min(axis=0), outline.max(axis=0)
         place = rng.uniform(-low, (width, height) - high)
         box = np.concatenate([low + place, high + place])[None]
@@ -71,10 +73,19 @@ def _plan(rng, image_size):
     return np.array(labels, np.int32), outlines
 
 
+# (points, first direction in circle parts, radius of every second point); y points down.
+_OUTLINES = {
+    "circle": (64, 0, 1.0),
+    "square": (4, 1 / 8, 1.0),
+    "triangle": (3, 3 / 4, 1.0),
+    "star": (10, 3 / 4, 0.45),
+}
+
+
 def _outline(name, turn):
-    """Polygon (points, 2) within the unit circle."""
-    points, inner = {"circle": (64, 1.0), "square": (4, 1.0), "triangle": (3, 1.0), "star": (10, 0.45)}[name]
-    angle = turn + 2 * np.pi * np.arange(points) / points
+    """Polygon (points, 2) within the unit circle, standing upright but for the turn in radians."""
+    points, first, inner = _OUTLINES[name]
+    angle = turn + 2 * np.pi * (first + np.arange(points) / points)
     radius = np.where(np.arange(points) % 2, inner, 1.0)
     return np.stack([np.cos(angle), np.sin(angle)], axis=1) * radius[:, None]
 

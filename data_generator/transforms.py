@@ -25,8 +25,8 @@ class Expand:
         new_width, new_height = int(width * ratio), int(height * ratio)
         left = rng.integers(0, new_width - int(width), endpoint=True)
         top = rng.integers(0, new_height - int(height), endpoint=True)
-        low = view.rect[:2] - (left, top)
-        return replace(view, rect=np.array([*low, *(low + (new_width, new_height))]))
+        xmin, ymin = view.rect[:2] - (left, top)
+        return replace(view, rect=np.array([xmin, ymin, xmin + new_width, ymin + new_height]))
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,8 @@ class AnchorBoxes(keras.layers.Layer):
 
     def call(self, inputs):
         anchors = self.anchors.cxcywh
-        variances = np.broadcast_to(np.float32(self.anchors.variances), anchors.shape)
-        return ops.convert_to_tensor(np.concatenate([anchors, variances], axis=1)[None])
+        variances = np.broadcast_to(self.anchors.variances, anchors.shape)
+        return ops.convert_to_tensor(np.concatenate([anchors, variances], axis=1)[None], "float32")
 
     def compute_output_shape(self, input_shape):
         return (1, self.anchors.num_anchors, 8)

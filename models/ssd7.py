@@ -10,6 +10,7 @@ from .builder import UNIT_PIXELS, build_ssd, l2
 # (channels, kernel); a pool follows each but the last, heads sit on the last four.
 CONVOLUTIONS = ((32, 5), (48, 3), (64, 3), (64, 3), (48, 3), (48, 3), (32, 3))
 FIRST_SOURCE = 4
+BN_MOMENTUM = 0.9  # short trainings: the statistics must keep up with the weights
 
 
 def SSD7(
@@ -50,7 +51,7 @@ def SSD7(
                 # "same" rounds up, so that the cells cover the image whatever its size.
                 x = layers.MaxPooling2D(2, padding="same", name=f"pool{i - 1}")(x)
             x = conv(channels, kernel, use_bias=False, name=f"conv{i}")(x)
-            x = layers.BatchNormalization(name=f"bn{i}")(x)
+            x = layers.BatchNormalization(momentum=BN_MOMENTUM, name=f"bn{i}")(x)
             x = layers.Activation("elu", name=f"elu{i}")(x)
             if i >= FIRST_SOURCE:
                 sources[f"conv{i}"] = x

@@ -1,0 +1,73 @@
+"""The demonstration: SSD7 learns the embedded `shapes` data set in a few minutes on a CPU."""
+
+from pathlib import Path
+
+import keras
+
+from .anchors import ssd7_anchors
+from .data_generator import (
+    DataGenerator,
+    Flip,
+    GroundTruthEncoder,
+    SampleTransform,
+    load_shapes,
+    ssd_eval,
+)
+from .eval_utils import evaluate_voc, plot_detection_grid, plot_history, predict_dataset
+from .models import SSD7, anchors_of
+from .training import train
+
+IMAGE_SIZE = (128, 128)
+# Two to four strides: the smallest shapes are about 0.1 of the image, the largest 0.6.
+SCALES = (0.14, 0.24, 0.4, 0.64, 0.95)
+
+
+def run_demo(output, num_train=2000, num_test=200, epochs=14, batch_size=16, seed=0):
+    """Trains, evaluates and draws.
+
+    Writes to `output`: `detector.keras`, `history.csv`, `loss.png`, `detections.png`, `ap.txt`, and what
+    `train` writes.
+
+    Args:
+        output: folder; must not hold an earlier run.
+        num_train: images to train on.
+        num_test: other images, for the evaluation.
+        epochs: passes over the training images.
+        batch_size: images in a step.
+        seed: of weights and data.
+
+    Returns:
+        `VOCResult` on the test images.
+    """
+    output = Path(output)
+    keras.utils.set_random_seed(seed)
+    train_set, test_set = (
+        load_shapes(num_train, IMAGE_SIZE, 2 * seed),
+        load_shapes(num_test, IMAGE_SIZE, 2 * seed + 1),
+    )
+    model = SSD7(train_set.num_classes, anchors=ssd7_anchors(IMAGE_SIZE, SCALES), weight_decay=1e-4)
+    encoder = GroundTruthEncoder(anchors_of(model), train_set.num_classes)
+    data = DataGenerator(train_set, batch_size, SampleTransform(IMAGE_SIZE, (Flip(),)), encoder, seed=seed)
+    test_data = DataGenerator(test_set, batch_size, ssd_eval(IMAGE_SIZE), encoder, shuffle=False)
+
+    train(model, data, output, epochs, adam_with_cosine_decay(8e-3, epochs * len(data)), test_data)
+
+    model.save(output / "detector.keras")
+    detections = predict_dataset(model, test_set)
+    result = evaluate_voc(detections, test_set, metric="area")
+    (output / "ap.txt").write_text(f"{result}\n", encoding="utf-8")
+    plot_history(output / "history.csv").savefig(output / "loss.png", dpi=100)
+    plot_detection_grid(test_set[:12], detections[:12]).savefig(output / "detections.png", dpi=100)
+    return result
+
+
+def adam_with_cosine_decay(learning_rate, steps):
+    """Adam with a short linear warm-up and a cosine decay to nearly nothing."""
+    schedule = keras.optimizers.schedules.CosineDecay(
+        learning_rate / 10,
+        steps,
+        alpha=0.01,
+        warmup_target=learning_rate,
+        warmup_steps=max(1, steps // 20),
+    )
+    return keras.optimizers.Adam(schedule)

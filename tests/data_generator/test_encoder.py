@@ -1,0 +1,157 @@
+import keras
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from multibox.anchors import SSD300_VOC, SSD512_VOC, AnchorLevel, AnchorSpec
+from multibox.boxes import decode_offsets, iou
+from multibox.data_generator.encoder import BACKGROUND, NEUTRAL, GroundTruthEncoder, bipartite_pairs, match
+
+SPECS = {300: SSD300_VOC, 512: SSD512_VOC}
+
+
+@pytest.mark.parametrize("negative_iou", [0.5, 0.3])
+@pytest.mark.parametrize("size", [300, 512])
+def test_equals_ssd_keras(golden, size, negative_iou):
+    data = np.load(golden / "ssd_keras" / f"encoder_ssd{size}_voc.npz")
+    encoder = GroundTruthEncoder(SPECS[size], 20, negative_iou=negative_iou)
+    truth, positives = data["ground_truth"], data[f"positive_{negative_iou}"]
+    offsets, neutrals = data[f"offsets_{negative_iou}"], data[f"neutral_{negative_iou}"]
+    for image in range(16):
+        mine = truth[truth[:, 0] == image]
+        targets = encoder(mine[:, 2:] / size, mine[:, 1].astype(int))
+        rows = np.flatnonzero(targets[:, 5:].any(axis=1))
+        expected = positives[:, 0] == image
+        order = np.argsort(positives[expected, 1])
+        np.testing.assert_array_equal(rows, positives[expected, 1][order])
+        np.testing.assert_array_equal(targets[rows, 4:].argmax(axis=1), positives[expected, 2][order])
+        np.testing.assert_allclose(targets[rows, :4], offsets[expected][order], rtol=0, atol=1e-4)
+        neutral = np.flatnonzero(~targets[:, 4:].any(axis=1))
+        np.testing.assert_array_equal(neutral, np.sort(neutrals[neutrals[:, 0] == image, 1]))
+
+
+SPEC = AnchorSpec((100, 100), (AnchorLevel((1, 2), ((40.0, 40.0),), (50.0, 50.0)),))  # 5..45, 55..95 across
+
+
+def test_by_hand():
+    encoder = GroundTruthEncoder(SPEC, 3)
+    targets = encoder([[0.05, 0.05, 0.45, 0.65]], [2])
+    assert targets.dtype == np.float32
+    # Centre 10 of 40 lower, and 1.5 times as high.
+    np.testing.assert_allclose(targets[0], [0, 2.5, 0, np.log(1.5) / 0.2, 0, 0, 1, 0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(targets[1], [0, 0, 0, 0, 1, 0, 0, 0])
+
+
+def test_no_objects_is_all_background():
+    for boxes in (np.zeros((0, 4)), []):
+        targets = GroundTruthEncoder(SPEC, 3)(boxes, [])
+        np.testing.assert_array_equal(targets, [[0, 0, 0, 0, 1, 0, 0, 0]] * 2)
+
+
+def test_every_object_gets_an_anchor_even_when_two_want_the_same():
+    # Both objects prefer the left anchor; the better one gets it, the other the right one.
+    overlaps = np.array([[0.4, 0.1], [0.3, 0.2]])
+    assert bipartite_pairs(overlaps) == [(0, 0), (1, 1)]
+    np.testing.assert_array_equal(match(overlaps, 0.5, 0.5), [0, 1])
+
+
+def test_an_object_that_meets_no_free_anchor_stays_without():
+    assert bipartite_pairs(np.array([[0.9, 0.0], [0.8, 0.0]])) == [(0, 0)]
+    np.testing.assert_array_equal(match(np.array([[0.0, 0.0]]), 0.5, 0.5), [BACKGROUND, BACKGROUND])
+
+
+def test_thresholds_are_inclusive():
+    overlaps = np.array([[0.9, 0.5, 0.499, 0.3, 0.299]])
+    np.testing.assert_array_equal(match(overlaps, 0.5, 0.3), [0, 0, NEUTRAL, NEUTRAL, BACKGROUND])
+
+
+def plain_greedy(overlaps):
+    pairs, overlaps = [], overlaps.copy()
+    for _ in range(min(overlaps.shape)):
+        item, anchor = np.unravel_index(overlaps.argmax(), overlaps.shape)
+        if overlaps[item, anchor] <= 0:
+            break
+        pairs.append((item, anchor))
+        overlaps[item], overlaps[:, anchor] = 0, 0
+    return pairs
+
+
+@given(st.integers(1, 6), st.integers(1, 9), st.integers(0, 2**32 - 1))
+def test_bipartite_equals_plain_greedy(objects, anchors, seed):
+    rng = np.random.default_rng(seed)
+    overlaps = rng.permutation(objects * anchors).reshape(objects, anchors) / (objects * anchors)
+    assert bipartite_pairs(overlaps) == plain_greedy(overlaps)
+
+
+def random_boxes(rng, count):
+    low = rng.uniform(0, 0.8, (count, 2))
+    return np.concatenate([low, low + rng.uniform(0.02, 0.2, (count, 2))], axis=1).astype(np.float32)
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 12), st.integers(0, 2**32 - 1))
+def test_properties_and_round_trip(objects, seed):
+    rng = np.random.default_rng(seed)
+    boxes, labels = random_boxes(rng, objects), rng.integers(1, 21, objects)
+    targets = GroundTruthEncoder(SSD300_VOC, 20, negative_iou=0.4)(boxes, labels)
+    classes = targets[:, 4:]
+    assert np.isfinite(targets).all()
+    assert set(np.unique(classes.sum(axis=1))) <= {0.0, 1.0}
+    positive = np.flatnonzero(classes[:, 1:].any(axis=1))
+    decoded = keras.ops.convert_to_numpy(
+        decode_offsets(
+            targets[positive, :4],
+            SSD300_VOC.cxcywh[positive].astype(np.float32),
+            np.float32(SSD300_VOC.variances),
+        )
+    )
+    # Every positive row decodes to an object of its class, and every object has a row.
+    nearest = np.abs(decoded[:, None] - boxes[None]).max(axis=2)
+    same_class = classes[positive].argmax(axis=1)[:, None] == labels[None]
+    assert (np.where(same_class, nearest, 1).min(axis=1) < 1e-5).all()
+    assert (nearest.min(axis=0) < 1e-5).all()
+    best = iou(boxes, SSD300_VOC.xyxy).max(axis=0)
+    assert (classes[best >= 0.5, 1:].any(axis=1)).all()
+    assert (best[classes[:, 0] == 1] < 0.4).all()
+
+
+def test_writes_into_a_given_array():
+    out = np.full((2, 8), 7, np.float32)
+    assert GroundTruthEncoder(SPEC, 3)([[0.1, 0.1, 0.4, 0.4]], [1], out=out) is out
+    np.testing.assert_array_equal(out[1], [0, 0, 0, 0, 1, 0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ([0.5, 0.1, 0.4, 0.2], "box 1 must be finite with xmin < xmax"),
+        ([0.1, 0.2, 0.4, 0.2], "box 1 must be"),
+        ([0.1, float("nan"), 0.4, 0.2], "box 1 must be finite"),
+        ([0.1, 0.1, float("inf"), 0.2], "box 1 must be finite"),
+    ],
+)
+def test_bad_boxes(box, message):
+    with pytest.raises(ValueError, match=message):
+        GroundTruthEncoder(SPEC, 3)([[0.1, 0.1, 0.2, 0.2], box], [1, 1])
+
+
+@pytest.mark.parametrize("label", [0, 4, -1])
+def test_labels_out_of_range(label):
+    with pytest.raises(ValueError, match=rf"label 0 must be in 1..3 \(0 is background\), got {label}"):
+        GroundTruthEncoder(SPEC, 3)([[0.1, 0.1, 0.2, 0.2]], [label])
+
+
+def test_wrong_shapes():
+    with pytest.raises(ValueError, match=r"got \(1, 5\) and \(1,\)"):
+        GroundTruthEncoder(SPEC, 3)(np.ones((1, 5)), [1])
+    with pytest.raises(ValueError, match=r"got \(1, 4\) and \(2,\)"):
+        GroundTruthEncoder(SPEC, 3)([[0.1, 0.1, 0.2, 0.2]], [1, 2])
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"num_classes": 0}, {"negative_iou": 0.6}, {"negative_iou": 0}, {"positive_iou": 1.1}]
+)
+def test_impossible_options(arguments):
+    with pytest.raises(ValueError, match="GroundTruthEncoder"):
+        GroundTruthEncoder(SPEC, **{"num_classes": 3, **arguments})

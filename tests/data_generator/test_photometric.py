@@ -1,0 +1,71 @@
+import cv2
+import numpy as np
+import pytest
+
+from multibox.data_generator.photometric import PhotometricDistortion
+
+NONE = {"brightness": 0.0, "contrast": (1.0, 1.0), "saturation": (1.0, 1.0), "hue": 0.0, "probability": 1.0}
+IMAGE = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
+
+
+def distort(image=IMAGE, seed=0, **options):
+    return PhotometricDistortion(**{**NONE, **options})(image, np.random.default_rng(seed))
+
+
+def test_nothing_to_do_is_the_identity():
+    np.testing.assert_array_equal(distort(), IMAGE)
+    np.testing.assert_array_equal(
+        PhotometricDistortion(probability=0.0)(IMAGE, np.random.default_rng(0)), IMAGE
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_brightness_shifts_and_saturates(seed):
+    out = distort(seed=seed, brightness=32.0).astype(int)
+    inner = (out > 0) & (out < 255)
+    shifts = np.unique((out - IMAGE)[inner])
+    assert len(shifts) == 1
+    assert abs(shifts[0]) <= 32
+    np.testing.assert_array_equal(out, np.clip(IMAGE.astype(int) + shifts[0], 0, 255))
+
+
+@pytest.mark.parametrize("seed", range(8))  # both orders
+def test_contrast_is_about_the_middle_grey(seed):
+    out = distort(seed=seed, contrast=(0.5, 0.5))
+    np.testing.assert_allclose(out, 127.5 + 0.5 * (IMAGE - 127.5), atol=0.5)
+
+
+def test_brightness_comes_before_contrast():
+    grey = np.full((4, 4, 3), 100, np.uint8)
+    for seed in range(8):
+        shift = np.random.default_rng(seed)
+        shift.random()
+        shift = shift.uniform(-32, 32)
+        expected = 127.5 + 1.5 * (100 + shift - 127.5)
+        np.testing.assert_allclose(
+            distort(grey, seed, brightness=32.0, contrast=(1.5, 1.5)), expected, atol=1.3
+        )
+
+
+def test_saturation_to_zero_is_grey_and_keeps_the_value():
+    out = distort(saturation=(0.0, 0.0))
+    np.testing.assert_array_equal(out, np.repeat(IMAGE.max(axis=2, keepdims=True), 3, axis=2))
+
+
+def test_hue_turns_and_keeps_saturation_and_value():
+    colours = np.zeros((1, 180, 3), np.uint8)
+    colours[0, :, 0], colours[..., 1:] = np.arange(180), 255
+    colours = cv2.cvtColor(colours, cv2.COLOR_HSV2RGB)
+    before = cv2.cvtColor(colours, cv2.COLOR_RGB2HSV)[0].astype(int)
+    for seed in range(6):
+        after = cv2.cvtColor(distort(colours, seed, hue=18.0), cv2.COLOR_RGB2HSV)[0].astype(int)
+        turn = (after[:, 0] - before[:, 0] + 90) % 180 - 90
+        assert np.ptp(turn) <= 1  # the colour wheel is closed; rounding
+        assert abs(turn).max() <= 18
+        np.testing.assert_array_equal(after[:, 1:], before[:, 1:])
+
+
+def test_the_input_is_not_changed():
+    copy = IMAGE.copy()
+    PhotometricDistortion(probability=1.0)(IMAGE, np.random.default_rng(1))
+    np.testing.assert_array_equal(IMAGE, copy)

@@ -1,0 +1,79 @@
+import cv2
+import numpy as np
+import pytest
+
+from multibox.data_generator.images import ImageError
+from multibox.data_generator.render import render
+from multibox.data_generator.view import View
+
+FILL = (1, 2, 3)
+# A ramp: the red value is the column, the green one the row (each pixel 2 wide and 2 high).
+RAMP = np.zeros((100, 200, 3), np.uint8)
+RAMP[..., 0] = np.arange(200)
+RAMP[..., 1] = np.arange(100)[:, None]
+
+
+def view(rect, flipped=False, size=(200, 100)):
+    none = np.zeros(0)
+    return View(size, np.array(rect, float), flipped, none.reshape(0, 4), none, none)
+
+
+def draw(rect, image_size, flipped=False, source=lambda: RAMP, **kwargs):
+    return render(view(rect, flipped), source, image_size, cv2.INTER_LINEAR, FILL, **kwargs)
+
+
+def test_the_whole_image_at_its_size():
+    np.testing.assert_array_equal(draw([0, 0, 200, 100], (100, 200)), RAMP)
+
+
+def test_a_patch_and_its_mirror_image():
+    patch = RAMP[20:60, 50:130]
+    np.testing.assert_array_equal(draw([50, 20, 130, 60], (40, 80)), patch)
+    np.testing.assert_array_equal(draw([50, 20, 130, 60], (40, 80), flipped=True), patch[:, ::-1])
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_expanded_views_have_the_fill_outside(flipped):
+    # The image takes the middle of a view of twice its size, but 20 pixels further to the right.
+    out = draw([-80, -50, 320, 150], (100, 200), flipped)
+    out = out[:, ::-1] if flipped else out
+    inside = np.zeros((100, 200), bool)
+    inside[25:75, 40:140] = True
+    assert (out[~inside] == FILL).all()
+    half = cv2.resize(RAMP, (100, 50), interpolation=cv2.INTER_LINEAR)
+    np.testing.assert_allclose(out[25:75, 40:140], half, atol=1)
+
+
+def test_distortion_does_not_touch_the_fill():
+    out = draw([-200, -100, 200, 100], (50, 50), distort=lambda pixels: pixels * 0 + 9)
+    assert (out[:25] == FILL).all()
+    assert (out[:, :25] == FILL).all()
+    assert (out[25:, 25:] == 9).all()
+
+
+def test_a_view_beside_the_image_is_all_fill():
+    assert (draw([300, 0, 400, 50], (8, 8)) == FILL).all()
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+@pytest.mark.parametrize("size", [(100, 200), (50, 100), (30, 40), (12, 25), (7, 9)])
+def test_reduced_decoding_shows_the_same(tmp_path, suffix, size):
+    path = tmp_path / f"ramp{suffix}"
+    cv2.imwrite(str(path), RAMP[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 100])
+    out = draw([13, 7, 191, 93], size, source=str(path))
+    expected = cv2.resize(RAMP[7:93, 13:191], size[::-1], interpolation=cv2.INTER_AREA)
+    assert np.abs(out.astype(int) - expected).mean() < 4
+
+
+@pytest.mark.parametrize("side", [1, 2])
+def test_tiny_parts_are_at_least_a_pixel(side):
+    assert draw([199, 99, 199 + side, 99 + side], (30, 30)).shape == (30, 30, 3)
+
+
+def test_a_size_that_differs_from_the_annotation(tmp_path):
+    path = tmp_path / "turned.png"
+    cv2.imwrite(str(path), RAMP.transpose(1, 0, 2))
+    with pytest.raises(
+        ImageError, match=r"turned\.png: the annotation says 200x100 pixels, the image has 100x200"
+    ):
+        draw([0, 0, 200, 100], (30, 30), source=str(path))

@@ -1,0 +1,64 @@
+import matplotlib
+import numpy as np
+import pytest
+
+import multibox as mb
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+DATASET = mb.load_shapes(3)
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def test_boxes_and_names_above_the_score():
+    rows = np.array([[1, 0.9, 10, 20, 50, 80], [2, 0.4, 0, 0, 5, 5]])
+    record = DATASET[0]
+    figure = mb.plot_detections(record.image(), rows, record, DATASET.class_names)
+    axes = figure.axes[0]
+    assert [t.get_text() for t in axes.texts] == ["circle 0.90"]
+    assert len(axes.patches) == len(record.labels) + 1
+    box = axes.patches[-1]
+    assert (box.get_xy(), box.get_width(), box.get_height()) == ((10, 20), 40, 60)
+
+
+def test_ground_truth_alone_is_named():
+    record = DATASET[0]
+    axes = mb.plot_detections(record.image(), ground_truth=record, class_names=DATASET.class_names).axes[0]
+    assert [t.get_text() for t in axes.texts] == [DATASET.class_names[i - 1] for i in record.labels]
+
+
+def test_a_grid_has_a_cell_for_each_image():
+    detections = [np.zeros((0, 6))] * 3
+    figure = mb.plot_detection_grid(DATASET, detections, columns=2)
+    assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 0]
+
+
+def test_history(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,confidence,loss,val_loss\n0,2.5,4.0,5.0\n1,1.5,3.0,\n")
+    panels = mb.plot_history(path).axes
+    assert [a.get_title() for a in panels] == ["confidence", "loss"]
+    assert [line.get_label() for line in panels[1].lines] == ["training", "validation"]
+    np.testing.assert_array_equal(panels[1].lines[0].get_xydata(), [[1, 4], [2, 3]])
+
+
+def test_an_empty_history(tmp_path):
+    path = tmp_path / "history.csv"
+    path.write_text("epoch,loss\n")
+    with pytest.raises(ValueError, match=r"history\.csv: the log has no epochs"):
+        mb.plot_history(path)
+
+
+def test_precision_recall_shows_the_classes_with_objects():
+    record = DATASET[0]
+    rows = np.column_stack([record.labels, np.full(len(record.labels), 0.9), record.boxes])
+    result = mb.evaluate_voc([rows], DATASET[:1])
+    figure = mb.plot_precision_recall(result)
+    titles = [a.get_title() for a in figure.axes if a.get_title()]
+    assert titles == [f"{DATASET.class_names[i - 1]} 1.000" for i in np.unique(record.labels)]

@@ -1,0 +1,151 @@
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from multibox.data_generator import DetectionDataset, Record
+from multibox.data_generator.voc import voc_to_continuous
+from multibox.eval_utils import evaluate_voc
+
+METRICS = {"11_point": "ap_11_point", "area": "ap_area"}
+
+
+@pytest.fixture(scope="module")
+def voc2007(golden):
+    """The 4952 test images, real detections of seven classes, and the official evaluator's figures."""
+    folder = golden / "voc2007_eval"
+    expected = json.loads((folder / "expected.json").read_text())
+    names = list(expected)
+    with gzip.open(folder / "annotations.json.gz", "rt") as file:
+        images = json.load(file)
+    records = []
+    for image_id, image in images.items():
+        objects = [o for o in image["objects"] if o["name"] in names]
+        boxes = np.array([o["bbox"] for o in objects], np.float32).reshape(-1, 4)
+        records.append(
+            Record(
+                image_id,
+                "",
+                image["width"],
+                image["height"],
+                voc_to_continuous(boxes),
+                np.array([names.index(o["name"]) + 1 for o in objects], np.int32),
+                np.array([o["difficult"] for o in objects], bool),
+                np.array([o["truncated"] for o in objects], bool),
+            )
+        )
+    rows = {image_id: [] for image_id in images}
+    for label, name in enumerate(names, start=1):
+        with gzip.open(folder / f"comp4_det_test_{name}.txt.gz", "rt") as file:
+            for line in file:
+                image_id, score, *box = line.split()
+                box = voc_to_continuous(np.array(box, float))
+                rows[image_id].append([label, float(score), *box])
+    detections = [np.array(r).reshape(-1, 6) for r in rows.values()]
+    return DetectionDataset(names, records), detections, expected
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_equals_the_official_evaluator(voc2007, metric):
+    dataset, detections, expected = voc2007
+    result = evaluate_voc(detections, dataset, metric=metric)
+    for name, figures in expected.items():
+        ours = result.classes[name]
+        assert ours.average_precision == pytest.approx(figures[METRICS[metric]], abs=1e-6)
+        assert ours.recall[-1] == pytest.approx(figures["final_recall"], abs=1e-9)
+    mean = np.mean([f[METRICS[metric]] for f in expected.values()])
+    assert result.mean_average_precision == pytest.approx(mean, abs=1e-6)
+
+
+def dataset(*images, names=("a", "b")):
+    """Images as lists of (label, box, difficult)."""
+    records = []
+    for i, objects in enumerate(images):
+        boxes = np.array([o[1] for o in objects], np.float32).reshape(-1, 4)
+        labels = np.array([o[0] for o in objects], np.int32)
+        difficult = np.array([o[2] for o in objects], bool)
+        records.append(Record(str(i), "", 100, 80, boxes, labels, difficult, np.zeros(len(labels), bool)))
+    return DetectionDataset(names, records)
+
+
+LEFT, RIGHT = [0, 0, 40, 40], [50, 0, 90, 40]
+NONE = np.zeros((0, 6))
+
+
+def test_by_hand():
+    truth = dataset([(1, LEFT, 0), (1, RIGHT, 0)], [(1, LEFT, 0)])
+    detections = [
+        np.array([[1, 0.9, *LEFT], [1, 0.8, *LEFT], [1, 0.6, *RIGHT]]),  # right, double, right
+        np.array([[1, 0.7, *RIGHT]]),  # wrong place
+    ]
+    result = evaluate_voc(detections, truth).classes["a"]
+    np.testing.assert_allclose(result.precision, [1, 1 / 2, 1 / 3, 2 / 4])
+    np.testing.assert_allclose(result.recall, [1 / 3, 1 / 3, 1 / 3, 2 / 3])
+    np.testing.assert_allclose(result.scores, [0.9, 0.8, 0.7, 0.6])
+    # Recalls 0 to 0.3 see precision 1, 0.4 to 0.6 see 1/2, the others 0.
+    assert result.average_precision == pytest.approx((4 * 1 + 3 * 0.5) / 11)
+    area = evaluate_voc(detections, truth, metric="area").classes["a"]
+    assert area.average_precision == pytest.approx(1 / 3 * 1 + 1 / 3 * 0.5)
+
+
+def test_difficult_objects_neither_count_nor_punish():
+    truth = dataset([(1, LEFT, 1), (1, RIGHT, 0)])
+    detections = [np.array([[1, 0.9, *LEFT], [1, 0.8, *LEFT], [1, 0.7, *RIGHT]])]
+    result = evaluate_voc(detections, truth)
+    assert result.classes["a"].average_precision == 1
+    assert result.classes["a"].num_objects == 1
+    np.testing.assert_array_equal(result.classes["a"].scores, [0.7])
+
+
+def test_the_threshold_is_exclusive():
+    half = [0, 0, 20, 40]  # IoU with LEFT is exactly 1/2
+    truth = dataset([(1, LEFT, 0)])
+    detections = [np.array([[1, 0.9, *half]])]
+    assert evaluate_voc(detections, truth).classes["a"].average_precision == 0
+    assert evaluate_voc(detections, truth, iou_threshold=0.49).classes["a"].average_precision == 1
+
+
+def test_a_taken_object_is_not_replaced_by_the_second_best():
+    # Both detections overlap LEFT most; the second may not take its neighbour instead.
+    truth = dataset([(1, LEFT, 0), (1, [15, 0, 55, 40], 0)])
+    detections = [np.array([[1, 0.9, *LEFT], [1, 0.8, 4, 0, 44, 40]])]
+    np.testing.assert_allclose(evaluate_voc(detections, truth).classes["a"].precision, [1, 0.5])
+
+
+def test_classes_without_objects_do_not_enter_the_mean():
+    truth = dataset([(1, LEFT, 0)])
+    result = evaluate_voc([np.array([[1, 0.9, *LEFT], [2, 0.9, *LEFT]])], truth)
+    assert np.isnan(result.classes["b"].average_precision)
+    assert result.mean_average_precision == 1
+    assert str(result).splitlines() == [
+        "class      AP  objects  detections",
+        "a       1.000        1           1",
+        "b           -        0           1",
+        "mAP     1.000  (IoU 0.5, 11 point)",
+    ]
+
+
+def test_no_detections_at_all():
+    result = evaluate_voc([NONE, NONE], dataset([(1, LEFT, 0)], []))
+    assert result.classes["a"].average_precision == 0
+    assert result.mean_average_precision == 0
+
+
+def test_no_objects_at_all():
+    assert np.isnan(evaluate_voc([NONE], dataset([])).mean_average_precision)
+
+
+@pytest.mark.parametrize(
+    ("detections", "options", "message"),
+    [
+        ([NONE], {"metric": "voc"}, "metric must be one of 11_point, area, got 'voc'"),
+        ([], {}, "0 arrays for 1 images"),
+        ([np.zeros((2, 5))], {}, r"0: expected an array \(detections, 6\), got \(2, 5\)"),
+        ([np.array([[0, 0.9, *LEFT]])], {}, r"class ids must be 1..2 \(0 is background\), got"),
+        ([np.array([[3, 0.9, *LEFT]])], {}, "class ids must be 1..2"),
+    ],
+)
+def test_bad_input(detections, options, message):
+    with pytest.raises(ValueError, match=message):
+        evaluate_voc(detections, dataset([(1, LEFT, 0)]), **options)

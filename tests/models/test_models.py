@@ -1,0 +1,185 @@
+import keras
+import numpy as np
+import pytest
+
+import multibox as mb
+from multibox.anchors import SSD300_COCO, SSD300_VOC, SSD512_COCO, SSDLITE320, AnchorSpec
+
+MODELS = {"ssd300": mb.SSD300, "ssd512": mb.SSD512, "ssdlite": mb.SSDLite, "ssd7": mb.SSD7}
+
+
+def images(model, count=2):
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, (count, *mb.anchors_of(model).image_size, 3), np.uint8)
+
+
+def small(num_classes=3, **options):
+    return mb.SSD7(num_classes, **{"image_size": (64, 96), **options})
+
+
+@pytest.mark.parametrize(
+    ("build", "num_classes", "parameters", "anchors"),
+    [
+        (mb.SSD300, 20, 26_285_486, 8732),
+        (mb.SSD300, 90, 35_641_826, 8732),
+        (mb.SSD512, 20, 27_188_676, 24564),
+        (mb.SSDLite, 90, 3_440_060, 3234),
+    ],
+)
+def test_parameters_and_output(build, num_classes, parameters, anchors):
+    model = build(num_classes)
+    assert sum(int(np.prod(w.shape)) for w in model.trainable_weights) == parameters
+    assert model.output_shape == (None, anchors, 5 + num_classes)
+    assert type(model) is keras.Model or type(model).__name__ == "Functional"
+
+
+@pytest.mark.parametrize("size", [(64, 96), (65, 130), (300, 300), (127, 33)])
+def test_ssd7_takes_any_size(size):
+    model = mb.SSD7(2, image_size=size)
+    assert model.input_shape == (None, *size, 3)
+    assert model.predict(images(model), verbose=0).shape == (2, mb.anchors_of(model).num_anchors, 7)
+
+
+def test_layer_names_of_the_keras_port():
+    names = {layer.name for layer in mb.SSD512(20).layers}
+    blocks = [f"conv{b}_{i}" for b, n in ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3)) for i in range(1, n + 1)]
+    extras = [f"conv{b}_{i}" for b in (6, 7, 8, 9, 10) for i in (1, 2)]
+    sources = ["conv4_3_norm", "fc7", "conv6_2", "conv7_2", "conv8_2", "conv9_2", "conv10_2"]
+    heads = [f"{s}_mbox_{kind}" for s in sources for kind in ("loc", "conf")]
+    assert {*blocks, *extras, *heads, "fc6", "fc7", "conv4_3_norm"} <= names
+
+
+def test_uint8_and_float_images_are_the_same():
+    model = small()
+    x = images(model)
+    np.testing.assert_array_equal(model.predict(x, verbose=0), model.predict(x.astype("float32"), verbose=0))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_saved_model_knows_its_anchors_and_predicts_the_same(tmp_path, name):
+    model = small() if name == "ssd7" else MODELS[name](3)
+    model.save(tmp_path / "model.keras")
+    reloaded = keras.models.load_model(tmp_path / "model.keras")
+    assert mb.anchors_of(reloaded) == mb.anchors_of(model)
+    if name in ("ssd7", "ssdlite"):  # the large ones differ in nothing but size
+        x = images(model, 1)
+        for a, b in ((model, reloaded), (mb.to_inference(model), mb.to_inference(reloaded))):
+            np.testing.assert_allclose(a.predict(x, verbose=0), b.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+
+
+def test_a_saved_detector_predicts_the_same_and_can_be_decoded_anew(tmp_path):
+    detector = small(mode="inference", confidence_threshold=0.2, top_k=9)
+    detector.save(tmp_path / "detector.keras")
+    reloaded = keras.models.load_model(tmp_path / "detector.keras")
+    x = images(detector)
+    found = reloaded.predict(x, verbose=0)
+    assert found.shape == (2, 9, 6)
+    np.testing.assert_allclose(found, detector.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
+    assert mb.to_inference(reloaded, top_k=5).output_shape == (None, 5, 6)
+
+
+@pytest.mark.parametrize(("source", "target"), [("training", "inference"), ("inference", "training")])
+@pytest.mark.parametrize("suffix", [".weights.h5"])
+def test_weights_fit_both_modes(tmp_path, source, target, suffix):
+    first, second = small(mode=source), small(mode=target)
+    path = str(tmp_path / f"model{suffix}")
+    first.save_weights(path)
+    x = images(first)
+    second.load_weights(path)
+    for a, b in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    third = small(mode=target, weights=path)
+    np.testing.assert_array_equal(second.predict(x, verbose=0), third.predict(x, verbose=0))
+
+
+def test_detections_are_rows_of_class_score_and_box():
+    found = small(mode="inference").predict(images(small()), verbose=0)
+    assert found.shape == (2, 200, 6)
+    rows = found[found[..., 1] > 0]
+    assert set(rows[:, 0]) <= {1, 2, 3}
+    assert (rows[:, 1] > 0.01).all()
+    assert (np.diff(found[..., 1], axis=1) <= 0).all()
+    assert not found[found[..., 1] == 0].any()
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision(policy, tmp_path):
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = small()
+        detector = mb.to_inference(model)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert model.get_layer("conv4").compute_dtype == policy.removeprefix("mixed_")
+    for m in (model, detector):
+        output = m.predict(images(model), verbose=0)
+        assert output.dtype == np.float32
+        assert np.isfinite(output).all()
+    full = small()
+    full.set_weights(model.get_weights())
+    reference = full.predict(images(model), verbose=0)
+    assert np.abs(model.predict(images(model), verbose=0) - reference).max() < 0.1 * np.abs(reference).max()
+
+
+def test_weight_decay_is_half_an_l2():
+    model = small(weight_decay=0.02)
+    kernels = [layer.kernel for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    expected = sum(0.01 * np.sum(np.square(keras.ops.convert_to_numpy(k))) for k in kernels)
+    total = sum(float(keras.ops.convert_to_numpy(x)) for x in model.losses)
+    np.testing.assert_allclose(total, expected, rtol=1e-4)
+    assert small(weight_decay=0).losses == []
+
+
+def test_ssdlite_width_and_min_depth():
+    model = mb.SSDLite(3, alpha=0.5, min_depth=100)
+    assert model.get_layer("extra1_expand").filters == 256
+    assert model.get_layer("extra4_expand").filters == 100
+    assert model.get_layer("stem").filters == 8
+    assert model.get_layer("extra1_reduce").filters == 128
+
+
+@pytest.mark.parametrize(
+    ("spec", "build"), [(SSD300_COCO, mb.SSD300), (SSD512_COCO, mb.SSD512), (SSDLITE320, mb.SSDLite)]
+)
+def test_other_anchors_of_the_same_grid(spec, build):
+    assert mb.anchors_of(build(2, anchors=spec)) == spec
+
+
+def test_anchors_that_do_not_fit():
+    with pytest.raises(ValueError, match="spec has 6 levels, the model 7 feature maps"):
+        mb.SSD512(2, anchors=SSD300_VOC)
+    other = AnchorSpec.from_scales((64, 96), [(8, 12), (4, 6), (3, 3), (1, 2)], (0.1,) * 5, [(2,)] * 4)
+    with pytest.raises(ValueError, match=r"level 2 wants offsets .* \(3, 3, 16\), got \(2, 3, 16\)"):
+        mb.SSD7(2, anchors=other)
+
+
+@pytest.mark.parametrize("build", MODELS.values(), ids=MODELS)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_classes": 0}, "num_classes must be at least 1"),
+        ({"num_classes": 2, "mode": "predict"}, "mode must be .* got 'predict'"),
+        ({"num_classes": 2, "top_k": 5}, "top_k only apply to mode"),
+    ],
+)
+def test_impossible_options(build, options, message):
+    with pytest.raises(ValueError, match=message):
+        build(**options)
+
+
+def test_impossible_widths():
+    with pytest.raises(ValueError, match="alpha > 0"):
+        mb.SSDLite(2, alpha=0)
+
+
+def test_anchors_of_another_model():
+    image = keras.Input((8,))
+    with pytest.raises(ValueError, match="0 MultiBox layers, expected one"):
+        mb.anchors_of(keras.Model(image, keras.layers.Dense(1)(image)))
+
+
+def test_weights_of_another_number_of_classes(tmp_path):
+    path = str(tmp_path / "a.weights.h5")
+    small(3).save_weights(path)
+    with pytest.raises(ValueError, match="shape"):
+        small(4, weights=path)

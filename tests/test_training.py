@@ -1,0 +1,72 @@
+import csv
+
+import keras
+import numpy as np
+import pytest
+
+import multibox as mb
+
+SIZE = (64, 64)
+DATASET = mb.load_shapes(8, SIZE)
+
+
+def parts(**options):
+    keras.utils.set_random_seed(0)
+    model = mb.SSD7(4, image_size=SIZE)
+    encoder = mb.GroundTruthEncoder(mb.anchors_of(model), 4)
+    data = mb.DataGenerator(DATASET, 4, mb.ssd_train(SIZE), encoder, workers=0, **options)
+    return model, data
+
+
+def rows(folder):
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_what_a_run_leaves_behind(tmp_path):
+    model, data = parts()
+    mb.train(model, data, tmp_path / "run", 2, keras.optimizers.Adam(1e-3), validation_data=data, verbose=0)
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["best.keras", "history.csv", "last.keras"]
+    log = rows(tmp_path / "run")
+    assert [row["epoch"] for row in log] == ["0", "1"]
+    assert {"loss", "localization", "confidence", "val_loss"} <= set(log[0])
+    assert float(log[0]["loss"]) > float(log[0]["localization"]) + float(log[0]["confidence"])  # weight decay
+
+
+def test_resuming_equals_training_straight_through(tmp_path):
+    model, data = parts()
+    mb.train(model, data, tmp_path / "straight", 3, keras.optimizers.Adam(1e-3), verbose=0)
+
+    other, data = parts()
+    mb.train(other, data, tmp_path / "resumed", 1, keras.optimizers.Adam(1e-3), verbose=0)
+    resumed = keras.models.load_model(tmp_path / "resumed" / "last.keras")
+    _, data = parts()
+    mb.train(resumed, data, tmp_path / "resumed", 3, None, initial_epoch=1, verbose=0)
+
+    assert [r["epoch"] for r in rows(tmp_path / "resumed")] == ["0", "1", "2"]
+    for a, b in zip(rows(tmp_path / "straight"), rows(tmp_path / "resumed"), strict=True):
+        assert float(b["loss"]) == pytest.approx(float(a["loss"]), rel=1e-4)
+    for a, b in zip(model.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+def test_an_earlier_run_is_not_overwritten(tmp_path):
+    (tmp_path / "history.csv").write_text("epoch,loss\n0,1\n")
+    model, data = parts()
+    with pytest.raises(
+        FileExistsError, match=r"history\.csv exists: choose another output folder, or resume"
+    ):
+        mb.train(model, data, tmp_path, 1, keras.optimizers.Adam())
+    assert (tmp_path / "history.csv").read_text() == "epoch,loss\n0,1\n"
+
+
+def test_a_model_that_was_never_compiled_cannot_be_resumed(tmp_path):
+    model, data = parts()
+    with pytest.raises(ValueError, match="not compiled; pass an optimizer"):
+        mb.train(model, data, tmp_path, 1, None)
+
+
+def test_it_stops_when_the_loss_is_nan(tmp_path):
+    model, data = parts()
+    history = mb.train(model, data, tmp_path, 3, keras.optimizers.SGD(1e30), verbose=0)
+    assert len(history.history["loss"]) < 3
