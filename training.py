@@ -69,6 +69,7 @@ def train(
         initial_epoch=initial_epoch,
         validation_data=validation_data,
         verbose=verbose,
+        shuffle=False,  # the generator has shuffled the samples; batches stay in its order, also on resuming
         callbacks=[
             keras.callbacks.CSVLogger(log, append=True),
             keras.callbacks.TerminateOnNaN(),

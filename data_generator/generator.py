@@ -16,7 +16,8 @@ class DataGenerator(keras.utils.PyDataset):
     smaller.
 
     A sample depends on (seed, epoch, its index in the data set) only: not on the number of workers, the
-    batch size, or where a run was resumed. To resume at epoch n set `generator.epoch = n`.
+    batch size, or where a run was resumed. To resume at epoch n set `generator.epoch = n`. Pass
+    `shuffle=False` to `fit`, which would otherwise change the order of whole batches by its own dice.
 
     Args:
         dataset: a `DetectionDataset`.

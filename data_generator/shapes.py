@@ -12,7 +12,7 @@ SHAPE_CLASSES = ("circle", "square", "triangle", "star")
 MAX_OBJECTS = 6
 MIN_SIDE, MAX_SIDE = 0.15, 0.6  # of the circle around a shape, relative to the shorter image side
 MAX_TURN = np.pi / 9
-MAX_OVERLAP = 0.25  # IoU; overlapping, but never hidden
+MAX_OVERLAP = 0.25  # IoU
 
 
 def load_shapes(num_images, image_size=(192, 192), seed=0):
@@ -70,7 +70,8 @@ def _plan(rng, image_size):
             boxes = np.concatenate([boxes, box])
         if len(labels) == wanted:
             break
-    return np.array(labels, np.int32), outlines
+    order = np.argsort(-np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))  # small ones in front, none is hidden
+    return np.array(labels, np.int32)[order], [outlines[i] for i in order]
 
 
 # (points, first direction in circle parts, radius of every second point); y points down.

@@ -1,6 +1,7 @@
 """Pictures; each function returns a matplotlib figure."""
 
 import csv
+import math
 from pathlib import Path
 
 
@@ -85,8 +86,9 @@ def plot_history(path):
     figure, axes = plt.subplots(1, len(names), figsize=(4 * len(names), 3.2), squeeze=False, layout="tight")
     for cell, name in zip(axes[0], names, strict=True):
         for column, label in ((name, "training"), (f"val_{name}", "validation")):
-            if column in rows[0]:
-                cell.plot(epochs, [float(row[column] or "nan") for row in rows], label=label)
+            values = [_number(row.get(column)) for row in rows]
+            if not all(map(math.isnan, values)):
+                cell.plot(epochs, values, label=label)
         cell.set(title=name, xlabel="epoch")
         cell.grid(alpha=0.3)
         cell.legend()
@@ -117,6 +119,11 @@ def plot_precision_recall(result, columns=5):
     figure.supxlabel("recall")
     figure.supylabel("precision")
     return figure
+
+
+def _number(text):
+    """A cell of the log; Keras writes NA where an epoch had no validation."""
+    return float(text) if text and text != "NA" else math.nan
 
 
 def _draw_box(axes, box, colour, text, style):

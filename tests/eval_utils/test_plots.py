@@ -41,10 +41,13 @@ def test_a_grid_has_a_cell_for_each_image():
 
 def test_history(tmp_path):
     path = tmp_path / "history.csv"
-    path.write_text("epoch,confidence,loss,val_loss\n0,2.5,4.0,5.0\n1,1.5,3.0,\n")
+    path.write_text("epoch,confidence,loss,val_confidence,val_loss\n0,2.5,4.0,NA,5.0\n1,1.5,3.0,NA,NA\n")
     panels = mb.plot_history(path).axes
     assert [a.get_title() for a in panels] == ["confidence", "loss"]
-    assert [line.get_label() for line in panels[1].lines] == ["training", "validation"]
+    assert [[line.get_label() for line in a.lines] for a in panels] == [
+        ["training"],
+        ["training", "validation"],
+    ]
     np.testing.assert_array_equal(panels[1].lines[0].get_xydata(), [[1, 4], [2, 3]])
 
 
