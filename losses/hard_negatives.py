@@ -18,6 +18,6 @@ def hard_negatives(confidence_loss, positive, negative, negative_ratio, min_nega
     """
     wanted = ops.sum(ops.cast(positive, "float32"), axis=1, keepdims=True) * negative_ratio
     wanted = ops.maximum(wanted, min_negatives)
-    hardness = ops.where(negative, ops.stop_gradient(confidence_loss), -1.0)  # losses are never negative
+    hardness = ops.where(negative, confidence_loss, -1.0)  # losses are never negative
     rank = ops.argsort(ops.argsort(-hardness, axis=1), axis=1)
     return negative & (ops.cast(rank, "float32") < wanted)

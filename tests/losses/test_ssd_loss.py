@@ -92,10 +92,17 @@ def test_gradients_are_finite_and_reach_only_what_counts(objects):
         np.testing.assert_allclose(step[1, 4:], [-1 / 3, -1 / 3, 2 / 3], rtol=1e-5)
 
 
+def mine(confidence_loss, positive, negative):
+    tensors = [
+        keras.ops.convert_to_tensor(x) for x in (confidence_loss.astype("float32"), positive, negative)
+    ]
+    return numpy(hard_negatives(*tensors, 3, 0))
+
+
 def test_ties_choose_exactly_as_many_as_wanted():
     positive = np.zeros((1, 10), bool)
     positive[0, 4] = True
-    chosen = numpy(hard_negatives(np.ones((1, 10), np.float32), positive, ~positive, 3, 0))
+    chosen = mine(np.ones((1, 10)), positive, ~positive)
     assert chosen.sum() == 3
     assert not chosen[0, 4]
 
@@ -103,7 +110,7 @@ def test_ties_choose_exactly_as_many_as_wanted():
 def test_fewer_negatives_than_wanted():
     positive = np.array([[True, True, False, False]])
     negative = np.array([[False, False, True, False]])  # the last is neutral
-    chosen = numpy(hard_negatives(np.ones((1, 4), np.float32), positive, negative, 3, 0))
+    chosen = mine(np.ones((1, 4)), positive, negative)
     np.testing.assert_array_equal(chosen, negative)
 
 
@@ -139,10 +146,10 @@ def test_losses_and_hard_negatives_equal_torchvision(golden, tag, case):
     np.testing.assert_allclose(parts["localization"], expected["bbox_regression"], rtol=1e-5)
     np.testing.assert_allclose(parts["confidence"], expected["classification"], rtol=1e-5)
 
-    log_softmax = numpy(keras.ops.log_softmax(y_pred[..., 4:], axis=-1))
+    log_softmax = numpy(keras.ops.log_softmax(keras.ops.convert_to_tensor(y_pred[..., 4:]), axis=-1))
     confidence = -(y_true[..., 4:] * log_softmax).sum(axis=-1)
     negative = y_true[..., 4] > 0
-    chosen = numpy(hard_negatives(confidence, ~negative, negative, 3, 0))
+    chosen = mine(confidence, ~negative, negative)
     for i in (0, 1):
         np.testing.assert_array_equal(np.flatnonzero(chosen[i]), negatives[i])
 
