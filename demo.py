@@ -15,6 +15,7 @@ from .data_generator import (
 )
 from .eval_utils import evaluate_voc, plot_detection_grid, plot_history, predict_dataset
 from .models import SSD7, anchors_of
+from .recipes import adam_with_cosine_decay
 from .training import train
 
 IMAGE_SIZE = (128, 128)
@@ -59,15 +60,3 @@ def run_demo(output, num_train=2000, num_test=200, epochs=14, batch_size=16, see
     plot_history(output / "history.csv").savefig(output / "loss.png", dpi=100)
     plot_detection_grid(test_set[:12], detections[:12]).savefig(output / "detections.png", dpi=100)
     return result
-
-
-def adam_with_cosine_decay(learning_rate, steps):
-    """Adam with a short linear warm-up and a cosine decay to nearly nothing."""
-    schedule = keras.optimizers.schedules.CosineDecay(
-        learning_rate / 10,
-        steps,
-        alpha=0.01,
-        warmup_target=learning_rate,
-        warmup_steps=max(1, steps // 20),
-    )
-    return keras.optimizers.Adam(schedule)

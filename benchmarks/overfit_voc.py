@@ -12,13 +12,15 @@ import time
 import keras
 
 import multibox as mb
-from multibox.demo import adam_with_cosine_decay
+from multibox.recipes import adam_with_cosine_decay
 
 MODELS = {"ssdlite": (mb.SSDLite, {}), "ssd7": (mb.SSD7, {"image_size": (300, 300)})}
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--voc", required=True, help="folder that holds VOC2007")
     parser.add_argument("--set", default="train", help="image set of VOC2007")
     parser.add_argument("--model", choices=MODELS, default="ssd7")
@@ -43,7 +45,9 @@ def main():
         logs = model.fit(
             images, targets, batch_size=8, epochs=args.steps * 8 // (10 * len(dataset)), verbose=0
         ).history
-        print({k: round(v[-1], 4) for k, v in logs.items()}, f"{time.perf_counter() - start:.0f} s", flush=True)
+        print(
+            {k: round(v[-1], 4) for k, v in logs.items()}, f"{time.perf_counter() - start:.0f} s", flush=True
+        )
 
     result = mb.evaluate_voc(mb.predict_dataset(model, dataset, progress=False), dataset, metric="area")
     print(result)
