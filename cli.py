@@ -22,13 +22,13 @@ def _commands():
 @app.command()
 def demo(
     output: Annotated[Path, typer.Option(help="Folder for what the run leaves behind.")] = Path("runs/demo"),
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over the 2000 training images.")] = 14,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the 2000 training images.")] = 11,
 ):
     """Train SSD7 on the embedded shapes data set, evaluate it and draw its detections."""
     from .demo import run_demo  # Keras is only imported when there is work to do
 
     folder = _free_folder(output)
-    print(f"Training SSD7 on drawn shapes: {epochs} epochs, about four minutes on two CPU cores.\n")
+    print(f"Training SSD7 on drawn shapes: {epochs} epochs, about three minutes on two CPU cores.\n")
     result = run_demo(folder, epochs=epochs)
     print(f"\n{result}\n\nWritten to {folder}:")
     for name, what in (

@@ -23,7 +23,7 @@ IMAGE_SIZE = (128, 128)
 SCALES = (0.14, 0.24, 0.4, 0.64, 0.95)
 
 
-def run_demo(output, num_train=2000, num_test=200, epochs=14, batch_size=16, seed=0):
+def run_demo(output, num_train=2000, num_test=200, epochs=11, batch_size=16, seed=0):
     """Trains, evaluates and draws.
 
     Writes to `output`: `detector.keras`, `history.csv`, `loss.png`, `detections.png`, `ap.txt`, and what
