@@ -3,10 +3,20 @@
 from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.build_py import build_py
 
 SUBPACKAGES = ["models", "layers", "losses", "data_generator", "eval_utils"]
 
+
+class BuildPackage(build_py):
+    """Leaves this file out of the package, whose folder is the repository's root."""
+
+    def find_package_modules(self, package, package_dir):
+        return [found for found in super().find_package_modules(package, package_dir) if found[1] != "setup"]
+
+
 setup(
+    cmdclass={"build_py": BuildPackage},
     name="multibox",
     version="0.1.0",
     description="SSD (Single Shot MultiBox Detector) object detection for Keras 3",

@@ -26,7 +26,8 @@ def build_ssd(name, backbone, head, pixels, num_classes, anchors, mode, weights,
         decoding: arguments of `to_inference`, for mode "inference".
 
     Raises:
-        ValueError: for an unknown mode, num_classes < 1, or anchors that do not fit the feature maps.
+        ValueError: for an unknown mode, num_classes < 1, anchors that do not fit the feature maps, or
+            channels_first as Keras' image data format.
     """
     anchors = as_spec(anchors)
     if mode not in ("training", "inference"):
@@ -35,6 +36,8 @@ def build_ssd(name, backbone, head, pixels, num_classes, anchors, mode, weights,
         raise ValueError(
             f"{name}: num_classes must be at least 1 (background not counted), got {num_classes}"
         )
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(f'{name}: needs keras.config.set_image_data_format("channels_last")')
     if decoding and mode == "training":
         raise ValueError(f'{name}: {", ".join(sorted(decoding))} only apply to mode="inference"')
 

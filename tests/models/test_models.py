@@ -167,6 +167,15 @@ def test_impossible_options(build, options, message):
         build(**options)
 
 
+def test_channels_first_is_refused():
+    keras.config.set_image_data_format("channels_first")
+    try:
+        with pytest.raises(ValueError, match=r'set_image_data_format."channels_last"'):
+            small()
+    finally:
+        keras.config.set_image_data_format("channels_last")
+
+
 def test_impossible_widths():
     with pytest.raises(ValueError, match="alpha > 0"):
         mb.SSDLite(2, alpha=0)
