@@ -2,26 +2,29 @@
 # Each creates .venv and installs what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
+# Twice quiet: errors only.
+QUIET := --quiet --quiet
 
 # The backend-neutral tests: layers, losses, models and what they stand on.
 BACKEND_TESTS := tests/test_anchors.py tests/test_boxes.py tests/layers tests/losses tests/models
 
-.PHONY: demo test lint test-jax test-torch notebooks clean
+.PHONY: demo test lint test-torch clean
 
 $(BIN)/python:
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	@echo "Setting up .venv with $$($(PYTHON) --version); TensorFlow is large, this takes a minute or two."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install $(QUIET) --upgrade pip
 
 .venv/installed: setup.py | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable .
-	touch $@
+	@$(BIN)/python -m pip install $(QUIET) --editable .
+	@touch $@
 
 .venv/installed-test: setup.py | .venv/installed
-	$(BIN)/python -m pip install --quiet --editable ".[test]"
-	touch $@
+	@$(BIN)/python -m pip install $(QUIET) --editable ".[test]"
+	@touch $@
 
 demo: .venv/installed
-	$(BIN)/multibox demo --output runs/demo
+	@TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/multibox demo --output runs/demo
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from .demo import run_demo
+
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
@@ -25,7 +27,6 @@ def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the 2000 training images.")] = 11,
 ):
     """Train SSD7 on the embedded shapes data set, evaluate it and draw its detections."""
-    from .demo import run_demo  # Keras is only imported when there is work to do
 
     folder = _free_folder(output)
     print(f"Training SSD7 on drawn shapes: {epochs} epochs, about three minutes on two CPU cores.\n")

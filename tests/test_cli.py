@@ -12,7 +12,7 @@ def test_demo_writes_what_it_says(tmp_path, monkeypatch, capsys):
     def run(folder, epochs):
         return small(folder, num_train=8, num_test=4, epochs=epochs, batch_size=4)
 
-    monkeypatch.setattr(demo, "run_demo", run)
+    monkeypatch.setattr(cli, "run_demo", run)
     monkeypatch.setattr(
         sys, "argv", ["multibox", "demo", "--output", str(tmp_path / "demo"), "--epochs", "1"]
     )
@@ -40,7 +40,7 @@ def test_errors_are_one_line(tmp_path, monkeypatch, capsys):
     assert "Traceback" not in error
 
 
-def test_help_needs_no_keras():
+def test_help_names_the_commands():
     code = "import sys; sys.argv = ['multibox', '--help']; from multibox import cli; cli.main()"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.returncode == 0
