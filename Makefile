@@ -40,4 +40,4 @@ test-torch: .venv/installed-test
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -q $(BACKEND_TESTS)
 
 clean:
-	rm -rf .venv runs build *.egg-info
+	rm -rf .venv build *.egg-info

@@ -62,8 +62,7 @@ class AnchorSpec:
     variances: tuple[float, float, float, float] = VARIANCES
 
     def __post_init__(self):
-        if min(self.image_size, default=0) < 1 or len(self.image_size) != 2:
-            raise ValueError(f"AnchorSpec.image_size: expected (height, width) >= 1, got {self.image_size}")
+        object.__setattr__(self, "image_size", image_hw(self.image_size))
         if not self.levels:
             raise ValueError("AnchorSpec.levels: expected at least one level, got none")
         if len(self.variances) != 4 or min(self.variances) <= 0:
@@ -103,7 +102,7 @@ class AnchorSpec:
                 f"AnchorSpec.from_scales: for {n} grids expected {n + 1} scales, {n} aspect_ratios and "
                 f"{n} steps; got {len(scales)}, {len(aspect_ratios)} and {len(steps)}"
             )
-        height, width = image_size
+        height, width = image_hw(image_size)
         levels = []
         for grid, (s, s_next), ratios, step in zip(
             grids, pairwise(scales), aspect_ratios, steps, strict=True
@@ -155,6 +154,13 @@ class AnchorSpec:
         return cls(tuple(config["image_size"]), levels, tuple(config["variances"]))
 
 
+def image_hw(image_size):
+    """Returns `image_size` as a tuple (height, width), or raises ValueError."""
+    if np.shape(image_size) != (2,) or min(image_size) < 1:
+        raise ValueError(f"image_size: expected (height, width) >= 1, got {image_size}")
+    return tuple(map(int, image_size))
+
+
 def as_spec(anchors):
     """Returns `anchors` if it is an `AnchorSpec`, or the spec of its config (a reloaded layer's)."""
     if isinstance(anchors, AnchorSpec):
@@ -171,7 +177,7 @@ def ssd7_anchors(image_size, scales=(0.08, 0.16, 0.32, 0.64, 0.96)):
     the image, and larger scales (two to four strides) let the objects meet more anchors.
     """
     strides = (8, 16, 32, 64)
-    height, width = image_size
+    height, width = image_hw(image_size)
     return AnchorSpec.from_scales(
         (height, width),
         grids=[(-(-height // s), -(-width // s)) for s in strides],  # rounded up, as the pools do

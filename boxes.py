@@ -96,11 +96,16 @@ def decode_offsets(offsets, anchors, variances):
 
 def pairwise_iou(boxes):
     """IoU of every pair of boxes of a set, in `keras.ops`: (..., N, 4) xyxy to (..., N, N)."""
-    sides = ops.maximum(boxes[..., 2:] - boxes[..., :2], 0)
-    areas = sides[..., 0] * sides[..., 1]
-    low = ops.maximum(boxes[..., :, None, :2], boxes[..., None, :, :2])
-    high = ops.minimum(boxes[..., :, None, 2:], boxes[..., None, :, 2:])
-    overlap = ops.maximum(high - low, 0)
-    intersection = overlap[..., 0] * overlap[..., 1]
+    x1, y1, x2, y2 = (boxes[..., i] for i in range(4))  # (..., N) each
+    areas = ops.maximum(x2 - x1, 0) * ops.maximum(y2 - y1, 0)
+    # One axis after the other: the arrays are large, and two coordinates at once would double them.
+    intersection = _pairwise_overlap(x1, x2) * _pairwise_overlap(y1, y2)
     union = areas[..., :, None] + areas[..., None, :] - intersection
     return intersection / ops.maximum(union, TINY)
+
+
+def _pairwise_overlap(low, high):
+    """Lengths (..., N, N) that each pair of intervals (..., N) has in common."""
+    start = ops.maximum(low[..., :, None], low[..., None, :])
+    end = ops.minimum(high[..., :, None], high[..., None, :])
+    return ops.maximum(end - start, 0)

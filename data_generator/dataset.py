@@ -40,6 +40,10 @@ class DetectionDataset(Sequence):
         class_names: names of the object classes, without background; label 1 is the first.
         records: list of `Record`.
         name: for `repr`.
+
+    Raises:
+        ValueError: for no or repeated class names, and for records with labels out of range or with boxes
+            without area or outside their image; names the image.
     """
 
     def __init__(self, class_names, records, name="DetectionDataset"):
@@ -50,6 +54,8 @@ class DetectionDataset(Sequence):
             raise ValueError(f"{name}: expected at least one class name")
         if len(set(self.class_names)) != len(self.class_names):
             raise ValueError(f"{name}: class names must be unique, got {self.class_names}")
+        for record in self.records:
+            _check(record, self.num_classes)
 
     @property
     def num_classes(self):
@@ -66,3 +72,26 @@ class DetectionDataset(Sequence):
     def __repr__(self):
         objects = sum(len(record.labels) for record in self.records)
         return f"<{self.name}: {len(self)} images, {objects} objects of {self.num_classes} classes>"
+
+
+def _check(record, num_classes):
+    """Raises ValueError for what a reader must not let through (see `BoxCleaner` for its treatment)."""
+    boxes, count = record.boxes, len(record.labels)
+    if boxes.shape != (count, 4) or len(record.difficult) != count or len(record.truncated) != count:
+        raise ValueError(
+            f"{record.image_id}: expected boxes (objects, 4) and as many labels, difficult and truncated, "
+            f"got {boxes.shape}, {count}, {len(record.difficult)} and {len(record.truncated)}"
+        )
+    if count == 0:
+        return
+    if record.labels.min() < 1 or record.labels.max() > num_classes:
+        raise ValueError(
+            f"{record.image_id}: labels must be in 1..{num_classes} (0 is background), "
+            f"got {record.labels.tolist()}"
+        )
+    low, high = boxes[:, :2], boxes[:, 2:]
+    if not ((low >= 0).all() and (high > low).all() and (high <= (record.width, record.height)).all()):
+        raise ValueError(
+            f"{record.image_id}: boxes must have an area and lie inside the image of "
+            f"{record.width}x{record.height} pixels, got {boxes.tolist()}"
+        )

@@ -57,7 +57,8 @@ class GroundTruthEncoder:
             classes with background first.
 
         Raises:
-            ValueError: for wrong shapes, boxes that are not finite or have no area, labels out of range.
+            ValueError: for wrong shapes, boxes that are not finite, have no area or lie outside the image,
+                and labels out of range.
         """
         boxes = np.asarray(boxes, np.float64)
         boxes = boxes.reshape(-1, 4) if boxes.size == 0 else boxes
@@ -75,7 +76,7 @@ class GroundTruthEncoder:
         targets[matches == BACKGROUND, 4] = 1
         positive = np.flatnonzero(matches >= 0)
         objects = matches[positive]
-        targets[positive, 4 + labels[objects].astype(int)] = 1
+        targets[positive, 4 + labels[objects]] = 1
         targets[positive, :4] = encode_offsets(
             boxes[objects], self.anchors.cxcywh[positive], self.anchors.variances
         )
@@ -94,6 +95,14 @@ class GroundTruthEncoder:
                 f"GroundTruthEncoder: box {bad[0]} must be finite with xmin < xmax and ymin < ymax, "
                 f"got {boxes[bad[0]].tolist()}"
             )
+        bad = np.flatnonzero((boxes[:, :2] >= 1).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1))
+        if bad.size:
+            raise ValueError(
+                f"GroundTruthEncoder: box {bad[0]} lies outside the image; coordinates must be relative to "
+                f"it (0..1, not pixels), got {boxes[bad[0]].tolist()}"
+            )
+        if labels.size and not np.issubdtype(labels.dtype, np.integer):
+            raise ValueError(f"GroundTruthEncoder: labels must be integers, got {labels.dtype}")
         bad = np.flatnonzero((labels < 1) | (labels > self.num_classes))
         if bad.size:
             raise ValueError(

@@ -1,5 +1,6 @@
 """DataGenerator: batches of augmented samples for `fit`."""
 
+import operator
 import os
 
 import cv2
@@ -17,7 +18,11 @@ class DataGenerator(keras.utils.PyDataset):
 
     A sample depends on (seed, epoch, its index in the data set) only: not on the number of workers, the
     batch size, or where a run was resumed. To resume at epoch n set `generator.epoch = n`. Pass
-    `shuffle=False` to `fit`, which would otherwise change the order of whole batches by its own dice.
+    `shuffle=False` to `fit`, which would otherwise change the order of whole batches by its own dice, and no
+    `steps_per_epoch`: an epoch is one pass over the data.
+
+    OpenCV's own threads are switched off in the process (`cv2.setNumThreads(1)`), as batches are prepared
+    side by side.
 
     Args:
         dataset: a `DetectionDataset`.
@@ -51,7 +56,7 @@ class DataGenerator(keras.utils.PyDataset):
         self.transform = transform
         self.encoder = encoder
         self.shuffle = shuffle
-        self.seed = seed
+        self.seed = operator.index(seed)
         self.epoch = 0
 
     def __len__(self):
@@ -63,8 +68,7 @@ class DataGenerator(keras.utils.PyDataset):
     def __getitem__(self, batch):
         if not 0 <= batch < len(self):
             raise IndexError(f"batch {batch} of {len(self)}")
-        # Batches are prepared side by side; OpenCV's own threads would only get in each other's way.
-        cv2.setNumThreads(1)
+        cv2.setNumThreads(1)  # here, since each worker process needs it
         indices = self._order()[batch * self.batch_size : (batch + 1) * self.batch_size]
         images = np.empty((len(indices), *self.transform.image_size, 3), np.uint8)
         if self.encoder is None:

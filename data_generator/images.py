@@ -1,5 +1,6 @@
 """Reading images: RGB uint8, whole or at a reduced scale of the JPEG's cosine transform."""
 
+import re
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,12 @@ _FLAGS = {
 REDUCTIONS = tuple(_FLAGS)
 
 
+JPEG_START = b"\xff\xd8"
+END_OF_IMAGE = 0xD9
+# Among pixels, 00 after FF stands for FF itself and D0 to D7 are restarts; FF before a marker is padding.
+_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+
+
 class ImageError(ValueError):
     """An image that cannot be used; the message names the file and what is wrong with it."""
 
@@ -24,30 +31,40 @@ def read_image(source, reduction=1):
 
     Args:
         source: path of a file, or a function without arguments that returns an RGB uint8 array.
-        reduction: 1, 2, 4 or 8: a JPEG is decoded straight to that fraction of its size.
+        reduction: 1, 2, 4 or 8, by which the sides are divided (rounded up). A JPEG is decoded straight to
+            that size, which is faster than decoding all of it.
 
     Returns:
-        (rows, columns, 3) uint8, RGB. The EXIF orientation is applied. Sides are divided by the reduction
-        and rounded (up for JPEG, down for other formats).
+        (rows, columns, 3) uint8, RGB. The EXIF orientation is applied.
 
     Raises:
-        ImageError: if the file is missing, not an image, truncated, or too large for OpenCV.
+        ImageError: if the file is missing, not an image, truncated, or too large for OpenCV, or if the
+            function returns something else than RGB uint8.
     """
     if callable(source):
-        return _reduce(source(), reduction)
+        image = source()
+        if np.shape(image)[2:] != (3,) or image.dtype != np.uint8:
+            raise ImageError(f"{source}: expected (rows, columns, 3) uint8, got {_describe(image)}")
+        return _reduce(image, reduction)
     try:
         data = Path(source).read_bytes()
     except OSError as error:
         raise ImageError(f"{source}: cannot read the image: {error.strerror}") from error
-    if _is_truncated(data):
+    is_jpeg = data.startswith(JPEG_START)
+    if is_jpeg and not _jpeg_ends(data):
         raise ImageError(f"{source}: the image file is truncated ({len(data)} bytes)")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), _FLAGS[reduction]) if data else None
+        flags = _FLAGS[reduction if is_jpeg else 1]
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:
         raise ImageError(f"{source}: cannot decode the image: {error.err}") from error
     if image is None:
         raise ImageError(f"{source}: not an image that OpenCV can decode ({len(data)} bytes)")
-    return image
+    return image if is_jpeg else _reduce(image, reduction)
+
+
+def _describe(image):
+    return f"{getattr(image, 'shape', type(image).__name__)} {getattr(image, 'dtype', '')}"
 
 
 def _reduce(image, reduction):
@@ -57,9 +74,17 @@ def _reduce(image, reduction):
     return cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
 
 
-def _is_truncated(data):
-    """Whether a JPEG lacks its end; decoders would fill the missing part with grey and say nothing.
+def _jpeg_ends(data):
+    """Whether a JPEG is complete; of a truncated one, decoders fill the rest with grey and say nothing.
 
-    The end marker must follow the last start of a scan (a thumbnail inside the header has its own end).
+    Walks from marker to marker, so that neither a thumbnail in the header nor bytes that a camera appended
+    after the end are taken for the picture's own markers.
     """
-    return data.startswith(b"\xff\xd8") and data.rfind(b"\xff\xd9") <= data.rfind(b"\xff\xda")
+    at = len(JPEG_START)
+    while (marker := _MARKER.search(data, at)) is not None:
+        kind, at = marker[0][1], marker.end()
+        if kind == END_OF_IMAGE:
+            return True
+        # A segment tells its length. After the header of a scan, its pixels run up to the next marker.
+        at += int.from_bytes(data[at : at + 2], "big")
+    return False

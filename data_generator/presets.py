@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import cv2
-import numpy as np
 
+from ..anchors import image_hw
 from .photometric import PhotometricDistortion
 from .render import render
 from .transforms import Expand, Flip, IoUCrop
@@ -40,6 +40,9 @@ class SampleTransform:
     interpolations: tuple[int, ...] = (cv2.INTER_LINEAR,)
     fill: tuple[int, int, int] = MEAN_COLOR
 
+    def __post_init__(self):
+        object.__setattr__(self, "image_size", image_hw(self.image_size))
+
     def __call__(self, record, rng):
         """Returns the image (height, width, 3) uint8 RGB and the final `View`."""
         view = View.of_record(record)
@@ -53,21 +56,15 @@ class SampleTransform:
 def ssd_train(image_size=(300, 300)):
     """The paper's training chain: photometric distortion, expand, IoU-constrained crop, flip."""
     return SampleTransform(
-        _size(image_size), (Expand(), IoUCrop(), Flip()), PhotometricDistortion(), ALL_INTERPOLATIONS
+        image_size, (Expand(), IoUCrop(), Flip()), PhotometricDistortion(), ALL_INTERPOLATIONS
     )
 
 
 def ssdlite_train(image_size=(320, 320)):
     """torchvision's chain for SSDLite: IoU-constrained crop and flip only."""
-    return SampleTransform(_size(image_size), (IoUCrop(), Flip()))
+    return SampleTransform(image_size, (IoUCrop(), Flip()))
 
 
 def ssd_eval(image_size=(300, 300)):
     """The whole image, stretched to the model's input."""
-    return SampleTransform(_size(image_size))
-
-
-def _size(image_size):
-    if np.shape(image_size) != (2,) or min(image_size) < 1:
-        raise ValueError(f"image_size: expected (height, width) >= 1, got {image_size}")
-    return tuple(image_size)
+    return SampleTransform(image_size)

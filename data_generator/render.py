@@ -54,7 +54,7 @@ def _read_part(source, image_size, part, target_size):
     reduction = max(enough, default=1)
     image = read_image(source, reduction)
     rows, columns = image.shape[:2]
-    if max(abs(columns * reduction - image_size[0]), abs(rows * reduction - image_size[1])) >= reduction:
+    if (columns, rows) != tuple(-(-side // reduction) for side in image_size):
         raise ImageError(
             f"{source}: the annotation says {image_size[0]}x{image_size[1]} pixels, the image has "
             f"{columns * reduction}x{rows * reduction}"

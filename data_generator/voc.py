@@ -1,5 +1,6 @@
 """Reader of the Pascal VOC devkit layout."""
 
+from collections import Counter
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
 
@@ -54,8 +55,15 @@ def load_voc(devkit, image_sets, classes=VOC_CLASSES, progress=True):
 
     Raises:
         FileNotFoundError: for a missing folder, image set, annotation or image; names it.
-        ValueError: for an unknown class, a missing or non-numeric field, broken XML; names file and field.
+        ValueError: for an unknown class, a missing or non-numeric field, broken XML, an image listed twice;
+            names file and field.
     """
+    if isinstance(classes, str):
+        raise ValueError(f"load_voc: classes must be a sequence of names, got the string {classes!r}")
+    if isinstance(image_sets, str) or not all(np.shape(pair) == (2,) for pair in image_sets):
+        raise ValueError(
+            f'load_voc: image_sets must be pairs such as [("2007", "train")], got {image_sets!r}'
+        )
     clean, records = BoxCleaner(), []
     for year, name in image_sets:
         root = _year_folder(Path(devkit), year)
@@ -87,11 +95,15 @@ def _image_ids(path):
     if not path.is_file():
         sets = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))[:20]) or "none"
         raise FileNotFoundError(f"no image set {path}; there are: {sets}")
-    lines = [line.split() for line in path.read_text(encoding="utf-8").splitlines()]
-    ids = [words[0] for words in lines if words]  # per-class sets have a second column
+    lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    # The sets of one class have a second column: -1 is an image without it.
+    ids = [words[0] for words in lines if words and words[1:] != ["-1"]]
     for image_id in ids:
         if Path(image_id).name != image_id or "\\" in image_id:
             raise ValueError(f"{path}: expected file names without folders, got {image_id!r}")
+    repeated = [image_id for image_id, count in Counter(ids).items() if count > 1]
+    if repeated:
+        raise ValueError(f"{path}: lists {len(repeated)} images more than once, first {repeated[0]}")
     return ids
 
 
@@ -107,7 +119,7 @@ def _read_record(root, image_id, classes, clean):
 
     width, height = _size(tree, annotation) or read_image(image).shape[1::-1]
     objects = tree.findall("object")
-    boxes = [[_number(o.find("bndbox"), side, annotation) for side in _SIDES] for o in objects]
+    boxes = [_box(o, annotation) for o in objects]
     boxes = voc_to_continuous(np.array(boxes, np.float32).reshape(-1, 4))
     labels = np.array([_label(o, classes, annotation) for o in objects], np.int32)
     difficult = np.array([_flag(o, "difficult", annotation) for o in objects], bool)
@@ -119,9 +131,16 @@ def _read_record(root, image_id, classes, clean):
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
+def _box(element, annotation):
+    bndbox = element.find("bndbox")
+    if bndbox is None:
+        raise ValueError(f"{annotation}: the object {element.findtext('name')!r} has no <bndbox>")
+    return [_number(bndbox, side, annotation) for side in _SIDES]
+
+
 def _find_image(root, image_id):
     folder = root / "JPEGImages"
-    for suffix in IMAGE_SUFFIXES:
+    for suffix in (*IMAGE_SUFFIXES, *map(str.upper, IMAGE_SUFFIXES)):
         path = folder / f"{image_id}{suffix}"
         if path.is_file():
             return path
@@ -147,13 +166,13 @@ def _label(element, classes, annotation):
 
 
 def _flag(element, field, annotation):
-    return element.find(field) is not None and _number(element, field, annotation) != 0
+    return bool((element.findtext(field) or "").strip()) and _number(element, field, annotation) != 0
 
 
 def _number(element, field, annotation):
-    text = None if element is None else element.findtext(field)
+    text = element.findtext(field)
     if text is None:
-        raise ValueError(f"{annotation}: an object or size has no <{field}>")
+        raise ValueError(f"{annotation}: a <{element.tag}> has no <{field}>")
     try:
         number = float(text)
     except ValueError:

@@ -52,6 +52,8 @@ def plot_detection_grid(dataset, detections=None, columns=4, min_score=0.5):
 
     from ..data_generator.images import read_image
 
+    if len(dataset) == 0:
+        raise ValueError("plot_detection_grid: the data set is empty")
     rows = -(-len(dataset) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(3 * columns, 3 * rows), squeeze=False, layout="tight")
     for i, cell in enumerate(axes.flat):

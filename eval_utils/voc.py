@@ -75,7 +75,7 @@ def evaluate_voc(detections, dataset, iou_threshold=0.5, metric="11_point"):
 
     Raises:
         ValueError: for an unknown metric, an empty data set, another number of images, rows of another
-            shape, or class ids that are not 1..num_classes.
+            shape, values that are not finite, or class ids that are not 1..num_classes.
     """
     if metric not in METRICS:
         raise ValueError(f"evaluate_voc: metric must be one of {', '.join(METRICS)}, got {metric!r}")
@@ -100,6 +100,8 @@ def _join(detections, dataset):
             raise ValueError(
                 f"evaluate_voc: {record.image_id}: expected an array (detections, 6), got {np.shape(rows)}"
             )
+        if not np.isfinite(rows).all():
+            raise ValueError(f"evaluate_voc: {record.image_id}: detections must be finite numbers")
     rows = np.concatenate(detections).astype(float)
     unknown = set(np.unique(rows[:, 0])) - set(range(1, dataset.num_classes + 1))
     if unknown:

@@ -8,7 +8,7 @@ from keras import ops
 class ImageNormalization(keras.layers.Layer):
     """(pixels - mean) * scale, then optionally RGB to BGR.
 
-    Input: (batch, rows, columns, 3) RGB, 0..255. Output: same shape.
+    Input: (batch, rows, columns, 3) RGB, 0..255, integer or float. Output: same shape, float.
 
     Args:
         mean: one number, or three in RGB order.
@@ -23,8 +23,12 @@ class ImageNormalization(keras.layers.Layer):
         self.bgr = bgr
 
     def call(self, inputs):
-        x = (inputs - ops.convert_to_tensor(self.mean, inputs.dtype)) * self.scale
+        x = ops.cast(inputs, self.compute_dtype)
+        x = (x - ops.convert_to_tensor(self.mean, self.compute_dtype)) * self.scale
         return ops.flip(x, axis=-1) if self.bgr else x
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape, self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return input_shape

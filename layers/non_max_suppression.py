@@ -42,7 +42,11 @@ def _tensorflow_nms(boxes, scores, iou_threshold, score_threshold, top_k):
 
 
 def portable_nms(boxes, scores, iou_threshold, score_threshold, top_k):
-    """`non_max_suppression` in `keras.ops` alone, for every backend."""
+    """`non_max_suppression` in `keras.ops` alone, for every backend.
+
+    Compares all pairs of candidates at once: some 13 bytes for each of batch * classes * candidates ** 2
+    pairs, 1.3 GB for 32 images of 20 classes with 400 candidates. Take smaller batches if memory is short.
+    """
     classes, candidates = boxes.shape[1:3]
     scores, index = keep_best(boxes, scores, iou_threshold, score_threshold, top_k)
     boxes = take_boxes(ops.reshape(boxes, (-1, classes * candidates, 4)), index)
@@ -88,11 +92,10 @@ def greedy_keep(boxes, valid, iou_threshold):
     candidates = boxes.shape[-2]
     rank = ops.arange(candidates)
     better = rank[:, None] > rank[None, :]  # (candidates, candidates): column is better than row
-    rivals = ops.cast((pairwise_iou(boxes) > iou_threshold) & better, boxes.dtype)
+    rivals = (pairwise_iou(boxes) > iou_threshold) & better
 
     def survivors(keep):
-        suppressors = ops.matmul(rivals, ops.cast(keep, boxes.dtype)[..., None])[..., 0]
-        return valid & (suppressors < 0.5)
+        return valid & ~ops.any(rivals & keep[..., None, :], axis=-1)
 
     def changed(keep, previous):
         return ops.any(keep != previous)

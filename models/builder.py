@@ -1,5 +1,7 @@
 """The one builder behind every model function: backbone, heads, joined predictions."""
 
+from pathlib import Path
+
 import keras
 
 from ..anchors import as_spec
@@ -57,6 +59,8 @@ def build_ssd(name, backbone, head, pixels, num_classes, anchors, mode, weights,
 
     model = keras.Model(image, predictions, name=name)
     if weights is not None:
+        if not Path(weights).is_file():
+            raise FileNotFoundError(f"{name}: no weight file {weights}")
         model.load_weights(weights)
     return to_inference(model, **decoding) if mode == "inference" else model
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from keras import layers
 
-from ..anchors import ssd7_anchors
+from ..anchors import as_spec, ssd7_anchors
 from .builder import UNIT_PIXELS, build_ssd, l2
 
 # (channels, kernel); a pool follows each but the last, heads sit on the last four.
@@ -16,7 +16,7 @@ BN_MOMENTUM = 0.9  # short trainings: the statistics must keep up with the weigh
 def SSD7(
     num_classes,
     mode="training",
-    image_size=(300, 300),
+    image_size=None,
     anchors=None,
     weight_decay=5e-4,
     weights=None,
@@ -27,8 +27,8 @@ def SSD7(
     Args:
         num_classes: number of object classes, background not counted.
         mode: "training" or "inference", see `SSD300`.
-        image_size: (height, width) of the input, need not be square.
-        anchors: an `AnchorSpec`, whose image_size then counts; None: `ssd7_anchors(image_size)`.
+        image_size: (height, width) of the input, need not be square; None: that of `anchors`, or (300, 300).
+        anchors: an `AnchorSpec`; None: `ssd7_anchors(image_size)`.
         weight_decay: of the kernels (gradient weight_decay * w).
         weights: None, or the path of a weight file for `load_weights`.
         **decoding: options of `to_inference`, for mode "inference".
@@ -37,9 +37,11 @@ def SSD7(
         `keras.Model`; input RGB 0..255, uint8 or float.
 
     Raises:
-        ValueError: as `SSD300`.
+        ValueError: as `SSD300`, and if image_size is not that of the anchors.
     """
-    anchors = ssd7_anchors(image_size) if anchors is None else anchors
+    anchors = ssd7_anchors(image_size or (300, 300)) if anchors is None else as_spec(anchors)
+    if image_size is not None and anchors.image_size != tuple(image_size):
+        raise ValueError(f"ssd7: image_size is {image_size}, but the anchors are for {anchors.image_size}")
     conv = partial(
         layers.Conv2D, padding="same", kernel_initializer="he_normal", kernel_regularizer=l2(weight_decay)
     )

@@ -66,7 +66,29 @@ def test_a_model_that_was_never_compiled_cannot_be_resumed(tmp_path):
         mb.train(model, data, tmp_path, 1, None)
 
 
-def test_it_stops_when_the_loss_is_nan(tmp_path):
+def test_it_stops_when_the_loss_is_nan_and_keeps_the_last_good_model(tmp_path):
     model, data = parts()
-    history = mb.train(model, data, tmp_path, 3, keras.optimizers.SGD(1e30), verbose=0)
+    mb.train(model, data, tmp_path, 1, keras.optimizers.SGD(1e-4), validation_data=data, verbose=0)
+    good = {p.name: p.read_bytes() for p in tmp_path.glob("*.keras")}
+    resumed = keras.models.load_model(tmp_path / "last.keras")
+    resumed.optimizer.learning_rate = 1e30
+    history = mb.train(resumed, data, tmp_path, 4, None, validation_data=data, initial_epoch=1, verbose=0)
     assert len(history.history["loss"]) < 3
+    assert {p.name: p.read_bytes() for p in tmp_path.glob("*.keras")} == good
+
+
+def test_resuming_keeps_a_better_model(tmp_path):
+    model, data = parts()
+    mb.train(model, data, tmp_path, 1, keras.optimizers.Adam(1e-3), validation_data=data, verbose=0)
+    best = (tmp_path / "best.keras").read_bytes()
+    model.optimizer.learning_rate = 10.0  # makes it worse
+    mb.train(model, data, tmp_path, 2, None, validation_data=data, initial_epoch=1, verbose=0)
+    log = [float(row["val_loss"]) for row in rows(tmp_path)]
+    assert log[1] > log[0]
+    assert (tmp_path / "best.keras").read_bytes() == best
+
+
+def test_a_loss_without_an_optimizer(tmp_path):
+    model, data = parts()
+    with pytest.raises(ValueError, match="a loss needs an optimizer"):
+        mb.train(model, data, tmp_path, 1, None, loss=mb.SSDLoss())

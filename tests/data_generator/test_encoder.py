@@ -142,6 +142,17 @@ def test_labels_out_of_range(label):
         GroundTruthEncoder(SPEC, 3)([[0.1, 0.1, 0.2, 0.2]], [label])
 
 
+@pytest.mark.parametrize("box", [[50, 60, 200, 220], [1.0, 0.1, 1.2, 0.2], [-0.2, 0.1, 0.0, 0.2]])
+def test_boxes_outside_the_image_or_in_pixels(box):
+    with pytest.raises(ValueError, match=r"box 0 lies outside the image; .* \(0..1, not pixels\)"):
+        GroundTruthEncoder(SPEC, 3)([box], [1])
+
+
+def test_labels_that_are_no_integers():
+    with pytest.raises(ValueError, match="labels must be integers, got float64"):
+        GroundTruthEncoder(SPEC, 3)([[0.1, 0.1, 0.2, 0.2]], [1.5])
+
+
 def test_wrong_shapes():
     with pytest.raises(ValueError, match=r"got \(1, 5\) and \(1,\)"):
         GroundTruthEncoder(SPEC, 3)(np.ones((1, 5)), [1])

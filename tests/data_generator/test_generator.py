@@ -89,7 +89,7 @@ def test_a_sample_depends_on_seed_epoch_and_index_only():
     "options", [{"workers": 2}, {"workers": 4}, {"workers": 2, "use_multiprocessing": True}], ids=str
 )
 def test_the_number_of_workers_changes_nothing(model, encoder, options):
-    """What `fit` receives over two epochs, recorded by a callback-free model function."""
+    """The losses of two epochs of `fit` agree, and the second epoch has other samples."""
 
     def losses(**workers):
         model.compile(optimizer=keras.optimizers.SGD(0.0), loss=SSDLoss(), run_eagerly=False)
@@ -153,7 +153,9 @@ def test_impossible_options(encoder):
         generator(batch_size=0)
     with pytest.raises(ValueError, match=r"images of \(96, 64\) .* anchors are for \(64, 96\)"):
         DataGenerator(DATASET, 4, ssd_eval((96, 64)), encoder)
-    with pytest.raises(ValueError, match="encoder has 4 classes, the data set 1"):
-        DataGenerator(DetectionDataset(("a",), DATASET.records), 4, ssd_eval(SIZE), encoder)
+    with pytest.raises(ValueError, match="encoder has 4 classes, the data set 5"):
+        DataGenerator(DetectionDataset("abcde", DATASET.records), 4, ssd_eval(SIZE), encoder)
+    with pytest.raises(TypeError):
+        generator(seed=None)
     with pytest.raises(ValueError, match=r"image_size: expected \(height, width\)"):
         ssd_eval(300)

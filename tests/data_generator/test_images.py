@@ -24,8 +24,7 @@ def test_rgb_order_and_size(tmp_path, suffix):
 
 @pytest.mark.parametrize(("reduction", "size"), [(1, (41, 63)), (2, (21, 32)), (4, (11, 16)), (8, (6, 8))])
 def test_reduced_jpeg_and_drawn_images(tmp_path, reduction, size):
-    path = write(tmp_path / "a.jpg")
-    for source in (path, lambda: RGB):
+    for source in (write(tmp_path / "a.jpg"), write(tmp_path / "a.png"), lambda: RGB):
         image = read_image(source, reduction)
         assert image.shape == (*size, 3)
         np.testing.assert_allclose(image[0, 0], RGB[0, 0], atol=6)
@@ -47,10 +46,41 @@ def test_truncated_files(tmp_path, kept, suffix):
         read_image(path)
 
 
-def test_bytes_after_the_end_are_no_harm(tmp_path):
+@pytest.mark.parametrize("trailer", [b"trailing", b"\xff\xda\x00\x08 a film", b"\xff\xd8 half a picture"])
+def test_bytes_after_the_end_are_no_harm(tmp_path, trailer):
     path = write(tmp_path / "a.jpg")
-    path.write_bytes(path.read_bytes() + b"trailing")
+    path.write_bytes(path.read_bytes() + trailer)
     assert read_image(path).shape == (41, 63, 3)
+
+
+def test_the_end_of_a_thumbnail_is_not_the_end(tmp_path):
+    path = write(tmp_path / "a.jpg", np.random.default_rng(0).integers(0, 255, (60, 80, 3), np.uint8))
+    data, thumbnail = path.read_bytes(), b"\xff\xd8 small \xff\xd9"
+    data = data[:2] + b"\xff\xe1" + (len(thumbnail) + 2).to_bytes(2, "big") + thumbnail + data[2:]
+    path.write_bytes(data)
+    assert read_image(path).shape == (60, 80, 3)
+    path.write_bytes(data[:-20])
+    with pytest.raises(ImageError, match="truncated"):
+        read_image(path)
+
+
+def test_progressive_jpeg(tmp_path):
+    path = tmp_path / "a.jpg"
+    cv2.imwrite(
+        str(path), RGB[..., ::-1], [cv2.IMWRITE_JPEG_PROGRESSIVE, 1, cv2.IMWRITE_JPEG_RST_INTERVAL, 2]
+    )
+    assert read_image(path).shape == (41, 63, 3)
+    path.write_bytes(path.read_bytes()[:-2])
+    with pytest.raises(ImageError, match="truncated"):
+        read_image(path)
+
+
+@pytest.mark.parametrize(
+    "image", [np.zeros((4, 5), np.uint8), np.zeros((4, 5, 3)), np.zeros((4, 5, 4), np.uint8)]
+)
+def test_functions_must_return_rgb_uint8(image):
+    with pytest.raises(ImageError, match=r"expected \(rows, columns, 3\) uint8, got \(4, 5"):
+        read_image(lambda: image)
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,9 @@ def test_bad_boxes_are_treated_counted_and_reported_once(devkit):
         (SIZE + item(b=(1, "nan", 30, 25)), r"a\.xml: <ymin> must be a number"),
         (SIZE + item(b=(1, 1, "inf", 25)), r"a\.xml: <xmax> must be a number"),
         (SIZE + item(b=(1, 1, "1e30", 25)), r"a\.xml: <xmax> must be a number"),
-        (SIZE + "<object><name>dog</name></object>", r"a\.xml: an object or size has no <xmin>"),
-        ("<size><width>5</width></size>", r"a\.xml: an object or size has no <height>"),
+        (SIZE + "<object><name>dog</name></object>", r"a\.xml: the object 'dog' has no <bndbox>"),
+        (SIZE + "<object><name>dog</name><bndbox/></object>", r"a\.xml: a <bndbox> has no <xmin>"),
+        ("<size><width>5</width></size>", r"a\.xml: a <size> has no <height>"),
         (SIZE + "<object>", r"a\.xml: not a readable XML file"),
     ],
 )
@@ -118,6 +119,39 @@ def test_image_ids_cannot_leave_the_folder(devkit, name):
     (folder / "VOC2007/ImageSets/Main/train.txt").write_text(name)
     with pytest.raises(ValueError, match="expected file names without folders"):
         load(folder)
+
+
+def test_files_as_other_tools_write_them(devkit):
+    """Suffix in capitals, a byte order mark, an empty flag."""
+    folder = devkit(SIZE + item(flags="<difficult/>"))
+    root = folder / "VOC2007"
+    (root / "JPEGImages/a.jpg").rename(root / "JPEGImages/a.JPG")
+    (root / "ImageSets/Main/train.txt").write_text("a\n", encoding="utf-8-sig")
+    record = load(folder)[0]
+    assert record.image.endswith("a.JPG")
+    assert not record.difficult.any()
+
+
+def test_the_set_of_one_class_leaves_out_images_without_it(devkit):
+    folder = devkit(SIZE + item())
+    (folder / "VOC2007/ImageSets/Main/dog_train.txt").write_text("b -1\na  1\n")
+    dataset = load_voc(folder, [("2007", "dog_train")], progress=False)
+    assert [r.image_id for r in dataset] == ["a"]
+
+
+def test_an_image_listed_twice(devkit):
+    folder = devkit(SIZE)
+    (folder / "VOC2007/ImageSets/Main/train.txt").write_text("a\na\n")
+    with pytest.raises(ValueError, match=r"train\.txt: lists 1 images more than once, first a"):
+        load(folder)
+
+
+def test_arguments_of_a_wrong_kind(devkit):
+    with pytest.raises(ValueError, match="classes must be a sequence of names"):
+        load_voc(devkit(SIZE), [("2007", "train")], classes="dog")
+    for image_sets in ("train", ("2007", "train"), [("2007",)]):
+        with pytest.raises(ValueError, match="image_sets must be pairs"):
+            load_voc(devkit(SIZE), image_sets)
 
 
 def test_a_folder_that_is_itself_in_voc_layout(devkit):

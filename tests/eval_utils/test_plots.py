@@ -39,6 +39,11 @@ def test_a_grid_has_a_cell_for_each_image():
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 0]
 
 
+def test_a_grid_of_nothing():
+    with pytest.raises(ValueError, match="the data set is empty"):
+        mb.plot_detection_grid(DATASET[:0])
+
+
 def test_history(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text("epoch,confidence,loss,val_confidence,val_loss\n0,2.5,4.0,NA,5.0\n1,1.5,3.0,NA,NA\n")

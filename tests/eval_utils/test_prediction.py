@@ -47,6 +47,6 @@ def test_progress_is_shown_unless_switched_off(model, capsys):
 
 
 def test_another_number_of_classes(model):
-    dataset = mb.DetectionDataset(("a",), mb.load_shapes(1).records)
-    with pytest.raises(ValueError, match="the model has 4 classes, the data set 1"):
+    dataset = mb.DetectionDataset("abcde", mb.load_shapes(1).records)
+    with pytest.raises(ValueError, match="the model has 4 classes, the data set 5"):
         mb.predict_dataset(model, dataset)

@@ -142,6 +142,7 @@ def test_no_objects_at_all():
         ([NONE], {"metric": "voc"}, "metric must be one of 11_point, area, got 'voc'"),
         ([], {}, "0 arrays for 1 images"),
         ([np.zeros((2, 5))], {}, r"0: expected an array \(detections, 6\), got \(2, 5\)"),
+        ([np.array([[1, np.nan, *LEFT]])], {}, "0: detections must be finite numbers"),
         ([np.array([[0, 0.9, *LEFT]])], {}, r"class ids must be 1..2 \(0 is background\), got"),
         ([np.array([[3, 0.9, *LEFT]])], {}, "class ids must be 1..2"),
     ],

@@ -24,3 +24,10 @@ def test_a_model_takes_pixels_of_any_type(dtype):
     model = keras.Model(image, ImageNormalization(mean=[123.0, 117.0, 104.0])(image))
     output = model.predict(np.array([[[[3, 117, 255]]]], dtype), verbose=0)
     np.testing.assert_array_equal(output, [[[[-120.0, 0.0, 151.0]]]])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "float32"])
+def test_the_layer_alone_takes_pixels_of_any_type(dtype):
+    layer = ImageNormalization(mean=[123.0, 117.0, 104.0])
+    output = keras.ops.convert_to_numpy(layer(np.array([[[[3, 117, 255]]]], dtype)))
+    np.testing.assert_array_equal(output, [[[[-120.0, 0.0, 151.0]]]])

@@ -79,10 +79,9 @@ def test_a_saved_detector_predicts_the_same_and_can_be_decoded_anew(tmp_path):
 
 
 @pytest.mark.parametrize(("source", "target"), [("training", "inference"), ("inference", "training")])
-@pytest.mark.parametrize("suffix", [".weights.h5"])
-def test_weights_fit_both_modes(tmp_path, source, target, suffix):
+def test_weights_fit_both_modes(tmp_path, source, target):
     first, second = small(mode=source), small(mode=target)
-    path = str(tmp_path / f"model{suffix}")
+    path = str(tmp_path / "model.weights.h5")
     first.save_weights(path)
     x = images(first)
     second.load_weights(path)
@@ -174,6 +173,24 @@ def test_channels_first_is_refused():
             small()
     finally:
         keras.config.set_image_data_format("channels_last")
+
+
+def test_ssd7_size_and_anchors_that_disagree():
+    anchors = mb.anchors.ssd7_anchors((64, 96))
+    assert mb.SSD7(2, anchors=anchors).input_shape == (None, 64, 96, 3)
+    with pytest.raises(ValueError, match=r"image_size is \(96, 64\), but the anchors are for \(64, 96\)"):
+        mb.SSD7(2, image_size=(96, 64), anchors=anchors)
+
+
+@pytest.mark.parametrize("size", [300, (300,), (0, 300)])
+def test_impossible_sizes(size):
+    with pytest.raises(ValueError, match=r"image_size: expected \(height, width\)"):
+        mb.SSD7(2, image_size=size)
+
+
+def test_a_missing_weight_file_is_named():
+    with pytest.raises(FileNotFoundError, match="ssd7: no weight file runs/none"):
+        small(weights="runs/none.weights.h5")
 
 
 def test_impossible_widths():
