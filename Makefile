@@ -5,8 +5,9 @@ BIN := .venv/bin
 # Twice quiet: errors only.
 QUIET := --quiet --quiet
 
-# The backend-neutral tests: layers, losses, models and what they stand on.
-BACKEND_TESTS := tests/test_anchors.py tests/test_boxes.py tests/layers tests/losses tests/models
+# What runs on every backend: layers, losses, models and what they stand on, training and prediction.
+BACKEND_TESTS := tests/test_boxes.py tests/layers tests/losses tests/models tests/test_training.py \
+	tests/eval_utils/test_prediction.py
 
 .PHONY: demo test lint test-torch clean
 

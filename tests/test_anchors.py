@@ -143,3 +143,21 @@ def test_impossible_specs(arguments):
     level = AnchorLevel((1, 1), ((1.0, 1.0),), (8, 8))
     with pytest.raises(ValueError, match=next(iter(arguments))):
         AnchorSpec(**{"image_size": (8, 8), "levels": (level,), **arguments})
+
+
+def test_sides_are_clipped_to_width_and_height():
+    spec = AnchorSpec.from_scales((100, 200), [(1, 1)], (1.0, 1.0), [(3,)], clip_sides=True)
+    wide, tall = spec.levels[0].sides[2:]
+    np.testing.assert_allclose(wide, (100 * 3**0.5, 100 / 3**0.5))
+    np.testing.assert_allclose(tall, (100 / 3**0.5, 100))
+
+
+def test_default_steps_spread_the_cells_evenly():
+    spec = AnchorSpec.from_scales((100, 200), [(2, 5)], (0.1, 0.1), [()])
+    assert spec.levels[0].step == (50, 40)
+    np.testing.assert_allclose(spec.cxcywh[-1, :2], (0.9, 0.75))
+
+
+def test_variances_travel_in_the_config():
+    spec = AnchorSpec((8, 16), (AnchorLevel((1, 2), ((4.0, 6.0),), (8.0, 8.0)),), (0.3, 0.4, 0.5, 0.6))
+    assert AnchorSpec.from_config(spec.get_config()).variances == (0.3, 0.4, 0.5, 0.6)

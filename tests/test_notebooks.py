@@ -11,7 +11,6 @@ NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 FEW_STEPS = """
 TRAIN_SETS, TEST_SETS = [("2007", "train")], [("2007", "val")]
 IMAGES, BATCH_SIZE, STEPS = 32, 8, 4
-OUTPUT = "runs/ssd300"
 """
 
 

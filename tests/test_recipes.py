@@ -17,6 +17,7 @@ def test_paper():
 
 def test_torchvision_ssdlite():
     sgd = torchvision_ssdlite_sgd(steps=11_000, batch_size=64)
+    assert float(sgd.momentum) == 0.9
     assert rate(sgd, 0) == pytest.approx(0.05 / 1000)
     assert rate(sgd, 500) == pytest.approx(0.025, rel=0.01)
     assert rate(sgd, 1000) == pytest.approx(0.05)

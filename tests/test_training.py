@@ -92,3 +92,19 @@ def test_a_loss_without_an_optimizer(tmp_path):
     model, data = parts()
     with pytest.raises(ValueError, match="a loss needs an optimizer"):
         mb.train(model, data, tmp_path, 1, None, loss=mb.SSDLoss())
+
+
+def test_a_loss_of_ones_own(tmp_path):
+    model, data = parts()
+    loss = mb.SSDLoss(alpha=0.0)
+    history = mb.train(model, data, tmp_path, 1, keras.optimizers.Adam(), loss=loss, verbose=0)
+    assert model.loss is loss
+    assert history.history["localization"] == [0]
+
+
+def test_more_callbacks(tmp_path):
+    model, data = parts()
+    seen = []
+    callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
+    mb.train(model, data, tmp_path, 2, keras.optimizers.Adam(), callbacks=[callback], verbose=0)
+    assert seen == [0, 1]

@@ -159,3 +159,15 @@ def test_impossible_options(encoder):
         generator(seed=None)
     with pytest.raises(ValueError, match=r"image_size: expected \(height, width\)"):
         ssd_eval(300)
+
+
+def test_the_order_depends_on_the_seed():
+    a, b = (DataGenerator(DATASET, 10, ssd_eval((16, 16)), seed=seed) for seed in (0, 1))
+    assert [x["image_id"] for x in a[0][1]] != [x["image_id"] for x in b[0][1]]
+
+
+def test_annotations_say_who_is_difficult():
+    boxes, hard = np.array([[0, 0, 20, 20], [60, 40, 80, 60]], np.float32), np.array([True, False])
+    record = Record("a", lambda: np.zeros((60, 80, 3), np.uint8), 80, 60, boxes, np.array([1, 1]), hard, hard)
+    _, (annotation,) = DataGenerator(DetectionDataset(("a",), [record]), 1, ssd_eval((16, 16)))[0]
+    np.testing.assert_array_equal(annotation["difficult"], [True, False])

@@ -92,3 +92,13 @@ def test_files_that_are_no_images(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(ImageError, match=f"x.jpg.*{message}"):
         read_image(path)
+
+
+def test_exif_orientation_is_applied_at_every_scale(tmp_path):
+    data = cv2.imencode(".jpg", np.zeros((40, 60, 3), np.uint8))[1].tobytes()
+    # One directory entry: orientation (0x0112), a short, one value, 6: turned by 90 degrees.
+    exif = b"Exif\0\0" + b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    path = tmp_path / "a.jpg"
+    path.write_bytes(data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:])
+    assert read_image(path).shape == (60, 40, 3)
+    assert read_image(path, 2).shape == (30, 20, 3)

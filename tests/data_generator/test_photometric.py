@@ -69,3 +69,11 @@ def test_the_input_is_not_changed():
     copy = IMAGE.copy()
     PhotometricDistortion(probability=1.0)(IMAGE, np.random.default_rng(1))
     np.testing.assert_array_equal(IMAGE, copy)
+
+
+def test_both_orders_occur():
+    # Saturation 1.5 takes the lows to 0; contrast 0.5 after it lifts them to 64, before it leaves about 51.
+    red = np.full((1, 1, 3), (200, 50, 50), np.uint8)
+    options = {"contrast": (0.5, 0.5), "saturation": (1.5, 1.5)}
+    last = [distort(red, seed, **options)[0, 0, 1] > 58 for seed in range(200)]
+    assert 0.4 < np.mean(last) < 0.6

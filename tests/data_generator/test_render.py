@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from multibox.data_generator import render as render_module
 from multibox.data_generator.images import ImageError
 from multibox.data_generator.render import render
 from multibox.data_generator.view import View
@@ -77,3 +78,18 @@ def test_a_size_that_differs_from_the_annotation(tmp_path):
         ImageError, match=r"turned\.png: the annotation says 200x100 pixels, the image has 100x200"
     ):
         draw([0, 0, 200, 100], (30, 30), source=str(path))
+
+
+@pytest.mark.parametrize("shape", [(99, 200), (100, 201)])
+def test_a_size_that_differs_by_one(shape):
+    with pytest.raises(ImageError, match="annotation says 200x100"):
+        draw([0, 0, 200, 100], (100, 200), source=lambda: np.zeros((*shape, 3), np.uint8))
+
+
+@pytest.mark.parametrize(("side", "reduction"), [(800, 1), (400, 2), (401, 1), (200, 4), (90, 8)])
+def test_decoded_at_the_smallest_scale_that_suffices(monkeypatch, side, reduction):
+    seen, original = [], render_module.read_image
+    monkeypatch.setattr(render_module, "read_image", lambda source, r: seen.append(r) or original(source, r))
+    whole = view([0, 0, 800, 800], size=(800, 800))
+    render(whole, lambda: np.zeros((800, 800, 3), np.uint8), (side, side), cv2.INTER_LINEAR, FILL)
+    assert seen == [reduction]

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -84,3 +86,11 @@ def test_probability_one_half(transform):
     start = view()
     share = np.mean([transform(start, np.random.default_rng(s)) is not start for s in range(400)])
     assert 0.4 < share < 0.6
+
+
+def test_crop_keeps_flags_and_boxes_together():
+    start = replace(view(), difficult=np.array([True, False, False]))
+    for seed in range(50):
+        out = IoUCrop()(start, np.random.default_rng(seed))
+        np.testing.assert_array_equal(out.difficult, out.labels == 1)
+        np.testing.assert_array_equal(out.boxes, BOXES[out.labels - 1])

@@ -132,6 +132,16 @@ def test_files_as_other_tools_write_them(devkit):
     assert not record.difficult.any()
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".jpeg", ".png", ".bmp", ".webp"])
+def test_image_suffixes(devkit, suffix):
+    folder = devkit("")
+    (folder / "VOC2007/JPEGImages/a.jpg").unlink()
+    cv2.imwrite(str(folder / f"VOC2007/JPEGImages/a{suffix}"), np.zeros((40, 60, 3), np.uint8))
+    record = load(folder)[0]
+    assert record.image.endswith(f"a{suffix}")
+    assert (record.width, record.height) == (60, 40)
+
+
 def test_the_set_of_one_class_leaves_out_images_without_it(devkit):
     folder = devkit(SIZE + item())
     (folder / "VOC2007/ImageSets/Main/dog_train.txt").write_text("b -1\na  1\n")

@@ -50,3 +50,15 @@ def test_another_number_of_classes(model):
     dataset = mb.DetectionDataset("abcde", mb.load_shapes(1).records)
     with pytest.raises(ValueError, match="the model has 4 classes, the data set 5"):
         mb.predict_dataset(model, dataset)
+
+
+def test_a_transform_of_ones_own(model):
+    seen, whole = [], mb.ssd_eval(SIZE)
+
+    def transform(record, rng):
+        seen.append(record.image_id)
+        return whole(record, rng)
+
+    transform.image_size = SIZE
+    mb.predict_dataset(model, mb.load_shapes(2), transform=transform, progress=False, workers=0)
+    assert set(seen) == {"shapes-0-0", "shapes-0-1"}

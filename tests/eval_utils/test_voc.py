@@ -150,3 +150,8 @@ def test_no_objects_at_all():
 def test_bad_input(detections, options, message):
     with pytest.raises(ValueError, match=message):
         evaluate_voc(detections, dataset([(1, LEFT, 0)]), **options)
+
+
+def test_of_two_objects_in_one_place_the_first_is_taken():
+    truth = dataset([(1, LEFT, 0), (1, LEFT, 1)])
+    assert evaluate_voc([np.array([[1, 0.9, *LEFT]])], truth).mean_average_precision == 1

@@ -115,3 +115,14 @@ def test_equals_caffe(golden, variant, name):
     output = output[np.lexsort((-output[:, 1], output[:, 0]))]
     np.testing.assert_array_equal(output[:, 0], expected[:, 1])
     np.testing.assert_allclose(output[:, 1:], expected[:, 2:], rtol=0, atol=5e-5)
+
+
+def test_config_holds_every_option():
+    options = {
+        "confidence_threshold": 0.3,
+        "iou_threshold": 0.6,
+        "top_k": 7,
+        "max_candidates": 11,
+        "class_agnostic": True,
+    }
+    assert options.items() <= DecodeDetections(**options).get_config().items()

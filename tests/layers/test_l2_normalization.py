@@ -29,3 +29,7 @@ def test_large_values_survive_half_precision(policy):
     expected = 20 / np.sqrt(512)
     values = keras.ops.convert_to_numpy(keras.ops.cast(output, "float32"))
     np.testing.assert_allclose(values, expected, rtol=8e-3)
+
+
+def test_config_holds_the_scale():
+    assert L2Normalization(scale=7.0).get_config()["scale"] == 7.0

@@ -114,6 +114,11 @@ def test_fewer_negatives_than_wanted():
     np.testing.assert_array_equal(chosen, negative)
 
 
+def test_a_negative_without_loss_comes_before_what_is_no_negative():
+    positive, negative = np.array([[True, False, False, False]]), np.array([[False, False, False, True]])
+    np.testing.assert_array_equal(mine(np.zeros((1, 4)), positive, negative), negative)
+
+
 def targets_of(golden, tag, case, classes):
     """Our target tensor of a stored matching."""
     data = np.load(golden / "torchvision" / f"{tag}_targets.npz")
@@ -170,7 +175,9 @@ def test_negative_options(option):
 
 
 def test_config_round_trips():
-    loss = SSDLoss(negative_ratio=2, min_negatives=5, alpha=0.5)
+    options = {"negative_ratio": 2, "min_negatives": 5, "alpha": 0.5}
+    loss = SSDLoss(**options)
+    assert options.items() <= loss.get_config().items()
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert copy.get_config() == loss.get_config()
     metric = loss.metrics()[1]

@@ -129,6 +129,62 @@ def test_weight_decay_is_half_an_l2():
     assert small(weight_decay=0).losses == []
 
 
+@pytest.mark.parametrize("build", [mb.SSD300, mb.SSDLite])
+def test_weight_decay_reaches_every_kernel(build):
+    model = build(2, weight_decay=0.02)
+    kernels = [w for w in model.trainable_weights if len(w.shape) == 4]
+    assert len(model.losses) == len(kernels)
+    expected = sum(0.01 * np.square(keras.ops.convert_to_numpy(k)).sum() for k in kernels)
+    total = sum(float(keras.ops.convert_to_numpy(x)) for x in model.losses)
+    assert total == pytest.approx(expected, rel=1e-4)
+
+
+def test_caffe_initialiser_of_ssd300():
+    model = mb.SSD300(2)
+    for name in ("conv1_1", "conv6_2", "conv4_3_norm_mbox_conf"):
+        kernel = model.get_layer(name).get_weights()[0]
+        assert np.abs(kernel).max() == pytest.approx((3 / np.prod(kernel.shape[:3])) ** 0.5, rel=0.02)
+
+
+def test_torchvision_initialisers_and_batch_normalization_of_ssdlite():
+    model = mb.SSDLite(3)
+
+    def std(name):
+        kernel = model.get_layer(name).get_weights()[0]
+        return float(kernel.std()), kernel.shape
+
+    value, shape = std("block15_depthwise")  # torch's fan_out: channels * 5 * 5
+    assert value == pytest.approx((2 / np.prod(shape[:3])) ** 0.5, rel=0.05)
+    value, shape = std("block15_expand")
+    assert value == pytest.approx((2 / shape[3]) ** 0.5, rel=0.05)
+    for name in ("extra1_expand", "extra1_depthwise", "c5_mbox_loc"):
+        assert std(name)[0] == pytest.approx(0.03, rel=0.05)
+    norms = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
+    assert {(x.momentum, x.epsilon) for x in norms} == {(0.97, 1e-3)}
+
+
+def test_statistics_of_ssd7_keep_up_with_short_trainings():
+    assert small().get_layer("bn1").momentum == 0.9
+
+
+def test_to_inference_passes_every_option_on():
+    options = {
+        "confidence_threshold": 0.3,
+        "iou_threshold": 0.6,
+        "top_k": 7,
+        "max_candidates": 11,
+        "class_agnostic": True,
+    }
+    detector = mb.to_inference(small(), **options)
+    assert options.items() <= detector.get_layer("detections").get_config().items()
+
+
+def test_a_detector_predicts_where_keras_is_asked_to_compile_it():
+    detector = small(mode="inference")
+    detector.compile(jit_compile=True)  # Keras falls back, with a warning, where a layer forbids it
+    assert detector.predict(images(detector), verbose=0).shape == (2, 200, 6)
+
+
 def test_ssdlite_width_and_min_depth():
     model = mb.SSDLite(3, alpha=0.5, min_depth=100)
     assert model.get_layer("extra1_expand").filters == 256
@@ -196,6 +252,8 @@ def test_a_missing_weight_file_is_named():
 def test_impossible_widths():
     with pytest.raises(ValueError, match="alpha > 0"):
         mb.SSDLite(2, alpha=0)
+    with pytest.raises(ValueError, match="min_depth >= 1"):
+        mb.SSDLite(2, min_depth=0)
 
 
 def test_anchors_of_another_model():
