@@ -48,7 +48,10 @@ def draw_shapes(seed, index, image_size):
     for _ in range(rng.integers(3, 9)):
         _draw_distractor(rng, image)
     for outline in outlines:
-        _fill(image, outline, _texture(rng, image_size, _contrasting(rng, base)))
+        left, top = np.floor(outline.min(axis=0)).astype(int)
+        right, bottom = np.ceil(outline.max(axis=0)).astype(int)
+        part = image[top:bottom, left:right]
+        _fill(part, outline - (left, top), _texture(rng, part.shape[:2], _contrasting(rng, base)))
     image += rng.standard_normal(image.shape, np.float32) * rng.uniform(2, 10)
     return np.clip(image, 0, 255).astype(np.uint8)
 
