@@ -102,7 +102,8 @@ def test_the_threshold_is_exclusive():
     half = [0, 0, 20, 40]  # IoU with LEFT is exactly 1/2
     truth = dataset([(1, LEFT, 0)])
     detections = [np.array([[1, 0.9, *half]])]
-    assert evaluate_voc(detections, truth).classes["a"].average_precision == 0
+    with pytest.warns(UserWarning, match="no box overlaps an object by more than 0.5"):
+        assert evaluate_voc(detections, truth).classes["a"].average_precision == 0
     assert evaluate_voc(detections, truth, iou_threshold=0.49).classes["a"].average_precision == 1
 
 
@@ -126,8 +127,25 @@ def test_classes_without_objects_do_not_enter_the_mean():
     ]
 
 
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([[1, 0.9, 0.0, 0.0, 0.4, 0.5]], "boxes look relative"),
+        (
+            [[2, 0.9, *LEFT], [1, 0.9, *RIGHT]],
+            "1 of 2 boxes are in the right place but under another class id",
+        ),
+        ([[1, 0.9, *RIGHT]], r"no box overlaps an object by more than 0.5 \(best IoU 0.00\)"),
+    ],
+)
+def test_a_mean_of_zero_says_why(rows, reason):
+    with pytest.warns(UserWarning, match=f"mAP is 0: .*{reason}"):
+        evaluate_voc([np.array(rows)], dataset([(1, LEFT, 0)]))
+
+
 def test_no_detections_at_all():
-    result = evaluate_voc([NONE, NONE], dataset([(1, LEFT, 0)], []))
+    with pytest.warns(UserWarning, match="mAP is 0: there are no detections"):
+        result = evaluate_voc([NONE, NONE], dataset([(1, LEFT, 0)], []))
     assert result.classes["a"].average_precision == 0
     assert result.mean_average_precision == 0
 
