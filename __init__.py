@@ -9,6 +9,7 @@ from .data_generator import (
     GroundTruthEncoder,
     load_shapes,
     load_voc,
+    read_image,
     ssd_eval,
     ssd_train,
     ssdlite_train,
@@ -20,6 +21,7 @@ from .eval_utils import (
     plot_history,
     plot_precision_recall,
     predict_dataset,
+    to_pixels,
 )
 from .losses import SSDLoss
 from .models import SSD7, SSD300, SSD512, SSDLite, anchors_of, to_inference
@@ -48,9 +50,11 @@ __all__ = [
     "plot_history",
     "plot_precision_recall",
     "predict_dataset",
+    "read_image",
     "ssd_eval",
     "ssd_train",
     "ssdlite_train",
     "to_inference",
+    "to_pixels",
     "train",
 ]

@@ -1,12 +1,17 @@
 """The training loop: compile, fit, and what a run leaves behind."""
 
 import csv
+import math
+import warnings
 from pathlib import Path
 
 import keras
 import numpy as np
 
+from .data_generator import DataGenerator
+from .data_generator.generator import naming_broken_images
 from .losses import SSDLoss
+from .models.inference import anchors_of, is_detector, num_classes_of
 
 
 def train(
@@ -24,10 +29,10 @@ def train(
     """Trains a detector with `model.fit`.
 
     Writes to `output`: `history.csv` (appended to when resumed), `last.keras` after each epoch, and, with
-    validation data, `best.keras` at the lowest validation loss. Ends when the loss is NaN, and keeps the
-    files of the epoch before.
+    validation data, `best.keras` at the lowest validation loss. Ends with a warning when the loss is NaN, and
+    keeps the files of the epoch before.
 
-    To resume, load `last.keras` (it holds the optimiser's state), pass it with `optimizer=None` and
+    To resume, load `last.keras` (it holds the optimizer's state), pass it with `optimizer=None` and
     `initial_epoch` as many epochs as are done.
 
     Args:
@@ -46,15 +51,18 @@ def train(
         The `keras.callbacks.History` of `fit`.
 
     Raises:
-        FileExistsError: if `output` has a history.csv and `initial_epoch` is 0: nothing is overwritten.
-        ValueError: if `optimizer` is None and the model is not compiled, or a loss is given.
+        FileExistsError: if `output` holds another number of epochs than `initial_epoch`: nothing is
+            overwritten, and nothing resumed in the wrong place.
+        ImageError: for an image that cannot be read; names it.
+        ValueError: if model and data do not fit together, if there is no epoch left to train, or for
+            `optimizer=None` with a model that is not compiled or with a loss.
     """
     output = Path(output)
     log = output / "history.csv"
-    if initial_epoch == 0 and log.exists():
-        raise FileExistsError(
-            f"{log} exists: choose another output folder, or resume with initial_epoch=<epochs done>"
-        )
+    for name, generator in (("data", data), ("validation_data", validation_data)):
+        if generator is not None:
+            _check_fit(model, generator, name)
+    _check_epochs(log, initial_epoch, epochs)
     if optimizer is None and loss is not None:
         raise ValueError("train: a loss needs an optimizer; with optimizer=None the compiled loss goes on")
     if optimizer is not None:
@@ -67,24 +75,33 @@ def train(
 
     saved = [_Checkpoint(output / "last.keras")]
     if validation_data is not None:
-        best = _best_so_far(log) if initial_epoch else None
+        best = min((v for v in map(_val_loss, _rows(log)) if not math.isnan(v)), default=None)
         saved.append(
             _Checkpoint(output / "best.keras", "val_loss", save_best_only=True, initial_value_threshold=best)
         )
-    return model.fit(
-        data,
-        epochs=epochs,
-        initial_epoch=initial_epoch,
-        validation_data=validation_data,
-        verbose=verbose,
-        shuffle=False,  # the generator has shuffled the samples; batches stay in its order, also on resuming
-        callbacks=[
-            keras.callbacks.CSVLogger(log, append=True),
-            keras.callbacks.TerminateOnNaN(),
-            *saved,
-            *callbacks,
-        ],
-    )
+    with naming_broken_images(data, validation_data):
+        history = model.fit(
+            data,
+            epochs=epochs,
+            initial_epoch=initial_epoch,
+            validation_data=validation_data,
+            verbose=verbose,
+            shuffle=False,  # the generator has shuffled; batches stay in its order, also on resuming
+            callbacks=[
+                keras.callbacks.CSVLogger(log, append=initial_epoch > 0),
+                keras.callbacks.TerminateOnNaN(),
+                *saved,
+                *callbacks,
+            ],
+        )
+    final = history.history["loss"][-1]
+    if not np.isfinite(final):
+        warnings.warn(
+            f"train: the loss became {final} in epoch {history.epoch[-1] + 1}; lower the learning rate. "
+            f"{output} keeps what was saved after the epochs before.",
+            stacklevel=2,
+        )
+    return history
 
 
 class _Checkpoint(keras.callbacks.ModelCheckpoint):
@@ -95,10 +112,47 @@ class _Checkpoint(keras.callbacks.ModelCheckpoint):
             super().on_epoch_end(epoch, logs)
 
 
-def _best_so_far(log):
-    """The lowest validation loss of an earlier run, or None."""
+def _check_fit(model, generator, name):
+    if not isinstance(generator, DataGenerator) or generator.encoder is None:
+        raise ValueError(f"train: {name} must be a DataGenerator with an encoder, got {generator!r}")
+    if is_detector(model):
+        raise ValueError('train: the model is built for inference; build it with mode="training"')
+    encoder = generator.encoder
+    classes = num_classes_of(model)
+    if classes != encoder.num_classes:
+        raise ValueError(
+            f"train: the model has {classes} classes, the encoder of {name} {encoder.num_classes}"
+        )
+    if anchors_of(model) != encoder.anchors:
+        raise ValueError(
+            f"train: the encoder of {name} has other anchors than the model; make it with "
+            "GroundTruthEncoder(anchors_of(model), ...)"
+        )
+
+
+def _check_epochs(log, initial_epoch, epochs):
+    done = len(_rows(log))
+    if done != initial_epoch:
+        raise FileExistsError(
+            f"{log} holds {done} epochs, but initial_epoch is {initial_epoch}: choose another output folder, "
+            f"or resume with {log.parent / 'last.keras'}, optimizer=None and initial_epoch={done}"
+        )
+    if epochs <= initial_epoch:
+        raise ValueError(
+            f"train: epochs ({epochs}) counts from the very start and must exceed initial_epoch "
+            f"({initial_epoch})"
+        )
+
+
+def _rows(log):
+    """The finished epochs in an earlier run's log; none if there is no log, or that of a run that failed."""
     if not log.exists():
-        return None
+        return []
     with log.open(newline="") as file:
-        values = [row.get("val_loss") for row in csv.DictReader(file)]
-    return min((float(v) for v in values if v and v != "NA"), default=None)
+        return [row for row in csv.DictReader(file) if np.isfinite(float(row["loss"]))]
+
+
+def _val_loss(row):
+    """NaN where an epoch had no validation, which Keras writes as NA."""
+    text = row.get("val_loss")
+    return float(text) if text and text != "NA" else math.nan

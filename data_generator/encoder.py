@@ -95,11 +95,12 @@ class GroundTruthEncoder:
                 f"GroundTruthEncoder: box {bad[0]} must be finite with xmin < xmax and ymin < ymax, "
                 f"got {boxes[bad[0]].tolist()}"
             )
-        bad = np.flatnonzero((boxes[:, :2] >= 1).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1))
+        outside = (boxes[:, :2] >= 1).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
+        bad = np.flatnonzero(outside | (np.abs(boxes) > 2).any(axis=1))
         if bad.size:
             raise ValueError(
-                f"GroundTruthEncoder: box {bad[0]} lies outside the image; coordinates must be relative to "
-                f"it (0..1, not pixels), got {boxes[bad[0]].tolist()}"
+                f"GroundTruthEncoder: box {bad[0]} lies outside the image or far beyond; coordinates "
+                f"must be relative to it (0..1, not pixels), got {boxes[bad[0]].tolist()}"
             )
         if labels.size and not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(f"GroundTruthEncoder: labels must be integers, got {labels.dtype}")

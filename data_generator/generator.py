@@ -2,10 +2,13 @@
 
 import operator
 import os
+from contextlib import contextmanager
 
 import cv2
 import keras
 import numpy as np
+
+from .images import ImageError
 
 
 class DataGenerator(keras.utils.PyDataset):
@@ -58,6 +61,7 @@ class DataGenerator(keras.utils.PyDataset):
         self.shuffle = shuffle
         self.seed = operator.index(seed)
         self.epoch = 0
+        self.broken_image = None  # the ImageError of a batch, see `naming_broken_images`
 
     def __len__(self):
         return -(-len(self.dataset) // self.batch_size)
@@ -86,7 +90,11 @@ class DataGenerator(keras.utils.PyDataset):
 
     def _draw(self, index, out):
         rng = np.random.default_rng([self.seed, self.epoch, index])
-        out[:], view = self.transform(self.dataset[int(index)], rng)
+        try:
+            out[:], view = self.transform(self.dataset[int(index)], rng)
+        except ImageError as error:
+            self.broken_image = error
+            raise
         return view
 
     def _annotated(self, index, out):
@@ -97,6 +105,18 @@ class DataGenerator(keras.utils.PyDataset):
             "labels": view.labels,
             "difficult": view.difficult,
         }
+
+
+@contextmanager
+def naming_broken_images(*generators):
+    """Raises the `ImageError` of a generator as such; TensorFlow would wrap it in an error of its own."""
+    try:
+        yield
+    except Exception:
+        for generator in generators:
+            if generator is not None and generator.broken_image is not None:
+                raise generator.broken_image from None
+        raise
 
 
 def _check_encoder(encoder, dataset, transform):

@@ -58,8 +58,9 @@ def load_voc(devkit, image_sets, classes=VOC_CLASSES, progress=True):
         ValueError: for an unknown class, a missing or non-numeric field, broken XML, an image listed twice;
             names file and field.
     """
-    if isinstance(classes, str):
-        raise ValueError(f"load_voc: classes must be a sequence of names, got the string {classes!r}")
+    if isinstance(classes, str | set):  # a string is a sequence of letters, a set has no order
+        raise ValueError(f"load_voc: classes must be a sequence of names, got {classes!r}")
+    classes = tuple(classes)
     if isinstance(image_sets, str) or not all(np.shape(pair) == (2,) for pair in image_sets):
         raise ValueError(
             f'load_voc: image_sets must be pairs such as [("2007", "train")], got {image_sets!r}'
@@ -85,9 +86,10 @@ def _year_folder(devkit, year):
     for folder in (devkit / name, devkit / "VOCdevkit" / name):
         if (folder / "Annotations").is_dir():
             return folder
+    hint = '; it is itself in VOC layout: read it with an empty year, ("", "train")'
     raise FileNotFoundError(
         f"no Pascal VOC data at {devkit / name}: expected the folders Annotations, ImageSets/Main and "
-        "JPEGImages in it"
+        f"JPEGImages in it{hint if year and (devkit / 'Annotations').is_dir() else ''}"
     )
 
 

@@ -1,7 +1,7 @@
 """Predictions over data sets, metrics and plots."""
 
 from .plots import plot_detection_grid, plot_detections, plot_history, plot_precision_recall
-from .prediction import predict_dataset
+from .prediction import predict_dataset, to_pixels
 from .voc import VOCResult, evaluate_voc
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "plot_history",
     "plot_precision_recall",
     "predict_dataset",
+    "to_pixels",
 ]

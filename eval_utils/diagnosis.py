@@ -1,4 +1,4 @@
-"""Why a mean average precision is zero: the usual mistakes, told apart by the boxes themselves."""
+"""Why a mean average precision is nearly zero: the usual mistakes, told apart by the boxes themselves."""
 
 import numpy as np
 

@@ -54,6 +54,8 @@ def plot_detection_grid(dataset, detections=None, columns=4, min_score=0.5):
 
     if len(dataset) == 0:
         raise ValueError("plot_detection_grid: the data set is empty")
+    if detections is not None and len(detections) != len(dataset):
+        raise ValueError(f"plot_detection_grid: {len(detections)} detections for {len(dataset)} images")
     rows = -(-len(dataset) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(3 * columns, 3 * rows), squeeze=False, layout="tight")
     for i, cell in enumerate(axes.flat):
@@ -90,7 +92,7 @@ def plot_history(path):
         for column, label in ((name, "training"), (f"val_{name}", "validation")):
             values = [_number(row.get(column)) for row in rows]
             if not all(map(math.isnan, values)):
-                cell.plot(epochs, values, label=label)
+                cell.plot(epochs, values, marker=".", label=label)
         cell.set(title=name, xlabel="epoch")
         cell.grid(alpha=0.3)
         cell.legend()

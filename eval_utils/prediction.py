@@ -6,6 +6,7 @@ from tqdm import tqdm
 
 from ..boxes import clip
 from ..data_generator import DataGenerator, ssd_eval
+from ..data_generator.generator import naming_broken_images
 from ..models.inference import anchors_of, is_detector, num_classes_of, to_inference
 
 # Batches that are prepared ahead of the model.
@@ -49,7 +50,9 @@ def predict_dataset(model, dataset, batch_size=8, transform=None, progress=True,
         (continuous, clipped to it).
 
     Raises:
-        ValueError: if the model and the data set have different numbers of classes.
+        ImageError: for an image that cannot be read; names it.
+        ValueError: if the model and the data set have different numbers of classes, or the model and the
+            transform different image sizes.
     """
     if num_classes_of(model) != dataset.num_classes:
         raise ValueError(
@@ -57,11 +60,16 @@ def predict_dataset(model, dataset, batch_size=8, transform=None, progress=True,
             f"{dataset.num_classes} ({', '.join(dataset.class_names)})"
         )
     detector = model if is_detector(model) else to_inference(model)
-    transform = transform or ssd_eval(anchors_of(model).image_size)
+    size = anchors_of(model).image_size
+    transform = transform or ssd_eval(size)
+    if transform.image_size != size:
+        raise ValueError(
+            f"predict_dataset: the transform makes {transform.image_size}, the model takes {size}"
+        )
     images = _Images(dataset, batch_size, transform, shuffle=False, workers=workers, max_queue_size=QUEUE)
-    with tqdm(total=len(dataset), desc="predict", unit=" images", disable=not progress, leave=False) as bar:
-        callback = _Progress(bar, batch_size)
-        rows = detector.predict(images, verbose=0, callbacks=[callback])
+    bar = tqdm(total=len(dataset), desc="predict", unit=" images", disable=not progress, leave=False)
+    with bar, naming_broken_images(images):
+        rows = detector.predict(images, verbose=0, callbacks=[_Progress(bar, batch_size)])
     return [to_pixels(r, record.width, record.height) for r, record in zip(rows, dataset, strict=True)]
 
 

@@ -12,6 +12,7 @@ from ..boxes import TINY, area
 from .diagnosis import why_zero
 
 METRICS = ("11_point", "area")
+NEARLY_ZERO = 0.005
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ def evaluate_voc(detections, dataset, iou_threshold=0.5, metric="11_point"):
 
     A detection, taken by descending score, is right if the object of its class and image that it overlaps
     most has IoU above the threshold and was not found before. Difficult objects neither count nor
-    punish. Classes without objects have no AP and do not enter the mean. A mean of zero comes with a warning
-    that says why.
+    punish. Classes without objects have no AP and do not enter the mean. A mean of nearly zero comes with a
+    warning that says why.
 
     Args:
         detections: for each record of `dataset` an array (detections, 6) of rows
@@ -89,11 +90,11 @@ def evaluate_voc(detections, dataset, iou_threshold=0.5, metric="11_point"):
         mine = rows[:, 0] == label
         classes[name] = _evaluate_class(rows[mine], images[mine], truth, label, iou_threshold, metric)
     result = VOCResult(classes, iou_threshold, metric)
-    if result.mean_average_precision == 0:
+    if result.mean_average_precision < NEARLY_ZERO:
         sizes = np.array([(r.width, r.height) for r in dataset])[images]
         _, best_iou = _best_objects(rows[:, 2:], images, truth.boxes, truth.images)
         reason = why_zero(rows[:, 2:], sizes, best_iou, iou_threshold)
-        warnings.warn(f"evaluate_voc: mAP is 0: {reason}", stacklevel=2)
+        warnings.warn(f"evaluate_voc: mAP is nearly 0: {reason}", stacklevel=2)
     return result
 
 

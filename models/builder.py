@@ -1,5 +1,6 @@
 """The one builder behind every model function: backbone, heads, joined predictions."""
 
+import inspect
 from pathlib import Path
 
 import keras
@@ -28,6 +29,7 @@ def build_ssd(name, backbone, head, pixels, num_classes, anchors, mode, weights,
         decoding: arguments of `to_inference`, for mode "inference".
 
     Raises:
+        TypeError: for an unknown argument.
         ValueError: for an unknown mode, num_classes < 1, anchors that do not fit the feature maps, or
             channels_first as Keras' image data format.
     """
@@ -40,6 +42,9 @@ def build_ssd(name, backbone, head, pixels, num_classes, anchors, mode, weights,
         )
     if keras.config.image_data_format() != "channels_last":
         raise ValueError(f'{name}: needs keras.config.set_image_data_format("channels_last")')
+    unknown = set(decoding) - set(inspect.signature(to_inference).parameters)
+    if unknown:
+        raise TypeError(f"{name}: unknown arguments {', '.join(sorted(unknown))}")
     if decoding and mode == "training":
         raise ValueError(f'{name}: {", ".join(sorted(decoding))} only apply to mode="inference"')
 

@@ -1,4 +1,5 @@
 import csv
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -50,14 +51,58 @@ def test_resuming_equals_training_straight_through(tmp_path):
         np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
 
 
-def test_an_earlier_run_is_not_overwritten(tmp_path):
+@pytest.mark.parametrize("initial_epoch", [0, 2])
+def test_an_earlier_run_is_neither_overwritten_nor_resumed_in_the_wrong_place(tmp_path, initial_epoch):
     (tmp_path / "history.csv").write_text("epoch,loss\n0,1\n")
     model, data = parts()
     with pytest.raises(
-        FileExistsError, match=r"history\.csv exists: choose another output folder, or resume"
+        FileExistsError, match=r"history\.csv holds 1 epochs, but .* resume with .*initial_epoch=1"
     ):
-        mb.train(model, data, tmp_path, 1, keras.optimizers.Adam())
+        mb.train(model, data, tmp_path, 3, keras.optimizers.Adam(), initial_epoch=initial_epoch)
     assert (tmp_path / "history.csv").read_text() == "epoch,loss\n0,1\n"
+
+
+def test_a_run_that_failed_at_once_does_not_block_its_folder(tmp_path):
+    (tmp_path / "history.csv").write_text("")
+    model, data = parts()
+    mb.train(model, data, tmp_path, 1, keras.optimizers.Adam(), verbose=0)
+    assert len(rows(tmp_path)) == 1
+
+
+def test_no_epoch_left(tmp_path):
+    (tmp_path / "history.csv").write_text("epoch,loss\n0,1\n")
+    model, data = parts()
+    with pytest.raises(ValueError, match=r"epochs \(1\) counts from the very start"):
+        mb.train(model, data, tmp_path, 1, keras.optimizers.Adam(), initial_epoch=1)
+
+
+def test_model_and_data_that_do_not_fit(tmp_path):
+    model, data = parts()
+
+    def attempt(message, model=model, data=data, **options):
+        with pytest.raises(ValueError, match=message):
+            mb.train(model, data, tmp_path / "run", 1, keras.optimizers.Adam(), **options)
+        assert not (tmp_path / "run").exists()
+
+    attempt("data must be a DataGenerator with an encoder, got <shapes", data=DATASET)
+    images_only = mb.DataGenerator(DATASET, 4, mb.ssd_train(SIZE))
+    attempt("validation_data must be a DataGenerator with an encoder", validation_data=images_only)
+    attempt("built for inference", model=mb.to_inference(model))
+    attempt("the model has 3 classes, the encoder of data 4", model=mb.SSD7(3, image_size=SIZE))
+    other = mb.anchors.ssd7_anchors(SIZE, scales=(0.1, 0.2, 0.3, 0.4, 0.5))
+    attempt("the encoder of data has other anchors than the model", model=mb.SSD7(4, anchors=other))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_image_late_in_an_epoch_is_named(tmp_path, workers):
+    broken = replace(DATASET[7], image_id="broken", image=str(tmp_path / "broken.jpg"))
+    dataset = mb.DetectionDataset(DATASET.class_names, [*DATASET.records[:7], broken])
+    model, data = parts()
+    data = mb.DataGenerator(dataset, 1, mb.ssd_eval(SIZE), data.encoder, shuffle=False, workers=workers)
+    with pytest.raises(mb.data_generator.ImageError, match=r"broken\.jpg: cannot read the image"):
+        mb.train(model, data, tmp_path / "run", 1, keras.optimizers.Adam(), verbose=0)
+    with pytest.raises(mb.data_generator.ImageError, match=r"broken\.jpg: cannot read the image"):
+        mb.predict_dataset(model, dataset, batch_size=1, progress=False, workers=workers)
 
 
 def test_a_model_that_was_never_compiled_cannot_be_resumed(tmp_path):
@@ -72,7 +117,8 @@ def test_it_stops_when_the_loss_is_nan_and_keeps_the_last_good_model(tmp_path):
     good = {p.name: p.read_bytes() for p in tmp_path.glob("*.keras")}
     resumed = keras.models.load_model(tmp_path / "last.keras")
     resumed.optimizer.learning_rate = 1e30
-    history = mb.train(resumed, data, tmp_path, 4, None, validation_data=data, initial_epoch=1, verbose=0)
+    with pytest.warns(UserWarning, match="the loss became nan in epoch .* lower the learning rate"):
+        history = mb.train(resumed, data, tmp_path, 4, None, validation_data=data, initial_epoch=1, verbose=0)
     assert len(history.history["loss"]) < 3
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*.keras")} == good
 

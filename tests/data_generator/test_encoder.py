@@ -142,9 +142,13 @@ def test_labels_out_of_range(label):
         GroundTruthEncoder(SPEC, 3)([[0.1, 0.1, 0.2, 0.2]], [label])
 
 
-@pytest.mark.parametrize("box", [[50, 60, 200, 220], [1.0, 0.1, 1.2, 0.2], [-0.2, 0.1, 0.0, 0.2]])
+@pytest.mark.parametrize(
+    "box", [[50, 60, 200, 220], [0, 0, 100, 100], [1.0, 0.1, 1.2, 0.2], [-0.2, 0.1, 0.0, 0.2]]
+)
 def test_boxes_outside_the_image_or_in_pixels(box):
-    with pytest.raises(ValueError, match=r"box 0 lies outside the image; .* \(0..1, not pixels\)"):
+    with pytest.raises(
+        ValueError, match=r"box 0 lies outside the image or far beyond; .* \(0..1, not pixels\)"
+    ):
         GroundTruthEncoder(SPEC, 3)([box], [1])
 
 

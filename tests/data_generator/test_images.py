@@ -30,9 +30,20 @@ def test_reduced_jpeg_and_drawn_images(tmp_path, reduction, size):
         np.testing.assert_allclose(image[0, 0], RGB[0, 0], atol=6)
 
 
-def test_grey_images_become_rgb(tmp_path):
-    cv2.imwrite(str(tmp_path / "grey.png"), np.full((4, 5), 77, np.uint8))
-    assert (read_image(tmp_path / "grey.png") == np.full((4, 5, 3), 77)).all()
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (np.full((4, 5), 77, np.uint8), (77, 77, 77)),
+        (np.full((4, 5, 4), (10, 20, 30, 128), np.uint8), (30, 20, 10)),  # BGR and transparency
+        (np.full((4, 5, 3), (10 << 8, 20 << 8, 30 << 8), np.uint16), (30, 20, 10)),
+    ],
+    ids=["grey", "rgba", "16 bits"],
+)
+def test_other_kinds_of_images_become_rgb(tmp_path, stored, expected):
+    cv2.imwrite(str(tmp_path / "a.png"), stored)
+    image = read_image(tmp_path / "a.png")
+    assert (image.shape, image.dtype) == ((4, 5, 3), np.uint8)
+    assert (image == expected).all()
 
 
 @pytest.mark.parametrize("kept", [0.02, 0.3, 0.6, 0.97, 0.999])

@@ -157,8 +157,11 @@ def test_an_image_listed_twice(devkit):
 
 
 def test_arguments_of_a_wrong_kind(devkit):
-    with pytest.raises(ValueError, match="classes must be a sequence of names"):
-        load_voc(devkit(SIZE), [("2007", "train")], classes="dog")
+    for classes in ("dog", {"dog"}):
+        with pytest.raises(ValueError, match="classes must be a sequence of names"):
+            load_voc(devkit(SIZE), [("2007", "train")], classes=classes)
+    with pytest.raises(FileNotFoundError, match="it is itself in VOC layout"):
+        load_voc(devkit(SIZE) / "VOC2007", [("2007", "train")])
     for image_sets in ("train", ("2007", "train"), [("2007",)]):
         with pytest.raises(ValueError, match="image_sets must be pairs"):
             load_voc(devkit(SIZE), image_sets)

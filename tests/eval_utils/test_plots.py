@@ -44,6 +44,11 @@ def test_a_grid_of_nothing():
         mb.plot_detection_grid(DATASET[:0])
 
 
+def test_a_grid_of_fewer_detections_than_images():
+    with pytest.raises(ValueError, match="1 detections for 3 images"):
+        mb.plot_detection_grid(DATASET, [np.zeros((0, 6))])
+
+
 def test_history(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text("epoch,confidence,loss,val_confidence,val_loss\n0,2.5,4.0,NA,5.0\n1,1.5,3.0,NA,NA\n")

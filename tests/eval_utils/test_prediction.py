@@ -46,6 +46,11 @@ def test_progress_is_shown_unless_switched_off(model, capsys):
     assert "predict" not in capsys.readouterr().err
 
 
+def test_a_transform_of_another_size(model):
+    with pytest.raises(ValueError, match=r"the transform makes \(32, 32\), the model takes \(64, 96\)"):
+        mb.predict_dataset(model, mb.load_shapes(1), transform=mb.ssd_eval((32, 32)))
+
+
 def test_another_number_of_classes(model):
     dataset = mb.DetectionDataset("abcde", mb.load_shapes(1).records)
     with pytest.raises(ValueError, match="the model has 4 classes, the data set 5"):

@@ -139,12 +139,12 @@ def test_classes_without_objects_do_not_enter_the_mean():
     ],
 )
 def test_a_mean_of_zero_says_why(rows, reason):
-    with pytest.warns(UserWarning, match=f"mAP is 0: .*{reason}"):
+    with pytest.warns(UserWarning, match=f"mAP is nearly 0: .*{reason}"):
         evaluate_voc([np.array(rows)], dataset([(1, LEFT, 0)]))
 
 
 def test_no_detections_at_all():
-    with pytest.warns(UserWarning, match="mAP is 0: there are no detections"):
+    with pytest.warns(UserWarning, match="mAP is nearly 0: there are no detections"):
         result = evaluate_voc([NONE, NONE], dataset([(1, LEFT, 0)], []))
     assert result.classes["a"].average_precision == 0
     assert result.mean_average_precision == 0

@@ -222,6 +222,11 @@ def test_impossible_options(build, options, message):
         build(**options)
 
 
+def test_unknown_arguments_are_named():
+    with pytest.raises(TypeError, match="ssd7: unknown arguments image_shape"):
+        mb.SSD7(3, image_shape=(64, 96))
+
+
 def test_channels_first_is_refused():
     keras.config.set_image_data_format("channels_first")
     try:
