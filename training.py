@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 
 import keras
-import numpy as np
 
 from .data_generator import DataGenerator
 from .data_generator.generator import naming_broken_images
@@ -75,10 +74,8 @@ def train(
 
     saved = [_Checkpoint(output / "last.keras")]
     if validation_data is not None:
-        best = min((v for v in map(_val_loss, _rows(log)) if not math.isnan(v)), default=None)
-        saved.append(
-            _Checkpoint(output / "best.keras", "val_loss", save_best_only=True, initial_value_threshold=best)
-        )
+        best = min((v for v in map(_val_loss, _rows(log)) if not math.isnan(v)), default=math.inf)
+        saved.append(_Checkpoint(output / "best.keras", "val_loss", best))
     with naming_broken_images(data, validation_data):
         history = model.fit(
             data,
@@ -95,7 +92,7 @@ def train(
             ],
         )
     final = history.history["loss"][-1]
-    if not np.isfinite(final):
+    if not math.isfinite(final):
         warnings.warn(
             f"train: the loss became {final} in epoch {history.epoch[-1] + 1}; lower the learning rate. "
             f"{output} keeps what was saved after the epochs before.",
@@ -104,12 +101,29 @@ def train(
     return history
 
 
-class _Checkpoint(keras.callbacks.ModelCheckpoint):
-    """Does not save a model whose loss has become NaN over one that was good."""
+class _Checkpoint(keras.callbacks.Callback):
+    """Saves the model after each epoch, or after those with the lowest monitored value.
+
+    A model whose loss has become NaN is not saved over one that was good, and neither is half a file: it is
+    written under another name first.
+    """
+
+    def __init__(self, path, monitor=None, best=math.inf):
+        super().__init__()
+        self.path = path
+        self.monitor = monitor
+        self.best = best
 
     def on_epoch_end(self, epoch, logs=None):
-        if np.isfinite(logs["loss"]):
-            super().on_epoch_end(epoch, logs)
+        if not math.isfinite(logs["loss"]):
+            return
+        if self.monitor is not None:
+            if not logs[self.monitor] < self.best:
+                return
+            self.best = logs[self.monitor]
+        partial = self.path.with_name(f"partial-{self.path.name}")
+        self.model.save(partial)
+        partial.replace(self.path)
 
 
 def _check_fit(model, generator, name):
@@ -149,7 +163,7 @@ def _rows(log):
     if not log.exists():
         return []
     with log.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if np.isfinite(float(row["loss"]))]
+        return [row for row in csv.DictReader(file) if math.isfinite(float(row["loss"]))]
 
 
 def _val_loss(row):

@@ -110,11 +110,14 @@ class DataGenerator(keras.utils.PyDataset):
 @contextmanager
 def naming_broken_images(*generators):
     """Raises the `ImageError` of a generator as such; TensorFlow would wrap it in an error of its own."""
+    generators = [generator for generator in generators if generator is not None]
+    for generator in generators:
+        generator.broken_image = None
     try:
         yield
     except Exception:
         for generator in generators:
-            if generator is not None and generator.broken_image is not None:
+            if generator.broken_image is not None:
                 raise generator.broken_image from None
         raise
 

@@ -154,3 +154,18 @@ def test_more_callbacks(tmp_path):
     callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
     mb.train(model, data, tmp_path, 2, keras.optimizers.Adam(), callbacks=[callback], verbose=0)
     assert seen == [0, 1]
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
+    model, data = parts()
+    mb.train(model, data, tmp_path, 1, keras.optimizers.Adam(), verbose=0)
+    good = (tmp_path / "last.keras").read_bytes()
+
+    def half(path):
+        path.write_bytes(b"half a file")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(model, "save", half)
+    with pytest.raises(OSError, match="disk full"):
+        mb.train(model, data, tmp_path, 2, None, initial_epoch=1, verbose=0)
+    assert (tmp_path / "last.keras").read_bytes() == good
