@@ -39,7 +39,14 @@ setup(
     ],
     extras_require={
         "notebooks": ["jupyter>=1.0"],
-        "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.17,<0.18", "nbmake>=1.5", "ipykernel>=6", "jax>=0.5"],
+        "test": [
+            "pytest>=8",
+            "hypothesis>=6.100",
+            "ruff>=0.17,<0.18",
+            "nbmake>=1.5",
+            "ipykernel>=6",
+            "jax>=0.5",
+        ],
         "coco": ["pycocotools>=2.0.8"],
     },
     entry_points={"console_scripts": ["multibox=multibox.cli:main"]},
