@@ -27,7 +27,6 @@ def demo(
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the 2000 training images.")] = 11,
 ):
     """Train SSD7 on the embedded shapes data set, evaluate it and draw its detections."""
-
     folder = _free_folder(output)
     print(f"Training SSD7 on drawn shapes: {epochs} epochs, each about 16 seconds on two CPU cores.\n")
     result = run_demo(folder, epochs=epochs)

@@ -3,6 +3,15 @@
 import keras
 import numpy as np
 
+# None of them a default, so that a forgotten one shows.
+DECODING_OPTIONS = {
+    "confidence_threshold": 0.3,
+    "iou_threshold": 0.6,
+    "top_k": 7,
+    "max_candidates": 11,
+    "class_agnostic": True,
+}
+
 
 def check_layer(layer, inputs, tmp_path):
     """Config round trip, symbolic call, eager call, save and load; returns the output as NumPy.

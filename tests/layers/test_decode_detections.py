@@ -1,7 +1,7 @@
 import keras
 import numpy as np
 import pytest
-from layer_contract import check_layer
+from layer_contract import DECODING_OPTIONS, check_layer
 
 from multibox.anchors import SSD300_VOC, AnchorLevel, AnchorSpec
 from multibox.layers import AnchorBoxes, DecodeDetections
@@ -118,11 +118,4 @@ def test_equals_caffe(golden, variant, name):
 
 
 def test_config_holds_every_option():
-    options = {
-        "confidence_threshold": 0.3,
-        "iou_threshold": 0.6,
-        "top_k": 7,
-        "max_candidates": 11,
-        "class_agnostic": True,
-    }
-    assert options.items() <= DecodeDetections(**options).get_config().items()
+    assert DECODING_OPTIONS.items() <= DecodeDetections(**DECODING_OPTIONS).get_config().items()

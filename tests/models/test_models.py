@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+from layer_contract import DECODING_OPTIONS
 
 import multibox as mb
 from multibox.anchors import SSD300_COCO, SSD300_VOC, SSD512_COCO, SSDLITE320, AnchorSpec
@@ -168,15 +169,8 @@ def test_statistics_of_ssd7_keep_up_with_short_trainings():
 
 
 def test_to_inference_passes_every_option_on():
-    options = {
-        "confidence_threshold": 0.3,
-        "iou_threshold": 0.6,
-        "top_k": 7,
-        "max_candidates": 11,
-        "class_agnostic": True,
-    }
-    detector = mb.to_inference(small(), **options)
-    assert options.items() <= detector.get_layer("detections").get_config().items()
+    detector = mb.to_inference(small(), **DECODING_OPTIONS)
+    assert DECODING_OPTIONS.items() <= detector.get_layer("detections").get_config().items()
 
 
 def test_a_detector_predicts_where_keras_is_asked_to_compile_it():
