@@ -30,6 +30,7 @@ def build_ssd(name, backbone, head, pixels, num_classes, anchors, mode, weights,
 
     Raises:
         TypeError: for an unknown argument.
+        FileNotFoundError: if the weight file does not exist.
         ValueError: for an unknown mode, num_classes < 1, anchors that do not fit the feature maps, or
             channels_first as Keras' image data format.
     """

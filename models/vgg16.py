@@ -46,6 +46,8 @@ def SSD300(num_classes, mode="training", anchors=SSD300_VOC, weight_decay=5e-4, 
         `keras.Model`; input RGB 0..255, uint8 or float.
 
     Raises:
+        TypeError: for an unknown argument.
+        FileNotFoundError: if the weight file does not exist.
         ValueError: for an unknown mode, num_classes < 1, or anchors that do not fit the feature maps.
     """
     return _ssd_vgg16("ssd300", SSD300_EXTRAS, num_classes, anchors, mode, weights, decoding, weight_decay)
