@@ -36,6 +36,9 @@ setup(
         "tqdm>=4.66",
         "typer>=0.12",
         "defusedxml>=0.7",
+        "pillow>=10",
+        "msgspec>=0.19",
+        "pyyaml>=6",
     ],
     extras_require={
         "notebooks": ["jupyter>=1.0"],

@@ -5,20 +5,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
+FLAGS = ("difficult", "truncated", "crowd")
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, slots=True)
 class Record:
     """One annotated image.
 
     Attributes:
         image_id: name of the image, unique in its data set.
-        image: path of the file, or a function that returns the RGB uint8 array.
+        image: path of the file, or a function that returns the RGB uint8 array or an image file's bytes.
         width: pixels.
         height: pixels.
         boxes: (objects, 4) float32 xyxy in pixels, continuous: the whole image is 0, 0, width, height.
         labels: (objects,) int32, 1 is the first class name.
-        difficult: (objects,) bool.
-        truncated: (objects,) bool.
+        difficult: (objects,) bool, Pascal VOC's mark: trained on, ignored by the evaluation. None: no object.
+        truncated: (objects,) bool, reaches beyond the image. None: no object.
+        crowd: (objects,) bool, COCO's mark of a region with many: not trained on, ignored by the evaluation.
+            None: no object.
     """
 
     image_id: str
@@ -27,8 +31,14 @@ class Record:
     height: int
     boxes: np.ndarray
     labels: np.ndarray
-    difficult: np.ndarray
-    truncated: np.ndarray
+    difficult: np.ndarray | None = None
+    truncated: np.ndarray | None = None
+    crowd: np.ndarray | None = None
+
+    def __post_init__(self):
+        for flag in FLAGS:
+            if getattr(self, flag) is None:
+                object.__setattr__(self, flag, np.zeros(len(self.labels), bool))
 
 
 class DetectionDataset(Sequence):
@@ -77,10 +87,11 @@ class DetectionDataset(Sequence):
 def _check(record, num_classes):
     """Raises ValueError for what a reader must not let through (see `BoxCleaner` for its treatment)."""
     boxes, count = record.boxes, len(record.labels)
-    if boxes.shape != (count, 4) or len(record.difficult) != count or len(record.truncated) != count:
+    flags = [len(getattr(record, flag)) for flag in FLAGS]
+    if boxes.shape != (count, 4) or flags != [count] * len(FLAGS):
         raise ValueError(
-            f"{record.image_id}: expected boxes (objects, 4) and as many labels, difficult and truncated, "
-            f"got {boxes.shape}, {count}, {len(record.difficult)} and {len(record.truncated)}"
+            f"{record.image_id}: expected boxes (objects, 4) and as many labels, {', '.join(FLAGS)}, "
+            f"got {boxes.shape}, {count}, {', '.join(map(str, flags))}"
         )
     if count == 0:
         return

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 # A reduced flag alone means grey; together with the RGB flag it is colour at that scale.
 _FLAGS = {
@@ -15,6 +16,9 @@ _FLAGS = {
 }
 REDUCTIONS = tuple(_FLAGS)
 
+
+ORIENTATION = 0x0112  # EXIF tag; of its values, 5 to 8 turn the picture on its side
+TURNED = (5, 6, 7, 8)
 
 JPEG_START = b"\xff\xd8"
 END_OF_IMAGE = 0xD9
@@ -61,6 +65,21 @@ def read_image(source, reduction=1):
     if image is None:
         raise ImageError(f"{source}: not an image that OpenCV can decode ({len(data)} bytes)")
     return image if is_jpeg else _reduce(image, reduction)
+
+
+def image_size(source):
+    """(width, height) in pixels of an image file as shown upright, from its header alone.
+
+    Raises:
+        ImageError: if the file is missing or is no image.
+    """
+    try:
+        with Image.open(source) as image:
+            size = image.size
+            turned = image.getexif().get(ORIENTATION, 1) in TURNED
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{source}: cannot read the size of the image: {error}") from error
+    return size[::-1] if turned else size
 
 
 def _describe(image):

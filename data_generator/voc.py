@@ -8,9 +8,7 @@ import numpy as np
 from defusedxml import DefusedXmlException, ElementTree
 from tqdm import tqdm
 
-from .cleaning import BoxCleaner
-from .dataset import DetectionDataset, Record
-from .images import read_image
+from .annotation import Annotation, assemble, raise_error
 
 VOC_CLASSES = (
     "aeroplane",
@@ -65,15 +63,31 @@ def load_voc(devkit, image_sets, classes=VOC_CLASSES, progress=True):
         raise ValueError(
             f'load_voc: image_sets must be pairs such as [("2007", "train")], got {image_sets!r}'
         )
-    clean, records = BoxCleaner(), []
+    names = "+".join(f"{year} {name}".strip() for year, name in image_sets)
+    annotations = scan_voc(devkit, image_sets, progress=progress)
+    return assemble(annotations, classes, f"VOC {names}", f"load_voc({str(devkit)!r})")
+
+
+def scan_voc(devkit, image_sets, on_error=raise_error, progress=True):
+    """Yields the `Annotation` of each image.
+
+    Args:
+        devkit: see `load_voc`.
+        image_sets: see `load_voc`.
+        on_error: called with the exception of an image whose annotation cannot be read; the image is left out
+            if it returns.
+        progress: whether to show a progress bar.
+    """
     for year, name in image_sets:
         root = _year_folder(Path(devkit), year)
         ids = _image_ids(root / "ImageSets" / "Main" / f"{name}.txt")
         for image_id in tqdm(ids, desc=f"VOC{year} {name}", unit=" files", disable=not progress, leave=False):
-            records.append(_read_record(root, image_id, classes, clean))
-    clean.warn(f"load_voc({str(devkit)!r})")
-    names = "+".join(f"{year} {name}".strip() for year, name in image_sets)
-    return DetectionDataset(classes, records, f"VOC {names}")
+            try:
+                annotation = _read_annotation(root, image_id)
+            except (OSError, ValueError) as error:
+                on_error(error)
+            else:
+                yield annotation
 
 
 def voc_to_continuous(boxes):
@@ -109,25 +123,26 @@ def _image_ids(path):
     return ids
 
 
-def _read_record(root, image_id, classes, clean):
-    annotation = root / "Annotations" / f"{image_id}.xml"
+def _read_annotation(root, image_id):
+    path = root / "Annotations" / f"{image_id}.xml"
     image = _find_image(root, image_id)
     try:
-        tree = ElementTree.parse(annotation).getroot()
+        tree = ElementTree.parse(path).getroot()
     except FileNotFoundError:
-        raise FileNotFoundError(f"{annotation}: no such annotation, but the image set lists it") from None
+        raise FileNotFoundError(f"{path}: no such annotation, but the image set lists it") from None
     except (ParseError, DefusedXmlException) as error:
-        raise ValueError(f"{annotation}: not a readable XML file: {error!r}") from error
+        raise ValueError(f"{path}: not a readable XML file: {error!r}") from error
 
-    width, height = _size(tree, annotation) or read_image(image).shape[1::-1]
     objects = tree.findall("object")
-    boxes = [_box(o, annotation) for o in objects]
-    boxes = voc_to_continuous(np.array(boxes, np.float32).reshape(-1, 4))
-    labels = np.array([_label(o, classes, annotation) for o in objects], np.int32)
-    difficult = np.array([_flag(o, "difficult", annotation) for o in objects], bool)
-    truncated = np.array([_flag(o, "truncated", annotation) for o in objects], bool)
-    boxes, keep = clean(image_id, boxes, width, height)
-    return Record(image_id, str(image), width, height, boxes, labels[keep], difficult[keep], truncated[keep])
+    boxes = voc_to_continuous(np.array([_box(o, path) for o in objects], np.float64).reshape(-1, 4))
+    names = tuple((o.findtext("name") or "").strip() for o in objects)
+    difficult, truncated = (
+        np.array([_flag(o, flag, path) for o in objects], bool) for flag in ("difficult", "truncated")
+    )
+    crowd = np.zeros(len(objects), bool)
+    return Annotation(
+        image_id, str(image), _size(tree, path), boxes, names, difficult, truncated, crowd, str(path)
+    )
 
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -158,13 +173,6 @@ def _size(tree, annotation):
         return None
     width, height = (int(_number(size, side, annotation)) for side in ("width", "height"))
     return (width, height) if width > 0 and height > 0 else None
-
-
-def _label(element, classes, annotation):
-    name = (element.findtext("name") or "").strip()
-    if name not in classes:
-        raise ValueError(f"{annotation}: unknown class {name!r}; `classes` has {', '.join(classes)}")
-    return classes.index(name) + 1
 
 
 def _flag(element, field, annotation):

@@ -43,6 +43,7 @@ def test_records_that_would_spoil_a_training_are_named(change, message):
         labels=np.array([1]),
         difficult=one,
         truncated=one,
+        crowd=one,
     )
     DetectionDataset("abcd", [good])
     with pytest.raises(ValueError, match=f"shapes-0-0: .*{message}"):

@@ -74,7 +74,7 @@ def test_bad_boxes_are_treated_counted_and_reported_once(devkit):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (SIZE + item("unicorn"), r"a\.xml: unknown class 'unicorn'.*aeroplane"),
+        (SIZE + item("unicorn"), r"unknown class 'unicorn' \(1, first in .*a\.xml\).*aeroplane"),
         (SIZE + item(b=("x", 6, 30, 25)), r"a\.xml: <xmin> must be a number below 1e6, got 'x'"),
         (SIZE + item(b=(1, "nan", 30, 25)), r"a\.xml: <ymin> must be a number"),
         (SIZE + item(b=(1, 1, "inf", 25)), r"a\.xml: <xmax> must be a number"),
