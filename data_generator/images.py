@@ -1,4 +1,9 @@
-"""Reading images: RGB uint8, whole or at a reduced scale of the JPEG's cosine transform."""
+"""Reading images: RGB uint8, whole or at a reduced scale of the JPEG's cosine transform.
+
+Boxes refer to a picture as it is shown, that is upright after its EXIF orientation. Some labelling tools
+ignore that tag; where the annotated width and height are those of the stored pixels and not of the upright
+picture, the picture is used as it is stored, as its boxes were drawn.
+"""
 
 import re
 from pathlib import Path
@@ -16,12 +21,11 @@ _FLAGS = {
 }
 REDUCTIONS = tuple(_FLAGS)
 
-
 ORIENTATION = 0x0112  # EXIF tag; of its values, 5 to 8 turn the picture on its side
 TURNED = (5, 6, 7, 8)
 
 JPEG_START = b"\xff\xd8"
-END_OF_IMAGE = 0xD9
+JPEG_END = b"\xff\xd9"
 # Among pixels, 00 after FF stands for FF itself and D0 to D7 are restarts; FF before a marker is padding.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
@@ -30,41 +34,39 @@ class ImageError(ValueError):
     """An image that cannot be used; the message names the file and what is wrong with it."""
 
 
-def read_image(source, reduction=1):
+def read_image(source, reduction=1, size=None):
     """Reads one image.
 
+    Grey, palette and 16-bit images, and those with transparency (which is dropped) or in CMYK, become RGB.
+
     Args:
-        source: path of a file, or a function without arguments that returns an RGB uint8 array.
+        source: path of a file, or a function without arguments that returns an RGB uint8 array or the bytes
+            of an image file.
         reduction: 1, 2, 4 or 8, by which the sides are divided (rounded up). A JPEG is decoded straight to
             that size, which is faster than decoding all of it.
+        size: (width, height) that the annotation states, or None. It decides whether the EXIF orientation is
+            applied, see above.
 
     Returns:
-        (rows, columns, 3) uint8, RGB. The EXIF orientation is applied.
+        (rows, columns, 3) uint8, RGB.
 
     Raises:
-        ImageError: if the file is missing, not an image, truncated, or too large for OpenCV, or if the
-            function returns something else than RGB uint8.
+        ImageError: if the file is missing, not an image, truncated, too large for OpenCV or of another size
+            than `size`, or if the function returns something else than RGB uint8 or bytes.
     """
-    if callable(source):
-        image = source()
-        if np.shape(image)[2:] != (3,) or image.dtype != np.uint8:
-            raise ImageError(f"{source}: expected (rows, columns, 3) uint8, got {_describe(image)}")
-        return _reduce(image, reduction)
-    try:
-        data = Path(source).read_bytes()
-    except OSError as error:
-        raise ImageError(f"{source}: cannot read the image: {error.strerror}") from error
-    is_jpeg = data.startswith(JPEG_START)
-    if is_jpeg and not _jpeg_ends(data):
-        raise ImageError(f"{source}: the image file is truncated ({len(data)} bytes)")
-    try:
-        flags = _FLAGS[reduction if is_jpeg else 1]
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error as error:
-        raise ImageError(f"{source}: cannot decode the image: {error.err}") from error
-    if image is None:
-        raise ImageError(f"{source}: not an image that OpenCV can decode ({len(data)} bytes)")
-    return image if is_jpeg else _reduce(image, reduction)
+    data = source() if callable(source) else _read_bytes(source)
+    if not isinstance(data, bytes):
+        image = _reduce(_check_array(data, source), reduction)
+    elif size is None:
+        image = _decode(data, source, reduction)
+    else:
+        image = _decode_as_annotated(data, source, reduction, size)
+    if size is not None and image.shape[1::-1] != _reduced(size, reduction):
+        height, width = (side * reduction for side in image.shape[:2])
+        raise ImageError(
+            f"{source}: the annotation says {size[0]}x{size[1]} pixels, the image has {width}x{height}"
+        )
+    return image
 
 
 def image_size(source):
@@ -82,15 +84,50 @@ def image_size(source):
     return size[::-1] if turned else size
 
 
-def _describe(image):
-    return f"{getattr(image, 'shape', type(image).__name__)} {getattr(image, 'dtype', '')}"
+def _read_bytes(path):
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path}: cannot read the image: {error.strerror}") from error
+
+
+def _decode_as_annotated(data, source, reduction, size):
+    image, expected = _decode(data, source, reduction), _reduced(size, reduction)
+    if image.shape[1::-1] != expected and image.shape[:2] == expected:
+        stored = _decode(data, source, reduction, cv2.IMREAD_IGNORE_ORIENTATION)
+        return stored if stored.shape[1::-1] == expected else image
+    return image
+
+
+def _decode(data, source, reduction, more_flags=0):
+    is_jpeg = data.startswith(JPEG_START)
+    if is_jpeg and not _jpeg_ends(data):
+        raise ImageError(f"{source}: the image file is truncated ({len(data)} bytes)")
+    try:
+        flags = _FLAGS[reduction if is_jpeg else 1] | more_flags
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error as error:
+        raise ImageError(f"{source}: cannot decode the image: {error.err}") from error
+    if image is None:
+        raise ImageError(f"{source}: not an image that OpenCV can decode ({len(data)} bytes)")
+    return image if is_jpeg else _reduce(image, reduction)
+
+
+def _check_array(image, source):
+    if np.shape(image)[2:] != (3,) or image.dtype != np.uint8:
+        what = f"{getattr(image, 'shape', type(image).__name__)} {getattr(image, 'dtype', '')}"
+        raise ImageError(f"{source}: expected (rows, columns, 3) uint8 or bytes, got {what}")
+    return image
+
+
+def _reduced(size, reduction):
+    return -(-size[0] // reduction), -(-size[1] // reduction)
 
 
 def _reduce(image, reduction):
     if reduction == 1:
         return image
-    rows, columns = (-(-side // reduction) for side in image.shape[:2])
-    return cv2.resize(image, (columns, rows), interpolation=cv2.INTER_AREA)
+    return cv2.resize(image, _reduced(image.shape[1::-1], reduction), interpolation=cv2.INTER_AREA)
 
 
 def _jpeg_ends(data):
@@ -101,9 +138,8 @@ def _jpeg_ends(data):
     """
     at = len(JPEG_START)
     while (marker := _MARKER.search(data, at)) is not None:
-        kind, at = marker[0][1], marker.end()
-        if kind == END_OF_IMAGE:
+        if marker[0] == JPEG_END:
             return True
         # A segment tells its length. After the header of a scan, its pixels run up to the next marker.
-        at += int.from_bytes(data[at : at + 2], "big")
+        at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
     return False

@@ -50,7 +50,7 @@ class SampleTransform:
             view = transform(view, rng)
         interpolation = self.interpolations[rng.integers(len(self.interpolations))]
         distort = partial(self.photometric, rng=rng) if self.photometric else None
-        return render(view, record.image, self.image_size, interpolation, self.fill, distort), view
+        return render(view, self.image_size, interpolation, self.fill, distort), view
 
 
 def ssd_train(image_size=(300, 300)):

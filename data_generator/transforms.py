@@ -70,13 +70,7 @@ class IoUCrop:
 def _crop(view, patch):
     centres = (view.boxes[:, :2] + view.boxes[:, 2:]) / 2
     inside = ((centres >= patch[:2]) & (centres < patch[2:])).all(axis=1)
-    return replace(
-        view,
-        rect=patch,
-        boxes=view.boxes[inside],
-        labels=view.labels[inside],
-        difficult=view.difficult[inside],
-    )
+    return replace(view.keep(inside), rect=patch)
 
 
 @dataclass(frozen=True)
@@ -88,4 +82,4 @@ class Flip:
     def __call__(self, view, rng):
         if rng.random() >= self.probability:
             return view
-        return replace(view, flipped=not view.flipped)
+        return view.mirrored()

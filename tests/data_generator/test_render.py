@@ -5,7 +5,7 @@ import pytest
 from multibox.data_generator import render as render_module
 from multibox.data_generator.images import ImageError
 from multibox.data_generator.render import render
-from multibox.data_generator.view import View
+from multibox.data_generator.view import Picture, View
 
 FILL = (1, 2, 3)
 # A ramp: the red value is the column, the green one the row (each pixel 2 wide and 2 high).
@@ -14,13 +14,14 @@ RAMP[..., 0] = np.arange(200)
 RAMP[..., 1] = np.arange(100)[:, None]
 
 
-def view(rect, flipped=False, size=(200, 100)):
-    none = np.zeros(0)
-    return View(size, np.array(rect, float), flipped, none.reshape(0, 4), none, none)
+def view(rect, source=lambda: RAMP, size=(200, 100), **orientation):
+    none, whole = np.zeros(0), (0.0, 0.0, *size)
+    pictures = (Picture(source, size, whole, whole),)
+    return View(pictures, np.array(rect, float), none.reshape(0, 4), none, none, **orientation)
 
 
 def draw(rect, image_size, flipped=False, source=lambda: RAMP, **kwargs):
-    return render(view(rect, flipped), source, image_size, cv2.INTER_LINEAR, FILL, **kwargs)
+    return render(view(rect, source, flipped=flipped), image_size, cv2.INTER_LINEAR, FILL, **kwargs)
 
 
 def test_the_whole_image_at_its_size():
@@ -89,7 +90,9 @@ def test_a_size_that_differs_by_one(shape):
 @pytest.mark.parametrize(("side", "reduction"), [(800, 1), (400, 2), (401, 1), (200, 4), (90, 8)])
 def test_decoded_at_the_smallest_scale_that_suffices(monkeypatch, side, reduction):
     seen, original = [], render_module.read_image
-    monkeypatch.setattr(render_module, "read_image", lambda source, r: seen.append(r) or original(source, r))
-    whole = view([0, 0, 800, 800], size=(800, 800))
-    render(whole, lambda: np.zeros((800, 800, 3), np.uint8), (side, side), cv2.INTER_LINEAR, FILL)
+    monkeypatch.setattr(
+        render_module, "read_image", lambda s, r, size: seen.append(r) or original(s, r, size)
+    )
+    whole = view([0, 0, 800, 800], lambda: np.zeros((800, 800, 3), np.uint8), (800, 800))
+    render(whole, (side, side), cv2.INTER_LINEAR, FILL)
     assert seen == [reduction]

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multibox.boxes import iou
+from multibox.data_generator.dataset import Record
 from multibox.data_generator.transforms import Expand, Flip, IoUCrop
 from multibox.data_generator.view import View
 
@@ -14,7 +15,7 @@ BOXES = np.array([[10, 20, 60, 80], [100, 5, 180, 95], [150, 60, 199, 99]], np.f
 
 def view(boxes=BOXES):
     labels = np.arange(1, len(boxes) + 1)
-    return View((200, 100), np.array([0.0, 0, 200, 100]), False, boxes, labels, np.zeros(len(boxes), bool))
+    return View.of_record(Record("a", "a.jpg", 200, 100, boxes, labels))
 
 
 SEEDS = st.integers(0, 2**32 - 1)
