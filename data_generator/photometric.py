@@ -1,12 +1,11 @@
-"""Photometric distortion (paper, section 2.2, after Howard 2013), on uint8 pixels by lookup tables."""
+"""Photometric distortion (paper, section 2.2, after Howard 2013), on uint8 pixels."""
 
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-LEVELS = np.arange(256, dtype=np.float32)
-HUES = 180  # OpenCV's hue of uint8 images is in steps of two degrees
+HUES = 256  # of a circle: COLOR_RGB2HSV_FULL, in which uint8 arithmetic wraps as hues do
 
 
 @dataclass(frozen=True)
@@ -20,14 +19,14 @@ class PhotometricDistortion:
         brightness: largest shift of the pixel values.
         contrast: lowest and highest factor, about the middle grey 127.5.
         saturation: lowest and highest factor.
-        hue: largest shift, in OpenCV's half degrees.
+        hue: largest shift, in degrees.
         probability: of each.
     """
 
     brightness: float = 32.0
     contrast: tuple[float, float] = (0.5, 1.5)
     saturation: tuple[float, float] = (0.5, 1.5)
-    hue: float = 18.0
+    hue: float = 36.0
     probability: float = 0.5
 
     def __call__(self, image, rng):
@@ -37,31 +36,35 @@ class PhotometricDistortion:
         hue = rng.uniform(-self.hue, self.hue) if self._happens(rng) else 0.0
         contrast_last = rng.random() < 0.5
 
-        brighter = np.clip(LEVELS + shift, 0, 255)
-        image = _lookup(image, brighter if contrast_last else _contrast(brighter, contrast))
+        image = _scale_and_shift(image, 1.0, shift)
+        if not contrast_last:
+            image = _contrast(image, contrast)
         image = _shift_hue_and_saturation(image, hue, saturation)
-        return _lookup(image, _contrast(LEVELS, contrast)) if contrast_last else image
+        return _contrast(image, contrast) if contrast_last else image
 
     def _happens(self, rng):
         return rng.random() < self.probability
 
 
-def _contrast(levels, factor):
-    return np.clip(127.5 + factor * (levels - 127.5), 0, 255)
+def _contrast(image, factor):
+    return _scale_and_shift(image, factor, 127.5 * (1 - factor))
 
 
-def _lookup(image, levels):
-    """Replaces each value by `levels` (256,) or, for each channel, (256, 3)."""
-    table = np.rint(levels).astype(np.uint8)
-    if np.array_equal(levels, LEVELS):
+def _scale_and_shift(image, factor, shift):
+    if factor == 1 and shift == 0:
         return image
-    return cv2.LUT(image, table.reshape(1, 256, -1))
+    # A linear map of the colours, rounded and saturated: a quarter of the time of a lookup table.
+    row = (factor, 0, 0, shift), (0, factor, 0, shift), (0, 0, factor, shift)
+    return cv2.transform(image, np.array(row, np.float32))
 
 
 def _shift_hue_and_saturation(image, hue, saturation):
     if hue == 0 and saturation == 1:
         return image
-    tables = np.stack([(LEVELS + hue) % HUES, np.clip(LEVELS * saturation, 0, 255), LEVELS], axis=1)
-    tables[:, 0] = np.rint(tables[:, 0]) % HUES
-    hsv = _lookup(cv2.cvtColor(image, cv2.COLOR_RGB2HSV), tables)
-    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
+    if saturation != 1:
+        hsv = cv2.transform(hsv, np.diag(np.array((1, saturation, 1), np.float32)))
+    if hue != 0:
+        rows = hsv.reshape(len(hsv), -1)  # one addition for a whole row of pixels
+        rows += np.tile(np.array((round(hue * HUES / 360) % HUES, 0, 0), np.uint8), hsv.shape[1])
+    return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB_FULL)

@@ -52,17 +52,25 @@ def test_saturation_to_zero_is_grey_and_keeps_the_value():
     np.testing.assert_array_equal(out, np.repeat(IMAGE.max(axis=2, keepdims=True), 3, axis=2))
 
 
+def hsv(image):
+    """Hue in degrees, saturation and value 0..1, not rounded."""
+    return cv2.cvtColor(np.float32(image) / 255, cv2.COLOR_RGB2HSV)
+
+
 def test_hue_turns_and_keeps_saturation_and_value():
-    colours = np.zeros((1, 180, 3), np.uint8)
-    colours[0, :, 0], colours[..., 1:] = np.arange(180), 255
-    colours = cv2.cvtColor(colours, cv2.COLOR_HSV2RGB)
-    before = cv2.cvtColor(colours, cv2.COLOR_RGB2HSV)[0].astype(int)
-    for seed in range(6):
-        after = cv2.cvtColor(distort(colours, seed, hue=18.0), cv2.COLOR_RGB2HSV)[0].astype(int)
-        turn = (after[:, 0] - before[:, 0] + 90) % 180 - 90
-        assert np.ptp(turn) <= 1  # the colour wheel is closed; rounding
-        assert abs(turn).max() <= 18
-        np.testing.assert_array_equal(after[:, 1:], before[:, 1:])
+    colours = np.ones((1, 360, 3), np.float32)
+    colours[0, :, 0] = np.arange(360)
+    colours = np.rint(255 * cv2.cvtColor(colours, cv2.COLOR_HSV2RGB)).astype(np.uint8)
+    before, turns = hsv(colours)[0], []
+    for seed in range(30):
+        after = hsv(distort(colours, seed, hue=36.0))[0]
+        turn = (after[:, 0] - before[:, 0] + 180) % 360 - 180
+        turns.append(np.median(turn))
+        assert np.ptp(turn) < 3  # the colour wheel is closed; hues are rounded to 1.4 degrees
+        assert abs(turn).max() < 37.5
+        np.testing.assert_allclose(after[:, 1:], before[:, 1:], atol=0.01)
+    assert min(turns) < -25
+    assert max(turns) > 25
 
 
 def test_the_input_is_not_changed():
