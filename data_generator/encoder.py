@@ -5,8 +5,10 @@ import numpy as np
 from ..anchors import as_spec
 from ..boxes import cxcywh_to_xyxy, encode_offsets, iou, xyxy_to_cxcywh
 
-BACKGROUND = -1
-NEUTRAL = -2
+NEUTRAL = -1
+BACKGROUND = -2
+
+ROUGH_MARGIN = 1e-3  # IoU
 
 
 class GroundTruthEncoder:
@@ -21,12 +23,15 @@ class GroundTruthEncoder:
         num_classes: number of object classes, background not counted.
         positive_iou: IoU from which an anchor is an object.
         negative_iou: IoU from which an anchor is not background. Equal to `positive_iou`: no neutral band.
+        sparse: whether targets hold a class id (0 background, -1 neutral) in place of the one-hot classes.
+            `SSDLoss` takes both and expands the ids on its device; with 20 classes a batch has a fifth of
+            the bytes.
 
     Raises:
         ValueError: if num_classes < 1, or not 0 < negative_iou <= positive_iou <= 1.
     """
 
-    def __init__(self, anchors, num_classes, positive_iou=0.5, negative_iou=0.5):
+    def __init__(self, anchors, num_classes, positive_iou=0.5, negative_iou=0.5, sparse=False):
         if num_classes < 1:
             raise ValueError(f"GroundTruthEncoder: num_classes must be at least 1, got {num_classes}")
         if not 0 < negative_iou <= positive_iou <= 1:
@@ -38,11 +43,13 @@ class GroundTruthEncoder:
         self.num_classes = num_classes
         self.positive_iou = positive_iou
         self.negative_iou = negative_iou
+        self.sparse = sparse
+        self._rough_anchors = np.asfortranarray(self.anchors.xyxy, np.float32)
 
     @property
     def target_shape(self):
-        """(num_anchors, 4 + 1 + num_classes)."""
-        return self.anchors.num_anchors, 5 + self.num_classes
+        """(num_anchors, 4 + 1 + num_classes), or (num_anchors, 4 + 1) if sparse."""
+        return self.anchors.num_anchors, 5 if self.sparse else 5 + self.num_classes
 
     def __call__(self, boxes, labels, out=None):
         """Encodes one image.
@@ -53,8 +60,8 @@ class GroundTruthEncoder:
             out: optional float32 array of `target_shape` to write into.
 
         Returns:
-            (num_anchors, 4 + 1 + num_classes) float32: offsets (0 where there is no object), then one-hot
-            classes with background first.
+            `target_shape` float32: offsets (0 where there is no object), then one-hot classes with background
+            first, or the class id.
 
         Raises:
             ValueError: for wrong shapes, boxes that are not finite, have no area or lie outside the image,
@@ -66,21 +73,51 @@ class GroundTruthEncoder:
         self._check(boxes, labels)
         targets = np.empty(self.target_shape, np.float32) if out is None else out
         targets[:] = 0
+        rows, objects = self._match(boxes)
+        positive = objects >= 0
+        self._write_classes(
+            targets, rows, np.where(positive, labels[objects], NEUTRAL) if len(rows) else rows
+        )
+        rows, objects = rows[positive], objects[positive]
+        targets[rows, :4] = encode_offsets(boxes[objects], self.anchors.cxcywh[rows], self.anchors.variances)
+        return targets
+
+    def _write_classes(self, targets, rows, classes):
+        """Class ids of some anchors, -1 for neutral; the others are background."""
+        if self.sparse:
+            targets[rows, 4] = classes
+            return
+        targets[:, 4] = 1
+        targets[rows, 4] = 0
+        known = classes != NEUTRAL
+        targets[rows[known], 4 + classes[known]] = 1
+
+    def _match(self, boxes):
+        """Anchors that are not background (rows,), and the object of each or `NEUTRAL` (rows,)."""
         if len(boxes) == 0:
-            targets[:, 4] = 1
-            return targets
+            return np.zeros(0, int), np.zeros(0, int)
         # An object inside several anchors of one area has the same IoU with all of them, so rounding
         # decides who gets it. float64, and by way of the centres, chooses as ssd_keras does.
-        overlaps = iou(cxcywh_to_xyxy(xyxy_to_cxcywh(boxes)), self.anchors.xyxy)
+        boxes = cxcywh_to_xyxy(xyxy_to_cxcywh(boxes))
+        near = self._near(boxes)
+        overlaps = iou(boxes, self.anchors.xyxy[near])
+        favourites = overlaps.argmax(axis=1)
+        if len(set(favourites.tolist())) < len(boxes):
+            # One of those who want the same anchor must take another, which may be any.
+            near = np.arange(self.anchors.num_anchors)
+            overlaps = iou(boxes, self.anchors.xyxy)
         matches = match(overlaps, self.positive_iou, self.negative_iou)
-        targets[matches == BACKGROUND, 4] = 1
-        positive = np.flatnonzero(matches >= 0)
-        objects = matches[positive]
-        targets[positive, 4 + labels[objects]] = 1
-        targets[positive, :4] = encode_offsets(
-            boxes[objects], self.anchors.cxcywh[positive], self.anchors.variances
-        )
-        return targets
+        taken = np.flatnonzero(matches != BACKGROUND)
+        return near[taken], matches[taken]
+
+    def _near(self, boxes):
+        """Indices of all anchors that are neutral, positive or some object's best, and of some others.
+
+        A first look in half the precision, with a margin far above its rounding, leaves a few hundred.
+        """
+        overlaps = iou(boxes.astype(np.float32), self._rough_anchors)
+        enough = np.minimum(overlaps.max(axis=1), self.negative_iou) - ROUGH_MARGIN
+        return np.flatnonzero((overlaps >= enough[:, None]).any(axis=0))
 
     def _check(self, boxes, labels):
         if boxes.ndim != 2 or boxes.shape[1] != 4 or labels.shape != boxes.shape[:1]:

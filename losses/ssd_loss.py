@@ -5,11 +5,20 @@ from keras import ops
 
 from .hard_negatives import hard_negatives
 
+SPARSE = 4 + 1  # columns of sparse targets, which name the class by its id
+
 
 def smooth_l1(errors):
     """Quadratic below 1, linear above (Girshick, "Fast R-CNN", equation 3)."""
     size = ops.abs(errors)
     return ops.where(size < 1, 0.5 * ops.square(size), size - 0.5)
+
+
+def _one_hot(classes, num_classes):
+    """(..., num_classes) as they are, or from the class ids (..., 1) of sparse targets; -1 is all zero."""
+    if classes.shape[-1] == num_classes:
+        return classes
+    return ops.one_hot(ops.cast(classes[..., 0], "int32"), num_classes, dtype="float32")
 
 
 @keras.saving.register_keras_serializable(package="multibox")
@@ -18,6 +27,8 @@ class SSDLoss(keras.losses.Loss):
 
     `y_true`: (batch, num_anchors, 4 + 1 + num_classes) as `GroundTruthEncoder` makes it; a row whose
     class part is all zero is neutral and ignored. `y_pred`: same shape, offsets and class *logits*.
+    Sparse targets, (batch, num_anchors, 4 + 1) with a class id of 0 for background and -1 for neutral, are
+    expanded here.
     Both parts are divided by the number of positives in the batch (1 when there is none).
 
     Pass `metrics=loss.metrics()` to `compile` to see the parts in the progress bar and in the CSV log;
@@ -52,12 +63,13 @@ class SSDLoss(keras.losses.Loss):
         """{"localization": (batch,), "confidence": (batch,)}: each image's share of the two parts."""
         self._check(y_true, y_pred)
         y_true, y_pred = ops.cast(y_true, "float32"), ops.cast(y_pred, "float32")
-        positive = ops.max(y_true[..., 5:], axis=-1) > 0  # (batch, anchors)
-        negative = y_true[..., 4] > 0  # (batch, anchors)
+        offsets, classes = y_true[..., :4], _one_hot(y_true[..., 4:], y_pred.shape[-1] - 4)
+        positive = ops.max(classes[..., 1:], axis=-1) > 0  # (batch, anchors)
+        negative = classes[..., 0] > 0  # (batch, anchors)
 
-        confidence = -ops.sum(y_true[..., 4:] * ops.log_softmax(y_pred[..., 4:], axis=-1), axis=-1)
+        confidence = -ops.sum(classes * ops.log_softmax(y_pred[..., 4:], axis=-1), axis=-1)
         mined = hard_negatives(confidence, positive, negative, self.negative_ratio, self.min_negatives)
-        localization = ops.sum(smooth_l1(y_pred[..., :4] - y_true[..., :4]), axis=-1)
+        localization = ops.sum(smooth_l1(y_pred[..., :4] - offsets), axis=-1)
 
         num_positives = ops.maximum(ops.sum(ops.cast(positive, "float32")), 1.0)
         total = {
@@ -73,11 +85,14 @@ class SSDLoss(keras.losses.Loss):
     def _check(self, y_true, y_pred):
         true, pred = tuple(y_true.shape), tuple(y_pred.shape)
         known = len(true) == len(pred) == 3 and pred[-1] is not None and pred[-1] >= 6
-        if not known or any(None not in pair and pair[0] != pair[1] for pair in zip(true, pred, strict=True)):
+        wanted = (*pred[:2], SPARSE if known and true[-1] == SPARSE else pred[-1])
+        if not known or any(
+            None not in pair and pair[0] != pair[1] for pair in zip(true, wanted, strict=True)
+        ):
             raise ValueError(
                 "SSDLoss: expected targets and predictions of one shape (batch, num_anchors, 4 + 1 + "
-                f"num_classes), got targets {true} and predictions {pred}; the encoder and the model must "
-                "share the anchor spec and num_classes"
+                f"num_classes), or sparse targets (batch, num_anchors, {SPARSE}), got targets {true} and "
+                f"predictions {pred}; the encoder and the model must share the anchor spec and num_classes"
             )
 
     def get_config(self):

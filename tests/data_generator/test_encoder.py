@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multibox.anchors import SSD300_VOC, SSD512_VOC, AnchorLevel, AnchorSpec
-from multibox.boxes import decode_offsets, iou
+from multibox.boxes import cxcywh_to_xyxy, decode_offsets, iou, xyxy_to_cxcywh
 from multibox.data_generator.encoder import BACKGROUND, NEUTRAL, GroundTruthEncoder, bipartite_pairs, match
 
 SPECS = {300: SSD300_VOC, 512: SSD512_VOC}
@@ -41,6 +41,49 @@ def test_by_hand():
     # Centre 10 of 40 lower, and 1.5 times as high.
     np.testing.assert_allclose(targets[0], [0, 2.5, 0, np.log(1.5) / 0.2, 0, 0, 1, 0], rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(targets[1], [0, 0, 0, 0, 1, 0, 0, 0])
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_a_neutral_anchor_by_hand(sparse):
+    # IoUs: 1 with the left anchor; 20 x 40 of 40 x 40 is 0.5 with the right one, which that object also takes.
+    boxes = [[0.05, 0.05, 0.45, 0.45], [0.55, 0.05, 0.75, 0.45]]
+    encoder = GroundTruthEncoder(SPEC, 3, positive_iou=0.6, negative_iou=0.4, sparse=sparse)
+    rescued = encoder(boxes, [3, 1])
+    left, right = ([3], [1]) if sparse else ([0, 0, 0, 1], [0, 1, 0, 0])
+    np.testing.assert_allclose(rescued[0], [0, 0, 0, 0, *left], atol=1e-6)
+    np.testing.assert_allclose(rescued[1], [-2.5, 0, np.log(0.5) / 0.2, 0, *right], rtol=1e-5, atol=1e-6)
+    # An object of half the right anchor that takes the left one leaves the right one neutral.
+    wide = GroundTruthEncoder(SPEC, 3, positive_iou=0.6, negative_iou=0.3, sparse=sparse)
+    neutral = wide([[0.05, 0.05, 0.95, 0.45]], [2])  # IoU 40 / 90 with both
+    np.testing.assert_allclose(neutral[1], [0, 0, 0, 0, *([-1] if sparse else [0, 0, 0, 0])])
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(0, 40), st.integers(0, 2**32 - 1))
+def test_sparse_targets_say_the_same(objects, seed):
+    rng = np.random.default_rng(seed)
+    boxes, labels = random_boxes(rng, objects), rng.integers(1, 21, objects)
+    dense = GroundTruthEncoder(SSD300_VOC, 20, negative_iou=0.4)(boxes, labels)
+    sparse = GroundTruthEncoder(SSD300_VOC, 20, negative_iou=0.4, sparse=True)(boxes, labels)
+    assert sparse.shape == (8732, 5)
+    np.testing.assert_array_equal(sparse[:, :4], dense[:, :4])
+    ids = np.where(dense[:, 4:].any(axis=1), dense[:, 4:].argmax(axis=1), -1)
+    np.testing.assert_array_equal(sparse[:, 4], ids)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 30), st.sampled_from([0.01, 0.05, 0.3]), st.integers(0, 2**32 - 1))
+def test_the_first_look_at_the_anchors_loses_none(objects, size, seed):
+    """Equals matching with the overlaps of all anchors, also where objects are crowded or tiny."""
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0.4, 0.5, (objects, 2))
+    boxes = np.concatenate([low, low + rng.uniform(0.2, 1, (objects, 2)) * size], axis=1)
+    labels = rng.integers(1, 21, objects)
+    targets = GroundTruthEncoder(SSD300_VOC, 20, negative_iou=0.4, sparse=True)(boxes, labels)
+    centred = cxcywh_to_xyxy(xyxy_to_cxcywh(boxes))
+    matches = match(iou(centred, SSD300_VOC.xyxy), 0.5, 0.4)
+    expected = np.where(matches >= 0, labels[np.maximum(matches, 0)], np.where(matches == NEUTRAL, -1, 0))
+    np.testing.assert_array_equal(targets[:, 4], expected)
 
 
 def test_no_objects_is_all_background():

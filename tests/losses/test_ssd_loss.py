@@ -39,6 +39,21 @@ def test_by_hand():
     np.testing.assert_allclose(numpy(SSDLoss(alpha=2.0)(y_true, y_pred)), 3.25 + np.log(2) + mined, rtol=1e-6)
 
 
+def test_sparse_targets_give_the_same_loss():
+    y_true = np.stack(
+        [
+            target(6, 4, {0: (2, [0.1, -2, 3, 0]), 5: (1, [1, 1, 0, 0])}, neutral=[3, 4]),
+            target(6, 4, {1: (3, [0.5] * 4)}),
+        ]
+    )
+    ids = np.array([[2, 0, 0, -1, -1, 1], [0, 3, 0, 0, 0, 0]], np.float32)
+    sparse = np.concatenate([y_true[..., :4], ids[..., None]], axis=-1)
+    y_pred = np.random.default_rng(0).normal(size=(2, 6, 8)).astype(np.float32)
+    for part, value in SSDLoss().parts(y_true, y_pred).items():
+        assert numpy(value).min() > 0
+        np.testing.assert_array_equal(numpy(SSDLoss().parts(sparse, y_pred)[part]), numpy(value))
+
+
 def test_divided_by_the_positives_of_the_batch_not_of_the_image():
     one = target(3, 2, {0: (1, [1, 0, 0, 0])})
     two = target(3, 2, {0: (1, [1, 0, 0, 0]), 1: (1, [1, 0, 0, 0])})
