@@ -39,6 +39,7 @@ setup(
         "pillow>=10",
         "msgspec>=0.19",
         "pyyaml>=6",
+        "psutil>=5.9",
     ],
     extras_require={
         "notebooks": ["jupyter>=1.0"],

@@ -1,19 +1,42 @@
 """Data: readers, augmentation, ground-truth encoding, batches."""
 
+from .albumentation import Albumentations
+from .cache import cache_in_ram
 from .dataset import DetectionDataset, Record
 from .encoder import GroundTruthEncoder
 from .generator import DataGenerator
+from .hdf5 import create_hdf5_dataset, load_hdf5
 from .images import ImageError, read_image
+from .mixing import MixUp, Mosaic
 from .photometric import PhotometricDistortion
-from .presets import SampleTransform, ssd_eval, ssd_train, ssdlite_train
+from .presets import (
+    SampleTransform,
+    constant_size_train,
+    satellite_train,
+    ssd_eval,
+    ssd_train,
+    ssdlite_train,
+    variable_size_train,
+)
 from .shapes import SHAPE_CLASSES, load_shapes
-from .transforms import Expand, Flip, IoUCrop
+from .transforms import (
+    Expand,
+    Flip,
+    IoUCrop,
+    OneOf,
+    Patch,
+    RightAngleTurn,
+    Scale,
+    Translate,
+    VerticalFlip,
+)
 from .view import View
 from .voc import VOC_CLASSES, load_voc
 
 __all__ = [
     "SHAPE_CLASSES",
     "VOC_CLASSES",
+    "Albumentations",
     "DataGenerator",
     "DetectionDataset",
     "Expand",
@@ -21,14 +44,28 @@ __all__ = [
     "GroundTruthEncoder",
     "ImageError",
     "IoUCrop",
+    "MixUp",
+    "Mosaic",
+    "OneOf",
+    "Patch",
     "PhotometricDistortion",
     "Record",
+    "RightAngleTurn",
     "SampleTransform",
+    "Scale",
+    "Translate",
+    "VerticalFlip",
     "View",
+    "cache_in_ram",
+    "constant_size_train",
+    "create_hdf5_dataset",
+    "load_hdf5",
     "load_shapes",
     "load_voc",
     "read_image",
+    "satellite_train",
     "ssd_eval",
     "ssd_train",
     "ssdlite_train",
+    "variable_size_train",
 ]

@@ -2,30 +2,41 @@
 
 import operator
 import os
+import threading
+import warnings
 from contextlib import contextmanager
+from functools import partial
 
-import cv2
 import keras
 import numpy as np
 
+from .cache import cache_in_ram
 from .images import ImageError
+from .lookahead import LookAhead
+from .processes import ProcessPool
+from .samples import SampleMaker
+
+# With on_error="skip", failures of more than this share of the samples, and at least so many, end the run.
+MAX_FAILED_SHARE = 0.1
+MIN_FAILURES = 10
 
 
 class DataGenerator(keras.utils.PyDataset):
     """Batches of a data set.
 
     With an encoder, a batch is (images, targets) for `fit`: (batch, height, width, 3) uint8 RGB and
-    (batch, num_anchors, 4 + 1 + num_classes) float32. Without one it is (images, annotations), a list of
-    dictionaries with `image_id`, `boxes` (relative xyxy), `labels` and `difficult`. The last batch may be
-    smaller.
+    (batch, num_anchors, 4 + 1 + num_classes) float32, or (batch, num_anchors, 5) from a sparse encoder.
+    Without one it is (images, annotations), a list of dictionaries with `image_id`, `boxes` (relative xyxy),
+    `labels` and `difficult`. The last batch may be smaller.
 
-    A sample depends on (seed, epoch, its index in the data set) only: not on the number of workers, the
-    batch size, or where a run was resumed. To resume at epoch n set `generator.epoch = n`. Pass
-    `shuffle=False` to `fit`, which would otherwise change the order of whole batches by its own dice, and no
-    `steps_per_epoch`: an epoch is one pass over the data.
+    A sample depends on (seed, epoch, its index in the data set) only: not on the workers, the batch size, or
+    where a run was resumed. To resume at epoch n set `generator.epoch = n`. Pass `shuffle=False` to `fit`,
+    which would otherwise change the order of whole batches by its own dice, and no `steps_per_epoch`: an
+    epoch is one pass over the data.
 
-    OpenCV's own threads are switched off in the process (`cv2.setNumThreads(1)`), as batches are prepared
-    side by side.
+    During `fit`, `evaluate` and `predict`, workers of the generator's own make batches ahead; Keras sees
+    a data set without workers, and on TensorFlow then copies batches to the device while the model runs.
+    OpenCV's own threads are switched off in the process (`cv2.setNumThreads(1)`).
 
     Args:
         dataset: a `DetectionDataset`.
@@ -34,77 +45,135 @@ class DataGenerator(keras.utils.PyDataset):
         encoder: a `GroundTruthEncoder`, or None.
         shuffle: whether each epoch has its own order.
         seed: of all randomness.
-        workers: threads (or processes, with `use_multiprocessing=True`) that prepare batches ahead; None
-            takes one for each processor, up to eight.
-        **kwargs: `use_multiprocessing` and `max_queue_size` of `keras.utils.PyDataset`.
+        workers: threads that make batches ahead; None takes one for each processor, up to eight; 0 makes each
+            batch when it is asked for.
+        use_multiprocessing: workers are processes. Threads share Python's interpreter lock, which a few of
+            them do not feel; many processors want processes. Transform and image functions must then be such
+            that they can be pickled.
+        max_queue_size: batches in the making or waiting; the generator holds no more.
+        cache: None, or "ram" to decode all images once (see `cache_in_ram`).
+        on_error: "raise", or "skip" to replace a sample whose image cannot be used by another one; each such
+            image is named in a warning once, and in `failed_images`. When more than a tenth of the samples,
+            and at least ten, had to be replaced, the run ends all the same.
 
     Raises:
-        ValueError: for an empty data set, batch_size < 1, or an encoder whose image size or number of
+        ValueError: for an empty data set, an option out of range, or an encoder whose image size or number of
             classes differs from the transform's or the data set's.
         ImageError: (from a batch) for an image that cannot be read; names it.
     """
 
     def __init__(
-        self, dataset, batch_size, transform, encoder=None, shuffle=True, seed=0, workers=None, **kwargs
+        self,
+        dataset,
+        batch_size,
+        transform,
+        encoder=None,
+        shuffle=True,
+        seed=0,
+        workers=None,
+        use_multiprocessing=False,
+        max_queue_size=10,
+        cache=None,
+        on_error="raise",
     ):
-        super().__init__(workers=min(8, os.cpu_count() or 1) if workers is None else workers, **kwargs)
+        super().__init__()
         if len(dataset) == 0:
             raise ValueError(f"DataGenerator: the data set is empty: {dataset!r}")
         if batch_size < 1:
             raise ValueError(f"DataGenerator: batch_size must be at least 1, got {batch_size}")
+        _check_choice("cache", cache, (None, "ram"))
+        _check_choice("on_error", on_error, ("raise", "skip"))
         if encoder is not None:
             _check_encoder(encoder, dataset, transform)
-        self.dataset = dataset
+        self.dataset = cache_in_ram(dataset) if cache == "ram" else dataset
         self.batch_size = batch_size
         self.transform = transform
         self.encoder = encoder
         self.shuffle = shuffle
         self.seed = operator.index(seed)
+        self.num_workers = min(8, os.cpu_count() or 1) if workers is None else workers
+        self.queue_size = max_queue_size
+        self.on_error = on_error
         self.epoch = 0
+        self.failed_images = {}  # image_id: what is wrong with it
         self.broken_image = None  # the ImageError of a batch, see `naming_broken_images`
+        self._tried = self._failed = 0
+        self._lock = threading.Lock()
+        self._maker = SampleMaker(transform, encoder, self.seed)
+        self._pool = None
+        if use_multiprocessing and self.num_workers:
+            self._pool = ProcessPool(self._maker, self.num_workers, batch_size)
+        self._ahead = None
 
     def __len__(self):
         return -(-len(self.dataset) // self.batch_size)
 
+    def on_epoch_begin(self):
+        if self._ahead is not None:  # of an epoch that was interrupted
+            self._ahead.close()
+        if self.num_workers:
+            make = partial(self._make, self.epoch)
+            self._ahead = LookAhead(make, len(self), self.num_workers, self.queue_size)
+
     def on_epoch_end(self):
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
         self.epoch += 1
 
     def __getitem__(self, batch):
         if not 0 <= batch < len(self):
             raise IndexError(f"batch {batch} of {len(self)}")
-        cv2.setNumThreads(1)  # here, since each worker process needs it
-        indices = self._order()[batch * self.batch_size : (batch + 1) * self.batch_size]
-        images = np.empty((len(indices), *self.transform.image_size, 3), np.uint8)
-        if self.encoder is None:
-            return images, [self._annotated(index, images[i]) for i, index in enumerate(indices)]
-        targets = np.empty((len(indices), *self.encoder.target_shape), np.float32)
-        for i, index in enumerate(indices):
-            view = self._draw(index, images[i])
-            self.encoder(view.relative_boxes(), view.labels, out=targets[i])
-        return images, targets
+        return self._make(self.epoch, batch) if self._ahead is None else self._ahead.take(batch)
 
-    def _order(self):
+    def _make(self, epoch, batch):
+        indices = self._order(epoch)[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
+        images = np.empty((len(indices), *self.transform.image_size, 3), np.uint8)
+        targets = None
+        if self.encoder is not None:
+            targets = np.empty((len(indices), *self.encoder.target_shape), np.float32)
+        records = [self.dataset[index] for index in indices]
+        fill = (self._pool or self._maker).fill
+        annotations, errors = fill(records, epoch, indices, images, targets)
+        with self._lock:
+            self._tried += len(indices)
+        for i, error in errors.items():
+            self._note(records[i], error)
+            target = None if targets is None else targets[i]
+            annotations[i] = self._replace(epoch, indices[i], images[i], target)
+        return images, annotations if targets is None else targets
+
+    def _order(self, epoch):
         if not self.shuffle:
             return np.arange(len(self.dataset))
-        return np.random.default_rng([self.seed, self.epoch]).permutation(len(self.dataset))
+        return np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
 
-    def _draw(self, index, out):
-        rng = np.random.default_rng([self.seed, self.epoch, index])
-        try:
-            out[:], view = self.transform(self.dataset[int(index)], rng)
-        except ImageError as error:
+    def _replace(self, epoch, index, image, target):
+        """Makes another sample in place of one that failed; which one follows from (seed, epoch, index)."""
+        rng = np.random.default_rng([self.seed, epoch, index, 1])
+        while True:
+            record = self.dataset[int(rng.integers(len(self.dataset)))]
+            try:
+                return self._maker.make(record, rng, image, target)
+            except ImageError as error:
+                self._note(record, error)
+
+    def _note(self, record, error):
+        """Counts an image that cannot be used; raises the error where that is the policy."""
+        with self._lock:
+            self._failed += 1
+        if self.on_error == "raise":
             self.broken_image = error
-            raise
-        return view
-
-    def _annotated(self, index, out):
-        view = self._draw(index, out)
-        return {
-            "image_id": self.dataset[int(index)].image_id,
-            "boxes": view.relative_boxes(),
-            "labels": view.labels,
-            "difficult": view.difficult,
-        }
+            raise error
+        if record.image_id not in self.failed_images:
+            self.failed_images[record.image_id] = str(error)
+            warnings.warn(f"DataGenerator: skipped: {error}", stacklevel=2)
+        if self._failed >= max(MIN_FAILURES, MAX_FAILED_SHARE * self._tried):
+            self.broken_image = ImageError(
+                f"{self._failed} of {self._tried} samples had an image that cannot be used, more than may be "
+                f"skipped; the last: {error}"
+            )
+            raise self.broken_image
 
 
 @contextmanager
@@ -120,6 +189,11 @@ def naming_broken_images(*generators):
             if generator.broken_image is not None:
                 raise generator.broken_image from None
         raise
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(f"DataGenerator: {name} must be one of {choices}, got {value!r}")
 
 
 def _check_encoder(encoder, dataset, transform):

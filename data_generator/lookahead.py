@@ -1,0 +1,42 @@
+"""LookAhead: the batches of an epoch, made by threads before they are asked for."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+
+class LookAhead:
+    """Makes the batches 0, 1, ... of an epoch ahead, at most `queue_size` of them at a time.
+
+    Args:
+        make: function from the number of a batch to the batch.
+        num_batches: in the epoch.
+        workers: threads.
+        queue_size: batches that are being made or wait to be taken.
+    """
+
+    def __init__(self, make, num_batches, workers, queue_size):
+        self._make = make
+        self._num_batches = num_batches
+        self._queue_size = max(queue_size, 1)
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="multibox")
+        self._futures = {}
+        self._next = 0
+        self._top_up()
+
+    def take(self, batch):
+        """Returns a batch, and has the next ones made. A batch out of order is made at once."""
+        future = self._futures.pop(batch, None)
+        if future is None:
+            return self._make(batch)
+        self._top_up()
+        return future.result()
+
+    def close(self):
+        """Drops what was not taken; waits for the batches that are being made."""
+        self._futures.clear()
+        self._pool.shutdown(cancel_futures=True)
+
+    def _top_up(self):
+        # One in advance of the queue: the batch that is being taken has left it.
+        while self._next < self._num_batches and len(self._futures) < self._queue_size:
+            self._futures[self._next] = self._pool.submit(self._make, self._next)
+            self._next += 1

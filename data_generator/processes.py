@@ -1,0 +1,82 @@
+"""ProcessPool: batches made by other processes, handed over in shared memory."""
+
+import multiprocessing
+import queue
+import signal
+from concurrent.futures import ProcessPoolExecutor
+
+import numpy as np
+
+_worker = {}  # what a worker process was started with
+
+
+class ProcessPool:
+    """Runs `SampleMaker.fill` in worker processes.
+
+    A worker gets the records of a batch and writes images and targets into one of as many slots of shared
+    memory as there are workers; pickling those arrays would cost more than making them.
+
+    Args:
+        maker: a `SampleMaker` that can be pickled.
+        workers: processes.
+        batch_size: samples in a batch, at most.
+    """
+
+    def __init__(self, maker, workers, batch_size):
+        context = multiprocessing.get_context()
+        self._layout = _layout(maker, batch_size)
+        size = sum(_num_bytes(*part) for part in self._layout)
+        # An anonymous block: it goes when the last process goes, and needs no name that could be left behind.
+        memory = context.RawArray("B", workers * size)
+        self._slots = _slots(memory, workers, self._layout)
+        self._free = queue.SimpleQueue()
+        for slot in range(workers):
+            self._free.put(slot)
+        arguments = (maker, memory, workers, self._layout)
+        self._pool = ProcessPoolExecutor(workers, context, _start_worker, arguments)
+
+    def fill(self, records, epoch, indices, images, targets):
+        """As `SampleMaker.fill`; waits for a free worker, and may be called by several threads."""
+        slot = self._free.get()
+        try:
+            done = self._pool.submit(_fill, slot, records, epoch, indices).result()
+            for shared, own in zip(self._slots[slot], (images, targets), strict=False):
+                own[:] = shared[: len(own)]
+        finally:
+            self._free.put(slot)
+        return done
+
+
+def _layout(maker, batch_size):
+    """(shape, dtype) of the images and, with an encoder, of the targets of a batch."""
+    images = ((batch_size, *maker.transform.image_size, 3), np.dtype(np.uint8))
+    if maker.encoder is None:
+        return (images,)
+    return images, ((batch_size, *maker.encoder.target_shape), np.dtype(np.float32))
+
+
+def _num_bytes(shape, dtype):
+    return -(-int(np.prod(shape)) * dtype.itemsize // 64) * 64  # aligned as the float32 that follow need
+
+
+def _slots(memory, count, layout):
+    """For each slot a list of its arrays, which share `memory`."""
+    flat, at, slots = np.frombuffer(memory, np.uint8), 0, []
+    for _ in range(count):
+        slots.append([])
+        for shape, dtype in layout:
+            size = int(np.prod(shape)) * dtype.itemsize
+            slots[-1].append(flat[at : at + size].view(dtype).reshape(shape))
+            at += _num_bytes(shape, dtype)
+    return slots
+
+
+def _start_worker(maker, memory, count, layout):
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the main process' business
+    _worker["maker"] = maker
+    _worker["slots"] = _slots(memory, count, layout)
+
+
+def _fill(slot, records, epoch, indices):
+    images, *targets = _worker["slots"][slot]
+    return _worker["maker"].fill(records, epoch, indices, images, targets[0] if targets else None)
