@@ -1,0 +1,77 @@
+"""Pictures whose objects are filled rectangles of one colour each, so that pixels tell where the boxes are.
+
+Boxes after any chain of transforms must coincide with the rendered colours; nothing of the transforms' own
+arithmetic is used to say where that is.
+"""
+
+import numpy as np
+
+from multibox.data_generator import DetectionDataset, Record
+
+BLACK = (0, 0, 0)
+COLUMNS, ROWS = 3, 2  # each object keeps to a cell of its own: none hides another
+
+
+def coloured_record(rng, size=(300, 200), first_label=1, image_id="coloured"):
+    """A `Record` of up to six objects; an object of label n has the colour `colour_of(n)`."""
+    width, height = size
+    image = np.zeros((height, width, 3), np.uint8)
+    boxes, labels = [], []
+    for cell in rng.permutation(COLUMNS * ROWS)[: rng.integers(1, COLUMNS * ROWS, endpoint=True)]:
+        cell_size = np.array([width / COLUMNS, height / ROWS])
+        low = np.ceil(cell_size * (cell % COLUMNS, cell // COLUMNS) + rng.uniform(0.05, 0.3, 2) * cell_size)
+        high = np.floor(low + cell_size * rng.uniform(0.3, 0.6, 2))
+        labels.append(first_label + len(labels))
+        boxes.append([*low, *high])
+        left, top, right, bottom = boxes[-1] = [int(side) for side in boxes[-1]]
+        image[top:bottom, left:right] = colour_of(labels[-1])
+    boxes, labels = np.array(boxes, np.float32), np.array(labels, np.int32)
+    return Record(image_id, lambda: image, width, height, boxes, labels)
+
+
+def coloured_dataset(rng, sizes):
+    """A `DetectionDataset` of a picture for each (width, height); no two objects of it share a colour."""
+    records = [coloured_record(rng, size, 1 + 6 * i, f"coloured-{i}") for i, size in enumerate(sizes)]
+    return DetectionDataset(map(str, range(1, 6 * len(sizes) + 1)), records)
+
+
+def colour_of(label):
+    """Colours that differ by 60 in some channel, for labels up to 100; none is black."""
+    first, rest = divmod(int(label), 25)
+    return (60 + 60 * (first % 4), 60 * (rest // 5), 60 * (rest % 5))
+
+
+def assert_boxes_on_colours(image, view, tolerance):
+    """Each box of the view is filled with its object's colour, which ends at the box's sides.
+
+    Args:
+        image: (height, width, 3) rendered with nearest neighbours on black.
+        view: the `View` that was rendered.
+        tolerance: pixels of `image` by which a side may be off.
+    """
+    height, width = image.shape[:2]
+    boxes = view.relative_boxes() * (width, height, width, height)
+    for label, box in zip(view.labels, boxes, strict=True):
+        mask = (image == colour_of(label)).all(axis=-1)
+        inner = np.ceil(box + np.array([1, 1, -1, -1]) * tolerance + (0, 0, -1, -1)).astype(int)
+        assert mask[_slices(inner)].all(), f"object {label} does not fill its box {box}"
+        assert not _sides(mask, box, tolerance).any(), f"object {label} goes on outside its box {box}"
+
+
+def _sides(mask, box, tolerance):
+    """The pixels just outside the four sides of a box, at a distance of `tolerance` to two more pixels."""
+    near = np.array([*np.floor(box[:2] - tolerance), *np.ceil(box[2:] + tolerance)]).astype(int)
+    left, top, right, bottom = near
+    middle_x, middle_y = int((box[0] + box[2]) / 2), int((box[1] + box[3]) / 2)
+    strips = [
+        (left - 2, middle_y, left, middle_y + 1),
+        (right, middle_y, right + 2, middle_y + 1),
+        (middle_x, top - 2, middle_x + 1, top),
+        (middle_x, bottom, middle_x + 1, bottom + 2),
+    ]
+    return np.concatenate([mask[_slices(strip)].ravel() for strip in strips])
+
+
+def _slices(rect):
+    left, top, right, bottom = np.maximum(rect, 0)
+    return slice(top, bottom), slice(left, right)
