@@ -53,8 +53,8 @@ class DataGenerator(keras.utils.PyDataset):
         max_queue_size: batches in the making or waiting; the generator holds no more.
         cache: None, or "ram" to decode all images once (see `cache_in_ram`).
         on_error: "raise", or "skip" to replace a sample whose image cannot be used by another one; each such
-            image is named in a warning once, and in `failed_images`. When more than a tenth of the samples,
-            and at least ten, had to be replaced, the run ends all the same.
+            image is named in a warning once, and in `failed_images`; `num_failures` counts the samples. When
+            they are more than a tenth of all, and at least ten, the run ends all the same.
 
     Raises:
         ValueError: for an empty data set, an option out of range, or an encoder whose image size or number of
@@ -79,8 +79,14 @@ class DataGenerator(keras.utils.PyDataset):
         super().__init__()
         if len(dataset) == 0:
             raise ValueError(f"DataGenerator: the data set is empty: {dataset!r}")
-        if batch_size < 1:
-            raise ValueError(f"DataGenerator: batch_size must be at least 1, got {batch_size}")
+        self.num_workers = min(8, os.cpu_count() or 1) if workers is None else workers
+        for name, value, least in (
+            ("batch_size", batch_size, 1),
+            ("workers", self.num_workers, 0),
+            ("max_queue_size", max_queue_size, 1),
+        ):
+            if value < least:
+                raise ValueError(f"DataGenerator: {name} must be at least {least}, got {value}")
         _check_choice("cache", cache, (None, "ram"))
         _check_choice("on_error", on_error, ("raise", "skip"))
         if encoder is not None:
@@ -91,13 +97,12 @@ class DataGenerator(keras.utils.PyDataset):
         self.encoder = encoder
         self.shuffle = shuffle
         self.seed = operator.index(seed)
-        self.num_workers = min(8, os.cpu_count() or 1) if workers is None else workers
         self.queue_size = max_queue_size
         self.on_error = on_error
         self.epoch = 0
         self.failed_images = {}  # image_id: what is wrong with it
         self.broken_image = None  # the ImageError of a batch, see `naming_broken_images`
-        self._tried = self._failed = 0
+        self._tried = self.num_failures = 0
         self._lock = threading.Lock()
         self._maker = SampleMaker(transform, encoder, self.seed)
         self._pool = None
@@ -135,8 +140,7 @@ class DataGenerator(keras.utils.PyDataset):
         records = [self.dataset[index] for index in indices]
         fill = (self._pool or self._maker).fill
         annotations, errors = fill(records, epoch, indices, images, targets)
-        with self._lock:
-            self._tried += len(indices)
+        self._count(len(indices))
         for i, error in errors.items():
             self._note(records[i], error)
             target = None if targets is None else targets[i]
@@ -153,25 +157,30 @@ class DataGenerator(keras.utils.PyDataset):
         rng = np.random.default_rng([self.seed, epoch, index, 1])
         while True:
             record = self.dataset[int(rng.integers(len(self.dataset)))]
+            self._count(1)
             try:
                 return self._maker.make(record, rng, image, target)
             except ImageError as error:
                 self._note(record, error)
 
+    def _count(self, tried, failed=0):
+        with self._lock:  # batches are made side by side
+            self._tried += tried
+            self.num_failures += failed
+
     def _note(self, record, error):
         """Counts an image that cannot be used; raises the error where that is the policy."""
-        with self._lock:
-            self._failed += 1
+        self._count(0, failed=1)
         if self.on_error == "raise":
             self.broken_image = error
             raise error
         if record.image_id not in self.failed_images:
             self.failed_images[record.image_id] = str(error)
             warnings.warn(f"DataGenerator: skipped: {error}", stacklevel=2)
-        if self._failed >= max(MIN_FAILURES, MAX_FAILED_SHARE * self._tried):
+        if self.num_failures >= max(MIN_FAILURES, MAX_FAILED_SHARE * self._tried):
             self.broken_image = ImageError(
-                f"{self._failed} of {self._tried} samples had an image that cannot be used, more than may be "
-                f"skipped; the last: {error}"
+                f"{self.num_failures} of {self._tried} samples had an image that cannot be used, more than "
+                f"may be skipped; the last: {error}"
             )
             raise self.broken_image
 

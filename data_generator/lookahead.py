@@ -10,13 +10,13 @@ class LookAhead:
         make: function from the number of a batch to the batch.
         num_batches: in the epoch.
         workers: threads.
-        queue_size: batches that are being made or wait to be taken.
+        queue_size: batches that are being made or wait to be taken, at least 1.
     """
 
     def __init__(self, make, num_batches, workers, queue_size):
         self._make = make
         self._num_batches = num_batches
-        self._queue_size = max(queue_size, 1)
+        self._queue_size = queue_size
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="multibox")
         self._futures = {}
         self._next = 0
@@ -36,7 +36,6 @@ class LookAhead:
         self._pool.shutdown(cancel_futures=True)
 
     def _top_up(self):
-        # One in advance of the queue: the batch that is being taken has left it.
         while self._next < self._num_batches and len(self._futures) < self._queue_size:
             self._futures[self._next] = self._pool.submit(self._make, self._next)
             self._next += 1

@@ -1,3 +1,7 @@
+import multiprocessing
+import warnings
+from functools import partial
+
 import cv2
 import keras
 import numpy as np
@@ -11,6 +15,7 @@ from multibox.data_generator import (
     ImageError,
     Record,
     load_shapes,
+    processes,
     ssd_eval,
     ssd_train,
 )
@@ -85,9 +90,68 @@ def test_a_sample_depends_on_seed_epoch_and_index_only():
     assert not same(first, samples(generator(seed=3), epoch=1))
 
 
-@pytest.mark.parametrize(
-    "options", [{"workers": 2}, {"workers": 4}, {"workers": 2, "use_multiprocessing": True}], ids=str
-)
+WORKERS = [
+    {"workers": 1},
+    {"workers": 2},
+    {"workers": 4},
+    {"workers": 1, "use_multiprocessing": True},
+    {"workers": 2, "use_multiprocessing": True},
+    {"workers": 4, "use_multiprocessing": True},
+]
+
+
+def epoch(batches, start=0):
+    """The batches of an epoch as `fit` takes them, from number `start` on."""
+    batches.on_epoch_begin()
+    taken = [batches[i] for i in range(start, len(batches))]
+    batches.on_epoch_end()
+    return taken
+
+
+@pytest.mark.parametrize("options", WORKERS, ids=str)
+def test_samples_are_the_same_from_workers_of_every_kind(encoder, options):
+    """To the last bit, in two epochs, and when stopped in the middle of the second and begun again."""
+    options = {**options, "max_queue_size": 2}
+    alone, helped = generator(encoder, workers=0), generator(encoder, **options)
+    first, second = epoch(alone), epoch(alone)
+    for expected in (first, second):
+        for a, b in zip(epoch(helped), expected, strict=True):
+            np.testing.assert_array_equal(a[0], b[0])
+            np.testing.assert_array_equal(a[1], b[1])
+    assert not np.array_equal(first[0][0], second[0][0])
+    again = generator(encoder, **options)
+    again.epoch = 1
+    for a, b in zip(epoch(again, start=1), second[1:], strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+        np.testing.assert_array_equal(a[1], b[1])
+
+
+@pytest.mark.parametrize("options", WORKERS[::3], ids=str)
+def test_annotations_come_from_workers_too(options):
+    for a, b in zip(epoch(generator(**options)), epoch(generator(workers=0)), strict=True):
+        for x, y in zip(a[1], b[1], strict=True):
+            assert x["image_id"] == y["image_id"]
+            np.testing.assert_array_equal(x["boxes"], y["boxes"])
+
+
+def test_processes_that_are_started_afresh(encoder, monkeypatch):
+    """As on systems without fork."""
+    context = multiprocessing.get_context("spawn")
+    monkeypatch.setattr(processes.multiprocessing, "get_context", lambda: context)
+    batches = epoch(generator(encoder, workers=1, use_multiprocessing=True))
+    np.testing.assert_array_equal(batches[1][0], generator(encoder, workers=0)[1][0])
+
+
+def test_an_interrupted_epoch_can_be_begun_again(encoder):
+    batches = generator(encoder, workers=2, max_queue_size=1)
+    batches.on_epoch_begin()
+    batches[0]
+    taken = epoch(batches)
+    np.testing.assert_array_equal(taken[2][0], generator(encoder)[2][0])
+    assert batches.epoch == 1
+
+
+@pytest.mark.parametrize("options", WORKERS[1::3], ids=str)
 def test_the_number_of_workers_changes_nothing(model, encoder, options):
     """The losses of two epochs of `fit` agree, and the second epoch has other samples."""
 
@@ -141,6 +205,73 @@ def test_a_broken_image_names_its_file(tmp_path):
         DataGenerator(dataset, 1, ssd_eval(SIZE))[0]
 
 
+def draw(colour, broken):
+    """An image function; some fail as a damaged file does."""
+    if broken:
+        raise ImageError(f"image {colour} is damaged")
+    return np.full((50, 60, 3), colour, np.uint8)
+
+
+def with_broken(count, broken):
+    """Images of one colour each, which is their number; some are damaged."""
+    records = [Record(str(i), partial(draw, i, i in broken), 60, 50, *empty()) for i in range(count)]
+    return DetectionDataset(("a",), records)
+
+
+def colours(batches):
+    images = np.concatenate([batch[0] for batch in epoch(batches)])
+    assert (images == images[:, :1, :1, :1]).all()
+    return images[:, 0, 0, 0].tolist()
+
+
+@pytest.mark.parametrize("options", [{"workers": 0}, *WORKERS[::3]], ids=str)
+def test_skipping_replaces_counts_and_names_once(options):
+    def batches(**workers):
+        return DataGenerator(
+            with_broken(60, {7, 20}), 8, ssd_eval((8, 8)), shuffle=False, on_error="skip", **workers
+        )
+
+    skipping = batches(**options)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        first, second = colours(skipping), colours(skipping)
+    assert [str(w.message) for w in caught] == [
+        "DataGenerator: skipped: image 7 is damaged",
+        "DataGenerator: skipped: image 20 is damaged",
+    ]
+    assert skipping.failed_images == {"7": "image 7 is damaged", "20": "image 20 is damaged"}
+    good = [i for i in range(60) if i not in (7, 20)]
+    assert [first[i] for i in good] == [second[i] for i in good] == good
+    assert {7, 20}.isdisjoint(first)
+    assert (first[7], first[20]) != (second[7], second[20])  # another epoch, another one
+    assert skipping.num_failures == 4
+    # The one that stands in depends on (seed, epoch, index), too.
+    with pytest.warns(UserWarning):
+        assert colours(batches(workers=0)) == first
+
+
+def test_too_many_failures_end_the_run():
+    few = DataGenerator(with_broken(200, range(0, 200, 20)), 10, ssd_eval((8, 8)), on_error="skip")
+    with pytest.warns(UserWarning, match="skipped"):
+        epoch(few)
+    many = DataGenerator(with_broken(200, range(0, 200, 4)), 10, ssd_eval((8, 8)), on_error="skip", workers=0)
+    with (
+        pytest.raises(
+            ImageError, match=r"10 of \d+ samples had an image that cannot be used.*the last: image"
+        ),
+        pytest.warns(UserWarning),
+    ):
+        epoch(many)
+    with pytest.raises(ImageError, match="10 of 12 samples"), pytest.warns(UserWarning):
+        DataGenerator(with_broken(3, range(3)), 8, ssd_eval((8, 8)), on_error="skip")[0]
+
+
+def test_one_broken_image_raises_by_default_wherever_it_is_read():
+    for options in ({"workers": 0}, *WORKERS[::3]):
+        with pytest.raises(ImageError, match="image 7 is damaged"):
+            epoch(DataGenerator(with_broken(20, {7}), 4, ssd_eval((8, 8)), **options))
+
+
 def test_no_batch_after_the_last():
     with pytest.raises(IndexError, match="batch 3 of 3"):
         generator()[3]
@@ -151,6 +282,14 @@ def test_impossible_options(encoder):
         DataGenerator(DATASET[:0], 4, ssd_eval(SIZE))
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         generator(batch_size=0)
+    with pytest.raises(ValueError, match="workers must be at least 0, got -1"):
+        generator(workers=-1)
+    with pytest.raises(ValueError, match="max_queue_size must be at least 1, got 0"):
+        generator(max_queue_size=0)
+    with pytest.raises(ValueError, match=r"cache must be one of \(None, 'ram'\), got 'disk'"):
+        generator(cache="disk")
+    with pytest.raises(ValueError, match=r"on_error must be one of \('raise', 'skip'\), got 'ignore'"):
+        generator(on_error="ignore")
     with pytest.raises(ValueError, match=r"images of \(96, 64\) .* anchors are for \(64, 96\)"):
         DataGenerator(DATASET, 4, ssd_eval((96, 64)), encoder)
     with pytest.raises(ValueError, match="encoder has 4 classes, the data set 5"):
