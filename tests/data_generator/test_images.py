@@ -1,8 +1,9 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from multibox.data_generator.images import ImageError, read_image
+from multibox.data_generator.images import ImageError, image_size, read_image
 
 RGB = np.zeros((41, 63, 3), np.uint8)
 RGB[:, :31] = (250, 10, 60)
@@ -105,11 +106,90 @@ def test_files_that_are_no_images(tmp_path, content, message):
         read_image(path)
 
 
-def test_exif_orientation_is_applied_at_every_scale(tmp_path):
-    data = cv2.imencode(".jpg", np.zeros((40, 60, 3), np.uint8))[1].tobytes()
-    # One directory entry: orientation (0x0112), a short, one value, 6: turned by 90 degrees.
-    exif = b"Exif\0\0" + b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
-    path = tmp_path / "a.jpg"
-    path.write_bytes(data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:])
-    assert read_image(path).shape == (60, 40, 3)
-    assert read_image(path, 2).shape == (30, 20, 3)
+def oriented(path, orientation):
+    """A picture with a red top left corner as stored, whose EXIF orientation says how to turn it."""
+    pixels = np.full((40, 60, 3), 128, np.uint8)
+    pixels[:20, :30] = (250, 0, 0)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(pixels).save(path, quality=95, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".png"])
+@pytest.mark.parametrize(
+    ("orientation", "size", "corner"),
+    [(1, (60, 40), (5, 5)), (3, (60, 40), (35, 55)), (6, (40, 60), (5, 35)), (8, (40, 60), (55, 5))],
+)
+def test_exif_orientation_is_applied_at_every_scale(tmp_path, suffix, orientation, size, corner):
+    path = oriented(tmp_path / f"a{suffix}", orientation)
+    assert image_size(path) == size
+    for reduction in (1, 2):
+        image = read_image(path, reduction, size)
+        assert image.shape[1::-1] == tuple(side // reduction for side in size)
+        np.testing.assert_allclose(
+            image[corner[0] // reduction, corner[1] // reduction], (250, 0, 0), atol=20
+        )
+    np.testing.assert_array_equal(read_image(path), read_image(path, size=size))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp", ".png"])
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_picture_annotated_as_it_is_stored_is_not_turned(tmp_path, suffix, orientation):
+    path = oriented(tmp_path / f"a{suffix}", orientation)
+    for reduction in (1, 2):
+        image = read_image(path, reduction, size=(60, 40))
+        assert image.shape == (40 // reduction, 60 // reduction, 3)
+        np.testing.assert_allclose(image[5 // reduction, 5 // reduction], (250, 0, 0), atol=20)
+
+
+def test_a_size_that_is_neither(tmp_path):
+    path = oriented(tmp_path / "a.jpg", 6)
+    with pytest.raises(ImageError, match=r"a\.jpg: the annotation says 61x40 pixels, the image has 40x60"):
+        read_image(path, size=(61, 40))
+    # Turned, but nothing in the file says so.
+    with pytest.raises(ImageError, match="annotation says 41x63 pixels, the image has 63x41"):
+        read_image(write(tmp_path / "b.png"), size=(41, 63))
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("L", {"format": "jpeg"}),
+        ("CMYK", {"format": "jpeg", "quality": 95}),
+        ("RGB", {"format": "jpeg", "progressive": True, "quality": 95}),
+        ("P", {"format": "png"}),
+        ("1", {"format": "png"}),
+        ("LA", {"format": "png"}),
+        ("RGBA", {"format": "webp", "lossless": True}),
+        ("RGB", {"format": "webp", "quality": 95}),
+        ("P", {"format": "bmp"}),
+        ("RGB", {"format": "tiff"}),
+    ],
+    ids=str,
+)
+def test_kinds_of_images_look_as_another_decoder_shows_them(tmp_path, mode, options):
+    smooth = cv2.resize(np.random.default_rng(0).integers(0, 255, (4, 6, 3), np.uint8), (60, 40))
+    stored = Image.fromarray(smooth).convert(mode)
+    stored.save(tmp_path / "a", **options)
+    image = read_image(tmp_path / "a")
+    assert (image.shape, image.dtype) == ((40, 60, 3), np.uint8)
+    with Image.open(tmp_path / "a") as other:
+        expected = np.asarray(other.convert("RGB")).astype(int)
+    assert np.abs(image - expected).mean() < 1.5
+
+
+def test_bytes_and_arrays_from_functions(tmp_path):
+    data = write(tmp_path / "a.jpg").read_bytes()
+    np.testing.assert_array_equal(read_image(lambda: data, 2), read_image(tmp_path / "a.jpg", 2))
+    with pytest.raises(ImageError, match="truncated"):
+        read_image(lambda: data[:-9])
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", None])
+def test_sizes_of_files_that_are_no_images(tmp_path, content):
+    path = tmp_path / "x.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ImageError, match=r"x\.jpg: cannot read the size of the image"):
+        image_size(path)
