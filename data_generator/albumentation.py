@@ -24,8 +24,8 @@ class Albumentations:
 
     Attributes:
         pipeline: an `albumentations.Compose` (2.0 or later) with `bbox_params=BboxParams(format="pascal_voc",
-            label_fields=["labels"])`, the field by any name; or a list of transforms, of which such a pipeline
-            is made. In the label field it sees the numbers of the objects, not class ids. It must return RGB
+            label_fields=["labels"])`, the field by any name; or a list of transforms, of which a pipeline is
+            made. In the label field it sees the numbers of the objects, not class ids. It must return RGB
             uint8 images: leave out `Normalize` and `ToTensorV2`.
         max_side: pixels; larger views are drawn at that size.
         fill: RGB of what lies outside the pictures.

@@ -104,7 +104,8 @@ def _placed(view, scale, shift):
     """The view elsewhere in the scene: scaled, then shifted by (x, y) scene pixels."""
 
     def move(rects):
-        return np.asarray(rects) * scale + np.concatenate([shift, shift])
+        # Rounded, so that neighbours end at the very same number: otherwise a line between them stays empty.
+        return np.round(np.asarray(rects) * scale + np.concatenate([shift, shift]), 6)
 
     pictures = tuple(
         replace(p, place=tuple(move(p.place).tolist()), window=tuple(move(p.window).tolist()))

@@ -235,12 +235,17 @@ def cut(view, rect):
     """
     view = replace(view, boxes=clip(view.boxes, view.rect[:2], view.rect[2:]))
     low, high = np.maximum(view.rect[:2], rect[:2]), np.minimum(view.rect[2:], rect[2:])
-    windows = clip(np.array([picture.window for picture in view.pictures]), low, high).tolist()
-    pictures = tuple(
-        replace(picture, window=tuple(window)) for picture, window in zip(view.pictures, windows, strict=True)
-    )
+    pictures = [_ending(picture, low, high) for picture in view.pictures]
     view = _crop(view, rect)
-    return replace(view, boxes=clip(view.boxes, low, high), pictures=pictures)
+    return replace(
+        view, boxes=clip(view.boxes, low, high), pictures=tuple(p for p in pictures if p is not None)
+    )
+
+
+def _ending(picture, low, high):
+    """The picture cut off at a rectangle, or None if nothing is left of it."""
+    left, top, right, bottom = clip(np.array([picture.window]), low, high)[0].tolist()
+    return replace(picture, window=(left, top, right, bottom)) if left < right and top < bottom else None
 
 
 def _first_with_objects(view, draw_rect, rng, trials):

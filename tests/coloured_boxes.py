@@ -41,6 +41,13 @@ def colour_of(label):
     return (60 + 60 * (first % 4), 60 * (rest // 5), 60 * (rest % 5))
 
 
+def magnification(view, image_size):
+    """Pixels of an image of (height, width) that one pixel of the view's most enlarged picture covers."""
+    seen = view.size[::-1] if view.turns % 2 else view.size
+    scales = [np.subtract(p.place[2:], p.place[:2]) / p.size for p in view.pictures]
+    return np.max(scales) * np.max(image_size[::-1] / seen)
+
+
 def assert_boxes_on_colours(image, view, tolerance):
     """Each box of the view is filled with its object's colour, which ends at the box's sides.
 
@@ -49,13 +56,17 @@ def assert_boxes_on_colours(image, view, tolerance):
         view: the `View` that was rendered.
         tolerance: pixels of `image` by which a side may be off.
     """
-    height, width = image.shape[:2]
-    boxes = view.relative_boxes() * (width, height, width, height)
-    for label, box in zip(view.labels, boxes, strict=True):
+    for label, box in zip(view.labels, view.relative_boxes(), strict=True):
         mask = (image == colour_of(label)).all(axis=-1)
-        inner = np.ceil(box + np.array([1, 1, -1, -1]) * tolerance + (0, 0, -1, -1)).astype(int)
-        assert mask[_slices(inner)].all(), f"object {label} does not fill its box {box}"
-        assert not _sides(mask, box, tolerance).any(), f"object {label} goes on outside its box {box}"
+        assert_box_on_mask(mask, box, tolerance)
+
+
+def assert_box_on_mask(mask, box, tolerance):
+    """A relative box is where the pixels of a mask (height, width) are, up to so many of them."""
+    box = box * np.tile(mask.shape[::-1], 2)
+    inner = np.ceil(box + np.array([1, 1, -1, -1]) * tolerance + (0, 0, -1, -1)).astype(int)
+    assert mask[_slices(inner)].all(), f"the object does not fill its box {box}"
+    assert not _sides(mask, box, tolerance).any(), f"the object goes on outside its box {box}"
 
 
 def _sides(mask, box, tolerance):

@@ -3,7 +3,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from coloured_boxes import BLACK, assert_boxes_on_colours, coloured_record
+from coloured_boxes import BLACK, assert_boxes_on_colours, coloured_record, magnification
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -144,8 +144,7 @@ def test_boxes_are_where_their_pixels_are(chain, image_size, seed):
     transform = SampleTransform(image_size, chain, interpolations=(cv2.INTER_NEAREST,), fill=BLACK)
     image, out = transform(record, rng)
     # Half a pixel of rounding on the canvas, half a pixel of the source, and half a pixel of sampling.
-    magnification = max(np.array(image.shape[1::-1]) / (out.size[::-1] if out.turns % 2 else out.size))
-    assert_boxes_on_colours(image, out, 1 + 0.5 * max(1.0, magnification))
+    assert_boxes_on_colours(image, out, 1 + 0.5 * max(1.0, magnification(out, image_size)))
 
 
 @pytest.mark.parametrize(
@@ -336,3 +335,10 @@ def test_cut_goes_by_what_is_seen():
     narrow = replace(view(box), rect=np.array([0.0, 0, 100, 100]))
     assert cut(narrow, np.array([0.0, 0, 90, 100])).boxes.tolist() == [[60, 0, 90, 50]]
     assert len(cut(narrow, np.array([0.0, 0, 79, 100])).boxes) == 0
+
+
+def test_nothing_is_left_of_a_view_that_is_moved_beside_its_picture():
+    out = cut(cut(view(), np.array([300.0, 0, 400, 100])), np.array([0.0, 0, 200, 100]))
+    assert out.pictures == ()
+    assert out.relative_boxes().shape == (0, 4)
+    assert (render(out, (30, 60), cv2.INTER_LINEAR, (7, 8, 9)) == (7, 8, 9)).all()
