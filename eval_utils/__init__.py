@@ -1,6 +1,6 @@
 """Predictions over data sets, metrics and plots."""
 
-from .plots import plot_detection_grid, plot_detections, plot_history, plot_precision_recall
+from .plots import plot_detection_grid, plot_detections, plot_history, plot_precision_recall, plot_samples
 from .prediction import predict_dataset, to_pixels
 from .voc import VOCResult, evaluate_voc
 
@@ -11,6 +11,7 @@ __all__ = [
     "plot_detections",
     "plot_history",
     "plot_precision_recall",
+    "plot_samples",
     "predict_dataset",
     "to_pixels",
 ]

@@ -67,6 +67,36 @@ def plot_detection_grid(dataset, detections=None, columns=4, min_score=0.5):
     return figure
 
 
+def plot_samples(dataset, transform, draws=5, seed=0):
+    """What a transform makes of images: in each row an image as annotated, then samples of it.
+
+    Args:
+        dataset: a `DetectionDataset` with a row for each image: pass the first few.
+        transform: a `SampleTransform`, such as `ssd_train((300, 300))`.
+        draws: samples of each image, those of the first epochs of a `DataGenerator` with the same seed.
+        seed: of the samples.
+
+    Returns:
+        The matplotlib figure.
+    """
+    import matplotlib.pyplot as plt
+    import numpy as np
+
+    from ..data_generator.presets import SampleTransform
+
+    if len(dataset) == 0:
+        raise ValueError("plot_samples: the data set is empty")
+    size = (2.2 * (1 + draws), 2.2 * len(dataset))
+    figure, axes = plt.subplots(len(dataset), 1 + draws, figsize=size, squeeze=False, layout="tight")
+    for index, record in enumerate(dataset):
+        whole = SampleTransform((record.height, record.width))
+        for epoch, cell in enumerate(axes[index], start=-1):
+            rng = np.random.default_rng([seed, max(epoch, 0), index])
+            image, view = (whole if epoch < 0 else transform)(record, rng)
+            _draw_sample(cell, image, view, dataset.class_names)
+    return figure
+
+
 def plot_history(path):
     """Loss curves from the file of a `keras.callbacks.CSVLogger`.
 
@@ -123,6 +153,14 @@ def plot_precision_recall(result, columns=5):
     figure.supxlabel("recall")
     figure.supylabel("precision")
     return figure
+
+
+def _draw_sample(axes, image, view, class_names):
+    height, width = image.shape[:2]
+    axes.imshow(image)
+    axes.set_axis_off()
+    for label, box in zip(view.labels, view.relative_boxes() * (width, height, width, height), strict=True):
+        _draw_box(axes, box, _colour(label), _class_name(label, class_names), "-")
 
 
 def _number(text):

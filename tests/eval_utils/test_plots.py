@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import multibox as mb
+from multibox.data_generator import Flip, SampleTransform
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -75,3 +76,31 @@ def test_precision_recall_shows_the_classes_with_objects():
     figure = mb.plot_precision_recall(result)
     titles = [a.get_title() for a in figure.axes if a.get_title()]
     assert titles == [f"{DATASET.class_names[i - 1]} 1.000" for i in np.unique(record.labels)]
+
+
+def test_samples_beside_their_images():
+    transform = SampleTransform((40, 60), (Flip(1.0),))
+    figure = mb.plot_samples(DATASET[:2], transform, draws=3)
+    assert len(figure.axes) == 8
+    shapes = [axes.images[0].get_array().shape for axes in figure.axes[:4]]
+    assert shapes == [(192, 192, 3)] + 3 * [(40, 60, 3)]
+    (original, sample), box = (figure.axes[i].patches[0] for i in (0, 1)), DATASET[0].boxes[0]
+    assert original.get_xy() == pytest.approx(tuple(box[:2]))
+    assert sample.get_xy() == pytest.approx(((192 - box[2]) * 60 / 192, box[1] * 40 / 192), rel=1e-4)
+    assert [t.get_text() for t in figure.axes[0].texts] == [
+        DATASET.class_names[i - 1] for i in DATASET[0].labels
+    ]
+
+
+def test_samples_are_those_of_a_generator():
+    figure = mb.plot_samples(DATASET, mb.ssd_train((40, 60)), draws=2, seed=5)
+    generator = mb.DataGenerator(DATASET, 3, mb.ssd_train((40, 60)), shuffle=False, seed=5)
+    for epoch in (0, 1):
+        generator.epoch = epoch
+        for image, row in zip(generator[0][0], range(3), strict=True):
+            np.testing.assert_array_equal(figure.axes[3 * row + 1 + epoch].images[0].get_array(), image)
+
+
+def test_samples_of_nothing():
+    with pytest.raises(ValueError, match="the data set is empty"):
+        mb.plot_samples(DATASET[:0], mb.ssd_train())
