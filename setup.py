@@ -52,6 +52,7 @@ setup(
             "jax>=0.5",
         ],
         "coco": ["pycocotools>=2.0.8"],
+        "albumentations": ["albumentations>=2.0"],
     },
     entry_points={"console_scripts": ["multibox=multibox.cli:main"]},
 )
