@@ -1,18 +1,32 @@
-"""Milliseconds for an image on one core: decoding alone, the whole training path, its parts.
+"""Images per second of the data pipeline, for one worker and for more: decoding alone, the whole training path, caches.
 
     python benchmarks/data_pipeline.py --voc VOCdevkit --set train
 
-The reference is decoding alone (`cv2.imdecode` of the same files, already in memory).
+References in the same run: decoding alone (`cv2.imread`), and the same chain in the plain way (plain_chain.py). The
+whole path is `DataGenerator` with `ssd_train` and the encoder, from files, from the RAM cache and from HDF5. Then
+what `fit` takes to hand over a batch (feeding.py), on each backend that is installed.
 """
 
 import argparse
+import os
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+from pathlib import Path
 
 import cv2
 import numpy as np
+from plain_chain import plain_sample, plain_targets
 from timing import report, time_in_turn
 
 import multibox as mb
-from multibox.data_generator.images import read_image
+from multibox.data_generator import cache_in_ram, create_hdf5_dataset, load_hdf5
+
+BATCH = 32
+ANCHORS = mb.anchors.SSD300_VOC
+DECODE, PLAIN = "decoding alone (cv2.imread)", "the plain chain"
 
 
 def main():
@@ -23,46 +37,98 @@ def main():
     parser.add_argument("--set", default="train", help="image set of VOC2007")
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, nargs="+", default=sorted({1, os.cpu_count()}))
     args = parser.parse_args()
 
     cv2.setNumThreads(1)
     dataset = mb.load_voc(args.voc, [("2007", args.set)], progress=False)[: args.images]
-    encoder = mb.GroundTruthEncoder(mb.anchors.SSD300_VOC, dataset.num_classes)
-    files = [np.fromfile(record.image, np.uint8) for record in dataset]
-    full = mb.DataGenerator(dataset, 32, mb.ssd_train(), encoder, workers=0)
-    images_only = mb.DataGenerator(dataset, 32, mb.ssd_train(), workers=0)
-    whole = mb.DataGenerator(dataset, 32, mb.ssd_eval(), workers=0)
-    views = [a for i in range(len(images_only)) for a in images_only[i][1]]
-    out = np.empty(encoder.target_shape, np.float32)
+    with tempfile.TemporaryDirectory() as folder:
+        sources = _sources(dataset, Path(folder))
+        for workers in args.workers:
+            _compare(dataset, sources, workers, args.rounds)
+    _encoder(dataset, args.rounds)
+    for backend in filter(find_spec, ("tensorflow", "jax", "torch")):
+        environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        subprocess.run([sys.executable, Path(__file__).with_name("feeding.py")], env=environment, check=True)
 
-    seconds = time_in_turn(
-        {
-            "decode (cv2.imdecode)": lambda: drain(cv2.imdecode(f, cv2.IMREAD_COLOR_RGB) for f in files),
-            "read_image": lambda: drain(read_image(record.image) for record in dataset),
-            "DataGenerator, ssd_eval": lambda: drain(whole[i] for i in range(len(whole))),
-            "DataGenerator, ssd_train": lambda: drain(images_only[i] for i in range(len(images_only))),
-            "DataGenerator, ssd_train + encoder": lambda: drain(full[i] for i in range(len(full))),
-            "GroundTruthEncoder": lambda: drain(encoder(v["boxes"], v["labels"], out=out) for v in views),
-        },
-        args.rounds,
-    )
-    decode = seconds["decode (cv2.imdecode)"]
+
+def _sources(dataset, folder):
+    sources = {"files": dataset, "RAM cache, decoded": cache_in_ram(dataset, progress=False)}
+    for name, decoded in (("HDF5, encoded", False), ("HDF5, decoded", True)):
+        path = folder / f"{decoded}.h5"
+        create_hdf5_dataset(dataset, path, decoded, progress=False)
+        sources[name] = load_hdf5(path)
+    return sources
+
+
+def _compare(dataset, sources, workers, rounds):
+    """One table: everything that runs on so many workers."""
+    runs = {DECODE: lambda: _decode(dataset, workers)}
+    if workers == 1:
+        runs[PLAIN] = lambda: _plain(dataset)
+    for name, source in sources.items():
+        runs[f"whole path from {name}"] = _epoch(source, workers, sparse=True)
+    runs["whole path from files, dense targets"] = _epoch(dataset, workers, sparse=False)
+    runs["whole path from files, in processes"] = _epoch(dataset, workers, True, use_multiprocessing=True)
+    seconds = time_in_turn(runs, rounds)
     rows = [
         {
             "what": what,
+            "images per second": round(len(dataset) / value),
             "ms per image": 1e3 * value / len(dataset),
-            "images per second": len(dataset) / value,
-            "times decoding": value / decode,
+            "of decoding": seconds[DECODE] / value,
+            **({"times the plain chain": seconds[PLAIN] / value} if PLAIN in seconds else {}),
         }
         for what, value in seconds.items()
     ]
-    report("data pipeline, one core", rows, images=len(dataset))
+    title = f"data pipeline, {workers} worker{'s' * (workers > 1)} of {os.cpu_count()} cores"
+    report(title, rows, images=len(dataset), workers=workers)
 
 
-def drain(items):
-    """Makes all items and keeps none, as a training does."""
-    for _ in items:
-        pass
+def _epoch(dataset, workers, sparse, **options):
+    """A function that takes the batches of an epoch as `fit` does."""
+    encoder = mb.GroundTruthEncoder(ANCHORS, dataset.num_classes, sparse=sparse)
+    batches = mb.DataGenerator(dataset, BATCH, mb.ssd_train(), encoder, workers=workers, **options)
+
+    def run():
+        batches.on_epoch_begin()
+        for i in range(len(batches)):
+            batches[i]
+        batches.on_epoch_end()
+
+    return run
+
+
+def _decode(dataset, workers):
+    with ThreadPoolExecutor(workers) as pool:
+        for image in pool.map(lambda record: cv2.imread(record.image).shape, dataset):
+            assert image is not None
+
+
+def _plain(dataset):
+    for i, record in enumerate(dataset):
+        image, boxes, labels = plain_sample(record, np.random.default_rng([0, i]))
+        plain_targets(boxes, labels, ANCHORS, dataset.num_classes)
+
+
+def _encoder(dataset, rounds):
+    """Milliseconds of the encoder on the boxes of augmented images."""
+    batches = mb.DataGenerator(dataset, BATCH, mb.ssd_train(), workers=0)
+    views = [a for i in range(len(batches)) for a in batches[i][1]]
+    runs = {}
+    for name, sparse in (("sparse targets", True), ("dense targets", False)):
+        encoder = mb.GroundTruthEncoder(ANCHORS, dataset.num_classes, sparse=sparse)
+        out = np.empty(encoder.target_shape, np.float32)
+        runs[name] = lambda e=encoder, o=out: [e(v["boxes"], v["labels"], out=o) is o for v in views]
+    runs["plain"] = lambda: [
+        plain_targets(v["boxes"], v["labels"], ANCHORS, dataset.num_classes) is views for v in views
+    ]
+    seconds = time_in_turn(runs, rounds)
+    rows = [
+        {"encoder": name, "ms per image": 1e3 * s / len(views), "times the plain one": seconds["plain"] / s}
+        for name, s in seconds.items()
+    ]
+    report("ground-truth encoder, 8732 anchors, one core", rows, images=len(views))
 
 
 if __name__ == "__main__":

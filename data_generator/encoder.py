@@ -3,12 +3,15 @@
 import numpy as np
 
 from ..anchors import as_spec
-from ..boxes import cxcywh_to_xyxy, encode_offsets, iou, xyxy_to_cxcywh
+from ..boxes import area, cxcywh_to_xyxy, encode_offsets, iou, xyxy_to_cxcywh
 
 NEUTRAL = -1
 BACKGROUND = -2
 
-ROUGH_MARGIN = 1e-3  # IoU
+# Matching looks at the anchors that may have this share of `negative_iou` with an object. Any share gives the
+# same matches; a low one looks at more anchors, a high one more often at all of them.
+REACH = 0.4
+ROUNDING = 1e-3  # of areas, far above that of float32
 
 
 class GroundTruthEncoder:
@@ -44,7 +47,9 @@ class GroundTruthEncoder:
         self.positive_iou = positive_iou
         self.negative_iou = negative_iou
         self.sparse = sparse
-        self._rough_anchors = np.asfortranarray(self.anchors.xyxy, np.float32)
+        self._rough_anchors = np.ascontiguousarray(self.anchors.xyxy.T, np.float32)
+        self._rough_areas = area(self.anchors.xyxy).astype(np.float32)
+        self._reach = REACH * negative_iou
 
     @property
     def target_shape(self):
@@ -101,23 +106,41 @@ class GroundTruthEncoder:
         boxes = cxcywh_to_xyxy(xyxy_to_cxcywh(boxes))
         near = self._near(boxes)
         overlaps = iou(boxes, self.anchors.xyxy[near])
-        favourites = overlaps.argmax(axis=1)
-        if len(set(favourites.tolist())) < len(boxes):
-            # One of those who want the same anchor must take another, which may be any.
-            near = np.arange(self.anchors.num_anchors)
-            overlaps = iou(boxes, self.anchors.xyxy)
-        matches = match(overlaps, self.positive_iou, self.negative_iou)
+        pairs = self._clear_pairs(overlaps)
+        if pairs is None:
+            near, overlaps = np.arange(self.anchors.num_anchors), iou(boxes, self.anchors.xyxy)
+        matches = match(overlaps, self.positive_iou, self.negative_iou, pairs)
         taken = np.flatnonzero(matches != BACKGROUND)
         return near[taken], matches[taken]
 
     def _near(self, boxes):
-        """Indices of all anchors that are neutral, positive or some object's best, and of some others.
+        """Indices of all anchors whose IoU with some object is `_reach`, mostly less than one in fifty.
 
-        A first look in half the precision, with a margin far above its rounding, leaves a few hundred.
+        In half the precision and without a division: IoU >= r where intersection * (1 + r) / r is at least
+        the sum of both areas.
         """
-        overlaps = iou(boxes.astype(np.float32), self._rough_anchors)
-        enough = np.minimum(overlaps.max(axis=1), self.negative_iou) - ROUGH_MARGIN
-        return np.flatnonzero((overlaps >= enough[:, None]).any(axis=0))
+        x1, y1, x2, y2 = self._rough_anchors
+        box = boxes.astype(np.float32)[:, :, None]  # (objects, 4, 1)
+        width = np.minimum(box[:, 2], x2)  # (objects, anchors), changed in place from here on
+        width -= np.maximum(box[:, 0], x1)
+        np.maximum(width, 0, out=width)
+        height = np.minimum(box[:, 3], y2)
+        height -= np.maximum(box[:, 1], y1)
+        width *= height
+        width *= (1 + self._reach) / self._reach
+        width -= self._rough_areas
+        areas = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
+        return np.flatnonzero((width >= areas * (1 - ROUNDING)).any(axis=0))
+
+    def _clear_pairs(self, overlaps):
+        """Bipartite pairs from the near anchors (objects, near), or None if that takes all anchors.
+
+        All are needed if an object's best anchor may be elsewhere, or if two want the same one.
+        """
+        if not overlaps.size or overlaps.max(axis=1).min() < self._reach:
+            return None
+        favourites = overlaps.argmax(axis=1).tolist()
+        return list(enumerate(favourites)) if len(set(favourites)) == len(favourites) else None
 
     def _check(self, boxes, labels):
         if boxes.ndim != 2 or boxes.shape[1] != 4 or labels.shape != boxes.shape[:1]:
@@ -125,48 +148,47 @@ class GroundTruthEncoder:
                 "GroundTruthEncoder: expected boxes (objects, 4) and labels (objects,), "
                 f"got {boxes.shape} and {labels.shape}"
             )
-        sides = xyxy_to_cxcywh(boxes)[:, 2:]
-        bad = np.flatnonzero(~(np.isfinite(boxes).all(axis=1) & (sides > 0).all(axis=1)))
-        if bad.size:
-            raise ValueError(
-                f"GroundTruthEncoder: box {bad[0]} must be finite with xmin < xmax and ymin < ymax, "
-                f"got {boxes[bad[0]].tolist()}"
-            )
-        outside = (boxes[:, :2] >= 1).any(axis=1) | (boxes[:, 2:] <= 0).any(axis=1)
-        bad = np.flatnonzero(outside | (np.abs(boxes) > 2).any(axis=1))
-        if bad.size:
-            raise ValueError(
-                f"GroundTruthEncoder: box {bad[0]} lies outside the image or far beyond; coordinates "
-                f"must be relative to it (0..1, not pixels), got {boxes[bad[0]].tolist()}"
-            )
         if labels.size and not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(f"GroundTruthEncoder: labels must be integers, got {labels.dtype}")
-        bad = np.flatnonzero((labels < 1) | (labels > self.num_classes))
-        if bad.size:
-            raise ValueError(
-                f"GroundTruthEncoder: label {bad[0]} must be in 1..{self.num_classes} (0 is background), "
-                f"got {labels[bad[0]]}"
-            )
+        low, high = boxes[:, :2], boxes[:, 2:]
+        sides = high - low  # of NaN, NaN, with which comparisons are false
+        for good, what, values in (
+            ((sides > 0) & (sides < np.inf), "box {} must be finite with xmin < xmax and ymin < ymax", boxes),
+            (
+                (low < 1) & (high > 0) & (low >= -2) & (high <= 2),
+                "box {} lies outside the image or far beyond; coordinates must be relative to it (0..1, not "
+                "pixels)",
+                boxes,
+            ),
+            (
+                (labels >= 1) & (labels <= self.num_classes),
+                f"label {{}} must be in 1..{self.num_classes} (0 is background)",
+                labels,
+            ),
+        ):
+            if not good.all():
+                bad = np.argwhere(~good)[0, 0]
+                raise ValueError(f"GroundTruthEncoder: {what.format(bad)}, got {values[bad].tolist()}")
 
 
-def match(overlaps, positive_iou, negative_iou):
+def match(overlaps, positive_iou, negative_iou, pairs=None):
     """Assigns an object to each anchor.
 
     Args:
         overlaps: (objects, anchors) IoU, at least one object.
         positive_iou: see `GroundTruthEncoder`.
         negative_iou: see `GroundTruthEncoder`.
+        pairs: (object, anchor) of the bipartite matching; None finds them.
 
     Returns:
         (anchors,) index of the object, or `BACKGROUND`, or `NEUTRAL`.
     """
     best_object = overlaps.argmax(axis=0)  # (anchors,)
     best_iou = overlaps.max(axis=0)  # (anchors,)
-    matches = np.full(overlaps.shape[1], BACKGROUND)
-    matches[best_iou >= negative_iou] = NEUTRAL
-    positive = best_iou >= positive_iou
-    matches[positive] = best_object[positive]
-    for item, anchor in bipartite_pairs(overlaps):
+    matches = np.where(best_iou >= positive_iou, best_object, BACKGROUND)
+    if negative_iou < positive_iou:
+        matches[(best_iou >= negative_iou) & (best_iou < positive_iou)] = NEUTRAL
+    for item, anchor in bipartite_pairs(overlaps) if pairs is None else pairs:
         matches[anchor] = item
     return matches
 

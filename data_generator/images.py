@@ -133,9 +133,11 @@ def _reduce(image, reduction):
 def _jpeg_ends(data):
     """Whether a JPEG is complete; of a truncated one, decoders fill the rest with grey and say nothing.
 
-    Walks from marker to marker, so that neither a thumbnail in the header nor bytes that a camera appended
+    Where it is not plain to see, walks from marker to marker, so that neither a thumbnail in the header nor bytes that a camera appended
     after the end are taken for the picture's own markers.
     """
+    if data.endswith(JPEG_END):
+        return True
     at = len(JPEG_START)
     while (marker := _MARKER.search(data, at)) is not None:
         if marker[0] == JPEG_END:

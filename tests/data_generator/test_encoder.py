@@ -81,7 +81,8 @@ def test_the_first_look_at_the_anchors_loses_none(objects, size, seed):
     labels = rng.integers(1, 21, objects)
     targets = GroundTruthEncoder(SSD300_VOC, 20, negative_iou=0.4, sparse=True)(boxes, labels)
     centred = cxcywh_to_xyxy(xyxy_to_cxcywh(boxes))
-    matches = match(iou(centred, SSD300_VOC.xyxy), 0.5, 0.4)
+    overlaps = iou(centred, SSD300_VOC.xyxy)
+    matches = match(overlaps, 0.5, 0.4)
     expected = np.where(matches >= 0, labels[np.maximum(matches, 0)], np.where(matches == NEUTRAL, -1, 0))
     np.testing.assert_array_equal(targets[:, 4], expected)
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -65,6 +67,42 @@ def test_reduced_decoding_shows_the_same(tmp_path, suffix, size):
     out = draw([13, 7, 191, 93], size, source=str(path))
     expected = cv2.resize(RAMP[7:93, 13:191], size[::-1], interpolation=cv2.INTER_AREA)
     assert np.abs(out.astype(int) - expected).mean() < 4
+
+
+@pytest.mark.parametrize("size", [(30, 50), (120, 90)])
+def test_lanczos_is_that_of_opencv(size):
+    noise = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    whole = view([0, 0, 80, 60], lambda: noise, (80, 60))
+    out = render(whole, size, cv2.INTER_LANCZOS4, FILL)
+    expected = cv2.resize(noise, size[::-1], interpolation=cv2.INTER_LANCZOS4)
+    np.testing.assert_allclose(out.astype(int), expected, atol=2)  # uint8 has coefficients of 11 bits
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+@pytest.mark.parametrize("turns", range(4))
+def test_turned_views(flipped, turns):
+    size = (100, 200) if turns % 2 == 0 else (200, 100)
+    turned = view([0, 0, 200, 100], flipped=flipped, turns=turns)
+    expected = np.rot90(RAMP[:, ::-1] if flipped else RAMP, -turns)
+    out = np.zeros((*size, 3), np.uint8)
+    assert render(turned, size, cv2.INTER_LINEAR, FILL, out=out) is out
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_pictures_lie_where_they_are_placed():
+    """Two halves of a scene, the right one cut at its window and half transparent."""
+    red, blue = (np.full((10, 10, 3), colour, np.uint8) for colour in ((200, 0, 0), (0, 0, 200)))
+    pictures = (
+        Picture(lambda: red, (10, 10), (0, 0, 40, 40), (0, 0, 40, 40)),
+        Picture(lambda: blue, (10, 10), (20, 0, 60, 40), (30, 0, 60, 30), opacity=0.5),
+    )
+    scene = replace(view([0, 0, 80, 40]), pictures=pictures)
+    out = render(scene, (40, 80), cv2.INTER_NEAREST, (100, 100, 100))
+    expected = np.full((40, 80, 3), 100)
+    expected[:, :40] = (200, 0, 0)
+    expected[:30, 30:40] = (100, 0, 100)
+    expected[:30, 40:60] = (50, 50, 150)
+    np.testing.assert_array_equal(out, expected)
 
 
 @pytest.mark.parametrize("side", [1, 2])
