@@ -52,7 +52,7 @@ class IoUCrop:
         while rng.random() >= 1 / (1 + len(self.min_ious)):
             patches = self._patches(view, rng)
             best = iou(patches, view.boxes).max(axis=1, initial=0)
-            found = np.flatnonzero(best > rng.choice(self.min_ious))
+            found = np.flatnonzero(best > self.min_ious[rng.integers(len(self.min_ious))])
             if found.size:
                 return _crop(view, patches[found[0]])
         return view
@@ -60,12 +60,13 @@ class IoUCrop:
     def _patches(self, view, rng):
         """(patches, 4) xyxy in source pixels, those of `trials` draws that have a fair aspect ratio."""
         width, height = view.size
-        sides = (rng.uniform(self.min_scale, 1, (self.trials, 2)) * (width, height)).astype(int)
+        draws = rng.random((self.trials, 4))  # of the sides, and of the place
+        sides = ((self.min_scale + (1 - self.min_scale) * draws[:, :2]) * (width, height)).astype(int)
         ratio = sides[:, 0] / np.maximum(sides[:, 1], 1)
         fair = (ratio >= 1 / self.max_aspect_ratio) & (ratio <= self.max_aspect_ratio)
         sides = sides[fair]
         room = (int(width), int(height)) - sides
-        low = view.rect[:2] + rng.integers(0, room, endpoint=True)
+        low = view.rect[:2] + (draws[fair, 2:] * (room + 1)).astype(int)
         return np.concatenate([low, low + sides], axis=1)
 
 
