@@ -35,7 +35,7 @@ class BoxCleaner:
         flat = ~(boxes[:, 2:] > boxes[:, :2]).all(axis=1)
         outside = ~flat & ~((boxes[:, 2:] > 0) & (boxes[:, :2] < (width, height))).all(axis=1)
         keep = ~(flat | outside)
-        clipped = clip(boxes, (0, 0), (width, height))
+        clipped = clip(boxes, (0, 0), (width, height)).astype(np.float32)
         self._count("without area, dropped", image_id, boxes, flat)
         self._count("outside the image, dropped", image_id, boxes, outside)
         self._count(

@@ -1,9 +1,11 @@
 """DetectionDataset: what every reader returns, and what generators and evaluators take."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from .fields import name_tuple
 
 FLAGS = ("difficult", "truncated", "crowd")
 
@@ -44,7 +46,8 @@ class Record:
 class DetectionDataset(Sequence):
     """Images with boxes and labels.
 
-    `dataset[3]` is a `Record`, `dataset[:100]` a smaller `DetectionDataset`.
+    `dataset[3]` is a `Record`, `dataset[:100]` a smaller `DetectionDataset`, `a + b` one with the images of
+    both.
 
     Args:
         class_names: names of the object classes, without background; label 1 is the first.
@@ -64,8 +67,7 @@ class DetectionDataset(Sequence):
             raise ValueError(f"{name}: expected at least one class name")
         if len(set(self.class_names)) != len(self.class_names):
             raise ValueError(f"{name}: class names must be unique, got {self.class_names}")
-        for record in self.records:
-            _check(record, self.num_classes)
+        _check_all(self.records, self.num_classes)
 
     @property
     def num_classes(self):
@@ -79,30 +81,161 @@ class DetectionDataset(Sequence):
             return DetectionDataset(self.class_names, self.records[index], self.name)
         return self.records[index]
 
+    def __add__(self, other):
+        """The images of both.
+
+        Raises:
+            ValueError: if the class names differ, or if an image id is in both.
+        """
+        if not isinstance(other, DetectionDataset):
+            return NotImplemented
+        name = f"{self.name} + {other.name}"
+        if self.class_names != other.class_names:
+            raise ValueError(f"{name}: {_class_difference(self, other)}")
+        ids = {record.image_id for record in self}
+        both = [record.image_id for record in other if record.image_id in ids]
+        if both:
+            raise ValueError(f"{name}: {len(both)} image ids are in both, first {', '.join(both[:3])}")
+        return DetectionDataset(self.class_names, self.records + other.records, name)
+
     def __repr__(self):
-        objects = sum(len(record.labels) for record in self.records)
-        return f"<{self.name}: {len(self)} images, {objects} objects of {self.num_classes} classes>"
+        labels, flags = _joined(self.records, "labels"), {f: _joined(self.records, f).sum() for f in FLAGS}
+        empty = sum(len(record.labels) == 0 for record in self)
+        images = f"{len(self)} images" + (f" ({empty} without objects)" if empty else "")
+        objects = f"{len(labels)} objects of {self.num_classes} classes"
+        flagged = ", ".join(f"{count} {flag}" for flag, count in flags.items() if count)
+        return f"<{self.name}: {images}, {objects}{f' ({flagged})' if flagged else ''}>"
+
+    def subset(self, classes=None, exclude_difficult=False, exclude_truncated=False):
+        """The same images with fewer objects; images that lose all of them stay, as background.
+
+        Args:
+            classes: names to keep, in the order of the new labels 1, 2, ... None keeps all.
+            exclude_difficult: whether to leave out objects marked difficult.
+            exclude_truncated: whether to leave out objects marked truncated.
+
+        Returns:
+            `DetectionDataset`.
+
+        Raises:
+            ValueError: for a class that the data set does not have; names it and those there are.
+        """
+        classes = self.class_names if classes is None else name_tuple(classes, "subset: classes")
+        unknown = [name for name in classes if name not in self.class_names]
+        if unknown:
+            missing = ", ".join(map(repr, unknown))
+            raise ValueError(f"{self.name}: no class {missing}; there are {', '.join(self.class_names)}")
+        new_labels = np.zeros(self.num_classes + 1, np.int32)  # 0: leave out
+        new_labels[[self.class_names.index(name) + 1 for name in classes]] = np.arange(1, len(classes) + 1)
+        excluded = ["difficult"] * exclude_difficult + ["truncated"] * exclude_truncated
+        records = [_reduced(record, new_labels, excluded) for record in self]
+        return DetectionDataset(classes, records, self.name)
+
+    def split(self, fraction, seed=0):
+        """Divides the images at random.
+
+        Args:
+            fraction: of the images that go into the first part, between 0 and 1.
+            seed: of the shuffling.
+
+        Returns:
+            Two `DetectionDataset`; the first has round(fraction * len(dataset)) images.
+
+        Raises:
+            ValueError: for another fraction, or if a part would have no image.
+        """
+        if not 0 < fraction < 1:
+            raise ValueError(f"{self.name}: the fraction must be between 0 and 1, got {fraction}")
+        count = round(fraction * len(self))
+        if count in (0, len(self)):
+            raise ValueError(f"{self.name}: {fraction} of {len(self)} images leaves a part without images")
+        order = np.random.default_rng(seed).permutation(len(self))
+        parts = [[self.records[i] for i in part] for part in (order[:count], order[count:])]
+        first, second = (DetectionDataset(self.class_names, records, self.name) for records in parts)
+        return first, second
+
+    def class_counts(self):
+        """Number of objects of each class, a dictionary in the order of the labels."""
+        counts = np.bincount(_joined(self.records, "labels"), minlength=self.num_classes + 1)[1:]
+        return dict(zip(self.class_names, counts.tolist(), strict=True))
 
 
-def _check(record, num_classes):
-    """Raises ValueError for what a reader must not let through (see `BoxCleaner` for its treatment)."""
-    boxes, count = record.boxes, len(record.labels)
-    flags = [len(getattr(record, flag)) for flag in FLAGS]
-    if boxes.shape != (count, 4) or flags != [count] * len(FLAGS):
-        raise ValueError(
-            f"{record.image_id}: expected boxes (objects, 4) and as many labels, {', '.join(FLAGS)}, "
-            f"got {boxes.shape}, {count}, {', '.join(map(str, flags))}"
-        )
-    if count == 0:
+def _joined(records, field):
+    """A field of all objects, image after image, (objects,)."""
+    return np.concatenate([np.zeros(0, np.int32), *(getattr(record, field) for record in records)])
+
+
+def _reduced(record, new_labels, excluded):
+    """A record with other labels, without the objects whose new label is 0 or that have an excluded flag."""
+    labels = new_labels[record.labels]
+    keep = labels > 0
+    for flag in excluded:
+        keep &= ~getattr(record, flag)
+    flags = {flag: getattr(record, flag)[keep] for flag in FLAGS}
+    return replace(record, boxes=record.boxes[keep], labels=labels[keep], **flags)
+
+
+def _class_difference(a, b):
+    only = [
+        f"only {part.name!r} has {', '.join(map(repr, names))}"
+        for part, other in ((a, b), (b, a))
+        if (names := [n for n in part.class_names if n not in other.class_names])
+    ]
+    if only:
+        return f"the class names differ: {'; '.join(only)}"
+    label = next(i for i, (x, y) in enumerate(zip(a.class_names, b.class_names, strict=True)) if x != y)
+    return (
+        f"the class names are the same in another order: label {label + 1} is {a.class_names[label]!r} and "
+        f"{b.class_names[label]!r}; `subset(classes)` brings them into one order"
+    )
+
+
+def _check_all(records, num_classes):
+    """Checks all records at once: one by one takes seconds for a large data set."""
+    if not records:
         return
-    if record.labels.min() < 1 or record.labels.max() > num_classes:
+    for record in records:
+        _check_shapes(record)
+    counts = [len(record.labels) for record in records]
+    image = np.repeat(np.arange(len(records)), counts)  # (objects,)
+    labels = _joined(records, "labels")
+    boxes = np.concatenate([record.boxes for record in records])
+    sizes = np.array([(record.width, record.height) for record in records])
+    bad = ~(_labels_fit(labels, num_classes) & _boxes_fit(boxes, sizes[image]))
+    if bad.any():
+        _complain(records[image[bad.argmax()]], num_classes)
+
+
+def _check_shapes(record):
+    boxes, count = record.boxes, len(record.labels)
+    if boxes.shape == (count, 4) and count == len(record.difficult) == len(record.truncated) == len(
+        record.crowd
+    ):
+        return
+    flags = ", ".join(str(len(getattr(record, flag))) for flag in FLAGS)
+    raise ValueError(
+        f"{record.image_id}: expected boxes (objects, 4) and as many labels, {', '.join(FLAGS)}, "
+        f"got {boxes.shape}, {count}, {flags}"
+    )
+
+
+def _labels_fit(labels, num_classes):
+    return (labels >= 1) & (labels <= num_classes)
+
+
+def _boxes_fit(boxes, sizes):
+    low, high = boxes[:, :2], boxes[:, 2:]
+    return ((low >= 0) & (high > low) & (high <= sizes)).all(axis=1)
+
+
+def _complain(record, num_classes):
+    """Raises ValueError for what a reader must not let through (see `BoxCleaner` for its treatment)."""
+    if not _labels_fit(record.labels, num_classes).all():
         raise ValueError(
             f"{record.image_id}: labels must be in 1..{num_classes} (0 is background), "
             f"got {record.labels.tolist()}"
         )
-    low, high = boxes[:, :2], boxes[:, 2:]
-    if not ((low >= 0).all() and (high > low).all() and (high <= (record.width, record.height)).all()):
-        raise ValueError(
-            f"{record.image_id}: boxes must have an area and lie inside the image of "
-            f"{record.width}x{record.height} pixels, got {boxes.tolist()}"
-        )
+    raise ValueError(
+        f"{record.image_id}: boxes must have an area and lie inside the image of "
+        f"{record.width}x{record.height} pixels, got {record.boxes.tolist()}"
+    )

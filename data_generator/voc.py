@@ -9,6 +9,8 @@ from defusedxml import DefusedXmlException, ElementTree
 from tqdm import tqdm
 
 from .annotation import Annotation, assemble, raise_error
+from .dataset import FLAGS
+from .fields import IMAGE_SUFFIXES, inside_folder, name_tuple, number, size_or_none
 
 VOC_CLASSES = (
     "aeroplane",
@@ -32,7 +34,6 @@ VOC_CLASSES = (
     "train",
     "tvmonitor",
 )
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 
 
 def load_voc(devkit, image_sets, classes=VOC_CLASSES, progress=True):
@@ -48,17 +49,16 @@ def load_voc(devkit, image_sets, classes=VOC_CLASSES, progress=True):
 
     Returns:
         `DetectionDataset`. The devkit's 1-based inclusive pixels become continuous ones: xmin - 1,
-        ymin - 1, xmax, ymax. Absent `difficult` and `truncated` count as 0; an absent `size` is read from
-        the image. Bad boxes are treated, counted and reported as `BoxCleaner` says.
+        ymin - 1, xmax, ymax. Absent `difficult` and `truncated` count as 0, as does `crowd`, which
+        `save_voc` adds; an absent `size` is read from the image. Image ids may contain folders. Bad boxes are
+        treated, counted and reported as `BoxCleaner` says.
 
     Raises:
         FileNotFoundError: for a missing folder, image set, annotation or image; names it.
         ValueError: for an unknown class, a missing or non-numeric field, broken XML, an image listed twice;
             names file and field.
     """
-    if isinstance(classes, str | set):  # a string is a sequence of letters, a set has no order
-        raise ValueError(f"load_voc: classes must be a sequence of names, got {classes!r}")
-    classes = tuple(classes)
+    classes = name_tuple(classes, "load_voc: classes")
     if isinstance(image_sets, str) or not all(np.shape(pair) == (2,) for pair in image_sets):
         raise ValueError(
             f'load_voc: image_sets must be pairs such as [("2007", "train")], got {image_sets!r}'
@@ -95,6 +95,11 @@ def voc_to_continuous(boxes):
     return boxes - np.array([1, 1, 0, 0], boxes.dtype)
 
 
+def continuous_to_voc(boxes):
+    """(N, 4) continuous boxes to the devkit's 1-based inclusive pixels."""
+    return boxes + np.array([1, 1, 0, 0], boxes.dtype)
+
+
 def _year_folder(devkit, year):
     name = f"VOC{year}" if year else ""
     for folder in (devkit / name, devkit / "VOCdevkit" / name):
@@ -115,8 +120,7 @@ def _image_ids(path):
     # The sets of one class have a second column: -1 is an image without it.
     ids = [words[0] for words in lines if words and words[1:] != ["-1"]]
     for image_id in ids:
-        if Path(image_id).name != image_id or "\\" in image_id:
-            raise ValueError(f"{path}: expected file names without folders, got {image_id!r}")
+        inside_folder(image_id, path, "an image id")
     repeated = [image_id for image_id, count in Counter(ids).items() if count > 1]
     if repeated:
         raise ValueError(f"{path}: lists {len(repeated)} images more than once, first {repeated[0]}")
@@ -136,13 +140,8 @@ def _read_annotation(root, image_id):
     objects = tree.findall("object")
     boxes = voc_to_continuous(np.array([_box(o, path) for o in objects], np.float64).reshape(-1, 4))
     names = tuple((o.findtext("name") or "").strip() for o in objects)
-    difficult, truncated = (
-        np.array([_flag(o, flag, path) for o in objects], bool) for flag in ("difficult", "truncated")
-    )
-    crowd = np.zeros(len(objects), bool)
-    return Annotation(
-        image_id, str(image), _size(tree, path), boxes, names, difficult, truncated, crowd, str(path)
-    )
+    flags = [np.array([_flag(o, flag, path) for o in objects], bool) for flag in FLAGS]
+    return Annotation(image_id, str(image), _size(tree, path), boxes, names, *flags, str(path))
 
 
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -167,12 +166,11 @@ def _find_image(root, image_id):
 
 
 def _size(tree, annotation):
-    """(width, height), or None where the annotation has none (some tools write zeros)."""
+    """(width, height), or None where the annotation has none."""
     size = tree.find("size")
     if size is None:
         return None
-    width, height = (int(_number(size, side, annotation)) for side in ("width", "height"))
-    return (width, height) if width > 0 and height > 0 else None
+    return size_or_none(*(_number(size, side, annotation) for side in ("width", "height")), annotation)
 
 
 def _flag(element, field, annotation):
@@ -183,10 +181,4 @@ def _number(element, field, annotation):
     text = element.findtext(field)
     if text is None:
         raise ValueError(f"{annotation}: a <{element.tag}> has no <{field}>")
-    try:
-        number = float(text)
-    except ValueError:
-        number = np.nan
-    if not abs(number) < 1e6:
-        raise ValueError(f"{annotation}: <{field}> must be a number below 1e6, got {text!r}")
-    return number
+    return number(text, annotation, f"<{field}>")

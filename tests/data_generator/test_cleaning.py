@@ -17,6 +17,7 @@ def test_treatment_and_counts():
     ]
     kept, keep = clean("img1", boxes, 10, 8)
     np.testing.assert_array_equal(kept, [[1, 2, 3, 4], [0, 0, 4, 8], [0, 0, 10, 8]])
+    assert kept.dtype == np.float32
     np.testing.assert_array_equal(keep, [True, False, False, False, False, True, True])
     assert clean.counts == {
         "without area, dropped": 2,

@@ -36,7 +36,9 @@ def load(folder):
 
 
 def test_fields(devkit):
-    folder = devkit(SIZE + item() + item("person", (1, 1, 60, 40), "<difficult>1</difficult>"))
+    folder = devkit(
+        SIZE + item() + item("person", (1, 1, 60, 40), "<difficult>1</difficult><crowd>1</crowd>")
+    )
     record = load(folder)[0]
     assert (record.image_id, record.width, record.height) == ("a", 60, 40)
     # 1-based inclusive to continuous: the whole image is 0, 0, 60, 40.
@@ -44,6 +46,7 @@ def test_fields(devkit):
     assert [VOC_CLASSES[i - 1] for i in record.labels] == ["dog", "person"]
     np.testing.assert_array_equal(record.difficult, [False, True])
     np.testing.assert_array_equal(record.truncated, [True, False])
+    np.testing.assert_array_equal(record.crowd, [False, True])
 
 
 def test_optional_fields_may_be_absent(devkit):
@@ -82,6 +85,10 @@ def test_bad_boxes_are_treated_counted_and_reported_once(devkit):
         (SIZE + "<object><name>dog</name></object>", r"a\.xml: the object 'dog' has no <bndbox>"),
         (SIZE + "<object><name>dog</name><bndbox/></object>", r"a\.xml: a <bndbox> has no <xmin>"),
         ("<size><width>5</width></size>", r"a\.xml: a <size> has no <height>"),
+        (
+            "<size><width>5.5</width><height>4</height></size>",
+            r"a\.xml: width and height must be whole pixels",
+        ),
         (SIZE + "<object>", r"a\.xml: not a readable XML file"),
     ],
 )
@@ -113,12 +120,27 @@ def test_missing_image_set_and_folder(devkit, tmp_path):
         load_voc(tmp_path, [("2012", "train")], progress=False)
 
 
-@pytest.mark.parametrize("name", ["../secret", "x/y", "x\\y"])
+@pytest.mark.parametrize("name", ["../secret", "/x", "x/../../y", "x\\y", "c:x"])
 def test_image_ids_cannot_leave_the_folder(devkit, name):
     folder = devkit(SIZE)
     (folder / "VOC2007/ImageSets/Main/train.txt").write_text(name)
-    with pytest.raises(ValueError, match="expected file names without folders"):
+    with pytest.raises(
+        ValueError, match=r"train\.txt: an image id must be a path .* stays inside its folder"
+    ):
         load(folder)
+
+
+def test_image_ids_may_contain_folders(devkit):
+    folder = devkit(SIZE)
+    root = folder / "VOC2007"
+    (root / "Annotations/b").mkdir()
+    (root / "Annotations/b/c.xml").write_text(f"<annotation>{SIZE}{item()}</annotation>")
+    (root / "JPEGImages/b").mkdir()
+    (root / "JPEGImages/a.jpg").rename(root / "JPEGImages/b/c.jpg")
+    (root / "ImageSets/Main/train.txt").write_text("b/c\n")
+    record = load(folder)[0]
+    assert record.image_id == "b/c"
+    assert record.image.endswith("JPEGImages/b/c.jpg")
 
 
 def test_files_as_other_tools_write_them(devkit):
@@ -170,9 +192,11 @@ def test_arguments_of_a_wrong_kind(devkit):
 def test_a_folder_that_is_itself_in_voc_layout(devkit):
     folder = devkit(SIZE + item("cell"))
     dataset = load_voc(folder / "VOC2007", [("", "train")], classes=("cell",), progress=False)
-    assert repr(dataset) == "<VOC train: 1 images, 1 objects of 1 classes>"
+    assert repr(dataset) == "<VOC train: 1 images, 1 objects of 1 classes (1 truncated)>"
 
 
 def test_real_voc(voc_mini):
     dataset = load_voc(voc_mini.parent, [("2007", "train"), ("2007", "val")], progress=False)
-    assert repr(dataset) == "<VOC 2007 train+2007 val: 1500 images, 4499 objects of 20 classes>"
+    assert repr(dataset) == (
+        "<VOC 2007 train+2007 val: 1500 images, 4499 objects of 20 classes (868 difficult, 2267 truncated)>"
+    )
