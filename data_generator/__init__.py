@@ -2,6 +2,8 @@
 
 from .albumentation import Albumentations
 from .cache import cache_in_ram
+from .coco import coco_categories, load_coco
+from .csv_file import load_csv
 from .dataset import DetectionDataset, Record
 from .encoder import GroundTruthEncoder
 from .generator import DataGenerator
@@ -32,6 +34,8 @@ from .transforms import (
 )
 from .view import View
 from .voc import VOC_CLASSES, load_voc
+from .writers import coco_image_ids, save_coco, save_csv, save_voc
+from .yolo import load_yolo
 
 __all__ = [
     "SHAPE_CLASSES",
@@ -57,13 +61,21 @@ __all__ = [
     "VerticalFlip",
     "View",
     "cache_in_ram",
+    "coco_categories",
+    "coco_image_ids",
     "constant_size_train",
     "create_hdf5_dataset",
+    "load_coco",
+    "load_csv",
     "load_hdf5",
     "load_shapes",
     "load_voc",
+    "load_yolo",
     "read_image",
     "satellite_train",
+    "save_coco",
+    "save_csv",
+    "save_voc",
     "ssd_eval",
     "ssd_train",
     "ssdlite_train",
