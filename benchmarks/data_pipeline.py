@@ -1,10 +1,10 @@
-"""Images per second of the data pipeline, for one worker and for more: decoding alone, the whole training path, caches.
+"""Images per second of the data pipeline, for one worker and more: decoding alone, the whole path, caches.
 
     python benchmarks/data_pipeline.py --voc VOCdevkit --set train
 
-References in the same run: decoding alone (`cv2.imread`), and the same chain in the plain way (plain_chain.py). The
-whole path is `DataGenerator` with `ssd_train` and the encoder, from files, from the RAM cache and from HDF5. Then
-what `fit` takes to hand over a batch (feeding.py), on each backend that is installed.
+References in the same run: decoding alone (`cv2.imread`), and the same chain in the plain way
+(plain_chain.py). The whole path is `DataGenerator` with `ssd_train` and the encoder, from files, from the RAM
+cache and from HDF5. Then what `fit` takes to hand over a batch (feeding.py), on each backend there is.
 """
 
 import argparse
@@ -107,7 +107,7 @@ def _decode(dataset, workers):
 
 def _plain(dataset):
     for i, record in enumerate(dataset):
-        image, boxes, labels = plain_sample(record, np.random.default_rng([0, i]))
+        _, boxes, labels = plain_sample(record, np.random.default_rng([0, i]))
         plain_targets(boxes, labels, ANCHORS, dataset.num_classes)
 
 

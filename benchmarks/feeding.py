@@ -2,9 +2,9 @@
 
     KERAS_BACKEND=jax python benchmarks/feeding.py
 
-The model does almost nothing and the batches (32 images of 300 x 300, SSD300's targets) lie ready, so that what remains
-is Keras' own work. The reference is how generators of detection data commonly do it: dense one-hot targets through
-Keras' queue of workers.
+The model does almost nothing and the batches (32 images of 300 x 300, SSD300's targets) lie ready, so that
+what remains is Keras' own work. The reference is how generators of detection data commonly do it: dense
+one-hot targets through Keras' queue of workers.
 """
 
 import keras
@@ -44,10 +44,16 @@ class _OneNumber(keras.losses.Loss):
         return ops.mean(y_pred) + 0 * ops.mean(y_true[:, :1])
 
 
-def main():
+def tiny_model():
+    """Compiled for 300 x 300 images, and does almost nothing with them."""
     images = keras.Input((300, 300, 3), dtype="uint8")
     model = keras.Model(images, _OnePixel()(images))
     model.compile(optimizer="sgd", loss=_OneNumber())
+    return model
+
+
+def main():
+    model = tiny_model()
 
     def fit(columns, workers):
         data = _Ready(columns, workers)

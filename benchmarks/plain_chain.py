@@ -1,7 +1,7 @@
 """The paper's training chain step by step at full resolution: the reference of data_pipeline.py.
 
-What a reader of the paper would write: photometric distortion in float, a canvas for the expansion, a crop found by
-trying patches one by one, then the resize; and matching of all anchors.
+What a reader of the paper would write: photometric distortion in float, a canvas for the expansion, a crop
+found by trying patches one by one, then the resize; and matching of all anchors.
 """
 
 import cv2
@@ -69,7 +69,7 @@ def _expand(image, boxes, rng):
     top, left = (int(rng.uniform(0, side * ratio - side)) for side in (height, width))
     canvas = np.full((int(height * ratio), int(width * ratio), 3), MEAN, np.float32)
     canvas[top : top + height, left : left + width] = image
-    return canvas, boxes + (left, top, left, top)
+    return canvas, boxes + np.array([left, top, left, top], np.float32)
 
 
 def _crop(image, boxes, labels, rng):

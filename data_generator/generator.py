@@ -109,6 +109,7 @@ class DataGenerator(keras.utils.PyDataset):
         if use_multiprocessing and self.num_workers:
             self._pool = ProcessPool(self._maker, self.num_workers, batch_size)
         self._ahead = None
+        self._last_order = None, None  # epoch, and the order of its samples
 
     def __len__(self):
         return -(-len(self.dataset) // self.batch_size)
@@ -132,7 +133,8 @@ class DataGenerator(keras.utils.PyDataset):
         return self._make(self.epoch, batch) if self._ahead is None else self._ahead.take(batch)
 
     def _make(self, epoch, batch):
-        indices = self._order(epoch)[batch * self.batch_size : (batch + 1) * self.batch_size].tolist()
+        mine = self._order(epoch)[batch * self.batch_size : (batch + 1) * self.batch_size]
+        indices = [int(index) for index in mine]
         images = np.empty((len(indices), *self.transform.image_size, 3), np.uint8)
         targets = None
         if self.encoder is not None:
@@ -149,8 +151,12 @@ class DataGenerator(keras.utils.PyDataset):
 
     def _order(self, epoch):
         if not self.shuffle:
-            return np.arange(len(self.dataset))
-        return np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
+            return range(len(self.dataset))
+        known, order = self._last_order
+        if known != epoch:
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
+            self._last_order = epoch, order
+        return order
 
     def _replace(self, epoch, index, image, target):
         """Makes another sample in place of one that failed; which one follows from (seed, epoch, index)."""

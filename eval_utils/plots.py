@@ -62,7 +62,8 @@ def plot_detection_grid(dataset, detections=None, columns=4, min_score=0.5):
         cell.set_axis_off()
         if i < len(dataset):
             found = None if detections is None else detections[i]
-            image = read_image(dataset[i].image)
+            record = dataset[i]
+            image = read_image(record.image, size=(record.width, record.height))
             plot_detections(image, found, dataset[i], dataset.class_names, min_score, cell)
     return figure
 

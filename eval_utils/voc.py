@@ -129,7 +129,7 @@ class _Truth:
         self.images = np.repeat(np.arange(len(dataset)), [len(r.labels) for r in dataset])
         self.boxes = np.concatenate([r.boxes for r in dataset]).astype(float)
         self.labels = np.concatenate([r.labels for r in dataset])
-        self.difficult = np.concatenate([r.difficult for r in dataset])
+        self.difficult = np.concatenate([r.difficult | r.crowd for r in dataset])
 
     def of_class(self, label):
         mine = self.labels == label

@@ -1,5 +1,6 @@
 import gzip
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -89,8 +90,10 @@ def test_by_hand():
     assert area.average_precision == pytest.approx(1 / 3 * 1 + 1 / 3 * 0.5)
 
 
-def test_difficult_objects_neither_count_nor_punish():
-    truth = dataset([(1, LEFT, 1), (1, RIGHT, 0)])
+@pytest.mark.parametrize("flag", ["difficult", "crowd"])
+def test_difficult_objects_and_crowds_neither_count_nor_punish(flag):
+    record = dataset([(1, LEFT, 0), (1, RIGHT, 0)])[0]
+    truth = DetectionDataset(("a", "b"), [replace(record, **{flag: np.array([True, False])})])
     detections = [np.array([[1, 0.9, *LEFT], [1, 0.8, *LEFT], [1, 0.7, *RIGHT]])]
     result = evaluate_voc(detections, truth)
     assert result.classes["a"].average_precision == 1
