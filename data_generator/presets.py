@@ -45,14 +45,14 @@ class SampleTransform:
     def __post_init__(self):
         object.__setattr__(self, "image_size", image_hw(self.image_size))
 
-    def __call__(self, record, rng, out=None):
-        """Returns the image (height, width, 3) uint8 RGB, which is `out` if given, and the final `View`."""
+    def __call__(self, record, rng):
+        """Returns the image (height, width, 3) uint8 RGB and the final `View`."""
         view = View.of_record(record)
         for transform in self.geometry:
             view = transform(view, rng)
         interpolation = self.interpolations[rng.integers(len(self.interpolations))]
         distort = partial(self.photometric, rng=rng) if self.photometric else None
-        return render(view, self.image_size, interpolation, self.fill, distort, out), view
+        return render(view, self.image_size, interpolation, self.fill, distort), view
 
 
 def ssd_train(image_size=(300, 300)):

@@ -8,7 +8,7 @@ import numpy as np
 from .images import REDUCTIONS, read_image
 
 
-def render(view, image_size, interpolation, fill, distort=None, out=None):
+def render(view, image_size, interpolation, fill, distort=None):
     """Draws a view.
 
     Each JPEG is decoded at the smallest scale that suffices, the visible part is resized straight into its
@@ -20,7 +20,6 @@ def render(view, image_size, interpolation, fill, distort=None, out=None):
         interpolation: OpenCV's constant.
         fill: RGB of what lies outside the pictures.
         distort: None, or function from RGB uint8 pixels to the same.
-        out: optional (height, width, 3) uint8 array to write into.
 
     Returns:
         (height, width, 3) uint8, RGB.
@@ -28,17 +27,13 @@ def render(view, image_size, interpolation, fill, distort=None, out=None):
     Raises:
         ImageError: if an image cannot be read or has another size than its annotation says.
     """
-    out = np.empty((*image_size, 3), np.uint8) if out is None else out
     height, width = image_size[::-1] if view.turns % 2 else image_size
-    canvas = np.empty((height, width, 3), np.uint8) if view.turns else out
-    canvas[:] = _blank(height, width, tuple(fill))
+    canvas = _blank(height, width, tuple(fill)).copy()
     for picture in view.pictures:
         _draw(canvas, picture, view.rect.tolist(), interpolation, distort)
     if view.flipped:
         cv2.flip(canvas, 1, dst=canvas)
-    if view.turns:
-        out[:] = cv2.rotate(canvas, _ROTATIONS[view.turns])
-    return out
+    return cv2.rotate(canvas, _ROTATIONS[view.turns]) if view.turns else canvas
 
 
 _ROTATIONS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_COUNTERCLOCKWISE}

@@ -53,7 +53,7 @@ class SampleMaker:
         # Batches are prepared side by side, and OpenCV's own threads would only stand in their way. The
         # setting belongs to the process, of which each worker may be another.
         cv2.setNumThreads(1)
-        _, view = self.transform(record, rng, out=image)
+        image[:], view = self.transform(record, rng)
         if self.encoder is not None:
             self.encoder(view.relative_boxes(), view.labels, out=target)
             return None
