@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
+from tqdm import tqdm
 
 from .cleaning import BoxCleaner
 from .dataset import DetectionDataset, Record
@@ -45,6 +46,31 @@ class Annotation:
 def raise_error(error):
     """What readers do with an annotation that cannot be read, unless told otherwise."""
     raise error
+
+
+def scan(items, read, on_error, progress, description):
+    """Yields the annotation of each image, as all readers do.
+
+    Args:
+        items: list of what the reader knows the images by.
+        read: function from such an item to an `Annotation`.
+        on_error: called with the exception of an image that cannot be read, or whose id another one has; the
+            image is left out if it returns.
+        progress: whether to show a progress bar.
+        description: in front of the bar.
+    """
+    images = {}
+    for item in tqdm(items, desc=description, unit=" images", disable=not progress, leave=False):
+        try:
+            annotation = read(item)
+            if annotation.image_id in images:
+                both = f"{images[annotation.image_id]} and {annotation.image}"
+                raise ValueError(f"{annotation.where}: {both} have the same image id {annotation.image_id!r}")
+            images[annotation.image_id] = annotation.image
+        except (OSError, ValueError) as error:
+            on_error(error)
+        else:
+            yield annotation
 
 
 def assemble(annotations, classes, name, source):

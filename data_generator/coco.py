@@ -6,9 +6,8 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from tqdm import tqdm
 
-from .annotation import Annotation, assemble, raise_error
+from .annotation import Annotation, assemble, raise_error, scan
 from .dataset import FLAGS
 from .fields import LIMIT, inside_folder, name_tuple, number, size_or_none
 
@@ -176,18 +175,7 @@ class _Reader:
 
     def scan(self, progress):
         """Yields the `Annotation` of each image."""
-        seen = set()
-        bar = tqdm(self.images, desc="COCO", unit=" images", disable=not progress, leave=False)
-        for i, image in enumerate(bar):
-            try:
-                if image.image_id in seen:
-                    raise ValueError(f"{self.path}: $.images[{i}].id: the id {image.id!r} is there twice")
-                seen.add(image.image_id)
-                annotation = self._annotation(i)
-            except (OSError, ValueError) as error:
-                self.on_error(error)
-            else:
-                yield annotation
+        return scan(range(len(self.images)), self._annotation, self.on_error, progress, "COCO")
 
     def _annotation(self, i):
         image, where = self.images[i], f"{self.path}: $.images[{i}]"

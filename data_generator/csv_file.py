@@ -2,13 +2,13 @@
 
 import csv
 import re
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
-from .annotation import Annotation, assemble, raise_error
+from .annotation import Annotation, assemble, raise_error, scan
 from .dataset import FLAGS
 from .fields import inside_folder, name_tuple, number, size_or_none, without_suffix
 
@@ -51,7 +51,8 @@ def load_csv(csv_file, image_folder, classes=None, columns=None, progress=True):
     Returns:
         `DetectionDataset`. Boxes are taken as continuous pixels: the whole image is 0, 0, width, height. An
         absent or empty size is read from the image. The `image_id` of a record is that column, or else the
-        name of the image without suffix. Bad boxes are treated, counted and reported as `BoxCleaner` says.
+        name of the image without suffix, which then must differ from all others. Bad boxes are treated,
+        counted and reported as `BoxCleaner` says.
 
     Raises:
         FileNotFoundError: for a missing file, folder or image; names it.
@@ -107,6 +108,9 @@ class _Reader:
     def _read(self, reader, columns):
         header = next(reader, []) if columns is None else name_tuple(columns, "load_csv: columns")
         self.columns = _find_columns([name.strip().lower() for name in header], self.path)
+        self.object_columns = [
+            self.columns[field] for field in (*SIDES, "class")
+        ]  # empty where there is none
         for cells in filter(None, reader):
             line = _Line(reader.line_num, [cell.strip() for cell in cells])
             if len(cells) == len(header):
@@ -125,36 +129,31 @@ class _Reader:
         found = self.classes()
         # Digits may be names: they are labels only if none of them is.
         labels = classes if all(map(_is_whole, found)) and set(found).isdisjoint(classes) else None
-        seen = set()
-        bar = tqdm(self.images.items(), desc="CSV", unit=" images", disable=not progress, leave=False)
-        for name, lines in bar:
-            try:
-                annotation = self._annotation(name, lines, labels)
-                if annotation.image_id in seen:
-                    raise ValueError(
-                        f"{annotation.where}: two images have the id {annotation.image_id!r}; a column "
-                        f"`image_id` can tell them apart"
-                    )
-                seen.add(annotation.image_id)
-            except (OSError, ValueError) as error:
-                self.on_error(error)
-            else:
-                yield annotation
+        return scan(self.images, partial(self._annotation, labels), self.on_error, progress, "CSV")
 
-    def _annotation(self, name, lines, labels):
+    def _annotation(self, labels, name):
+        lines = self.images[name]
         where = self._where(lines[0])
         file = self.folder / inside_folder(name, where, "image")
         if not file.is_file():
             raise FileNotFoundError(f"{file}: no such image, but {where} lists it")
-        objects = [line for line in lines if any(self._cell(line, field) for field in (*SIDES, "class"))]
-        boxes = [
-            [number(self._cell(line, side), self._where(line), side) for side in SIDES] for line in objects
+        objects = [
+            self._object(labels, line)
+            for line in lines
+            if any(map(line.cells.__getitem__, self.object_columns))
         ]
-        names = tuple(self._class(line, labels) for line in objects)
-        flags = [np.array([self._flag(line, flag) for line in objects], bool) for flag in FLAGS]
+        boxes = np.array([box for box, _, _ in objects], np.float64).reshape(-1, 4)
+        names = tuple(name for _, name, _ in objects)
+        flags = np.array([flags for _, _, flags in objects], bool).reshape(-1, len(FLAGS)).T
         image_id = self._common(lines, "image_id") or without_suffix(name)
-        boxes = np.array(boxes, np.float64).reshape(-1, 4)
         return Annotation(image_id, str(file), self._size(lines), boxes, names, *flags, where)
+
+    def _object(self, labels, line):
+        """(sides of the box, class name, flags) of one line."""
+        where = self._where(line)
+        box = [number(self._cell(line, side), where, side) for side in SIDES]
+        flags = [_flag(self._cell(line, flag), where, flag) for flag in FLAGS]
+        return box, _class_name(self._cell(line, "class"), where, labels), flags
 
     def _cell(self, line, field):
         """The text of a field; empty if the file has no such column."""
@@ -162,23 +161,6 @@ class _Reader:
 
     def _where(self, line):
         return f"{self.path}, line {line.number}"
-
-    def _class(self, line, labels):
-        value = self._cell(line, "class")
-        if not value:
-            raise ValueError(f"{self._where(line)}: the class is empty, but there is a box")
-        if labels is None:
-            return value
-        if not 1 <= int(value) <= len(labels):
-            raise ValueError(
-                f"{self._where(line)}: the class must be one of the labels 1..{len(labels)} of `classes` "
-                f"(0 is background) or a name of these, got {value!r}"
-            )
-        return labels[int(value) - 1]
-
-    def _flag(self, line, flag):
-        value = self._cell(line, flag).lower()
-        return value in _YES or (value not in _NO and number(value, self._where(line), flag) != 0)
 
     def _common(self, lines, field):
         """The value of a field that is the same for all lines of an image, or empty."""
@@ -195,6 +177,25 @@ class _Reader:
         return size_or_none(
             *(number(self._common(lines, s) or 0, where, s) for s in ("width", "height")), where
         )
+
+
+def _class_name(value, where, labels):
+    """The class that a field means; `labels` are the names where it is a label, else None."""
+    if not value:
+        raise ValueError(f"{where}: the class is empty, but there is a box")
+    if labels is None:
+        return value
+    if not 1 <= int(value) <= len(labels):
+        raise ValueError(
+            f"{where}: the class must be one of the labels 1..{len(labels)} of `classes` (0 is background) "
+            f"or a name of these, got {value!r}"
+        )
+    return labels[int(value) - 1]
+
+
+def _flag(value, where, flag):
+    value = value.lower()
+    return value in _YES or (value not in _NO and number(value, where, flag) != 0)
 
 
 def _find_columns(header, path):

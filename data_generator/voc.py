@@ -1,14 +1,14 @@
 """Reader of the Pascal VOC devkit layout."""
 
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import ParseError
 
 import numpy as np
 from defusedxml import DefusedXmlException, ElementTree
-from tqdm import tqdm
 
-from .annotation import Annotation, assemble, raise_error
+from .annotation import Annotation, assemble, raise_error, scan
 from .dataset import FLAGS
 from .fields import IMAGE_SUFFIXES, inside_folder, name_tuple, number, size_or_none
 
@@ -81,13 +81,7 @@ def scan_voc(devkit, image_sets, on_error=raise_error, progress=True):
     for year, name in image_sets:
         root = _year_folder(Path(devkit), year)
         ids = _image_ids(root / "ImageSets" / "Main" / f"{name}.txt")
-        for image_id in tqdm(ids, desc=f"VOC{year} {name}", unit=" files", disable=not progress, leave=False):
-            try:
-                annotation = _read_annotation(root, image_id)
-            except (OSError, ValueError) as error:
-                on_error(error)
-            else:
-                yield annotation
+        yield from scan(ids, partial(_read_annotation, root), on_error, progress, f"VOC{year} {name}")
 
 
 def voc_to_continuous(boxes):

@@ -2,13 +2,13 @@
 
 import re
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import yaml
-from tqdm import tqdm
 
-from .annotation import Annotation, assemble, raise_error
+from .annotation import Annotation, assemble, raise_error, scan
 from .dataset import FLAGS
 from .fields import IMAGE_SUFFIXES, normal_path, number, without_suffix
 
@@ -72,20 +72,12 @@ def scan_yolo(data_yaml, split="train", on_error=raise_error, progress=True):
     images = [
         image for entry in _entries(content, split, data_yaml) for image in _images(root, entry, data_yaml)
     ]
-    seen, labelled = {}, 0
-    for image in tqdm(images, desc=f"YOLO {split}", unit=" files", disable=not progress, leave=False):
-        try:
-            annotation = _annotation(root, image, names)
-            labelled += Path(annotation.where).is_file()
-            if seen.setdefault(annotation.image_id, image) is not image:
-                raise ValueError(
-                    f"{seen[annotation.image_id]} and {image} have the same label file or are one"
-                )
-        except (OSError, ValueError) as error:
-            on_error(error)
-        else:
-            yield annotation
-    if seen and not labelled:
+    found = labelled = 0
+    for annotation in scan(images, partial(_annotation, root, names), on_error, progress, f"YOLO {split}"):
+        found += 1
+        labelled += Path(annotation.where).is_file()
+        yield annotation
+    if found and not labelled:
         warnings.warn(
             f"{data_yaml}: no image of {split} has a label file, such as {annotation.where}", stacklevel=2
         )
@@ -195,7 +187,7 @@ def _lines(path):
         raise ValueError(f"{path}: not a text file: {error}") from error
 
 
-def _annotation(root, image, names):
+def _annotation(root, names, image):
     if not image.is_file():
         raise FileNotFoundError(f"{image}: no such image, but a list names it")
     name = without_suffix(image.relative_to(root).as_posix())

@@ -249,11 +249,11 @@ def test_missing_files(root):
 
 def test_images_that_share_a_label_file(root):
     cv2.imwrite(str(root / "images/train/a.png"), np.zeros((40, 60, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"a\.jpg and .*a\.png have the same label file"):
+    with pytest.raises(ValueError, match=r"a\.jpg and .*a\.png have the same image id 'train/a'"):
         load(root)
     (root / "list.txt").write_text("images/train/a.jpg\nimages/train/a.jpg\n")
     describe(root, train="list.txt")
-    with pytest.raises(ValueError, match=r"a\.jpg and .*a\.jpg have the same label file or are one"):
+    with pytest.raises(ValueError, match=r"a\.jpg and .*a\.jpg have the same image id"):
         load(root)
 
 
