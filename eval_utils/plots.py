@@ -71,6 +71,8 @@ def plot_detection_grid(dataset, detections=None, columns=4, min_score=0.5):
 def plot_samples(dataset, transform, draws=5, seed=0):
     """What a transform makes of images: in each row an image as annotated, then samples of it.
 
+    The boxes have the colours of their classes, the names stand in the first column.
+
     Args:
         dataset: a `DetectionDataset` with a row for each image: pass the first few.
         transform: a `SampleTransform`, such as `ssd_train((300, 300))`.
@@ -94,7 +96,7 @@ def plot_samples(dataset, transform, draws=5, seed=0):
         for epoch, cell in enumerate(axes[index], start=-1):
             rng = np.random.default_rng([seed, max(epoch, 0), index])
             image, view = (whole if epoch < 0 else transform)(record, rng)
-            _draw_sample(cell, image, view, dataset.class_names)
+            _draw_sample(cell, image, view, dataset.class_names if epoch < 0 else None)
     return figure
 
 
@@ -157,11 +159,12 @@ def plot_precision_recall(result, columns=5):
 
 
 def _draw_sample(axes, image, view, class_names):
+    """Boxes in their class's colour; without names, the small objects of a sample would hide behind them."""
     height, width = image.shape[:2]
     axes.imshow(image)
     axes.set_axis_off()
     for label, box in zip(view.labels, view.relative_boxes() * (width, height, width, height), strict=True):
-        _draw_box(axes, box, _colour(label), _class_name(label, class_names), "-")
+        _draw_box(axes, box, _colour(label), class_names and _class_name(label, class_names), "-")
 
 
 def _number(text):

@@ -86,6 +86,7 @@ def test_samples_beside_their_images():
     assert shapes == [(192, 192, 3)] + 3 * [(40, 60, 3)]
     (original, sample), box = (figure.axes[i].patches[0] for i in (0, 1)), DATASET[0].boxes[0]
     assert original.get_xy() == pytest.approx(tuple(box[:2]))
+    assert len(figure.axes[1].texts) == 0
     assert sample.get_xy() == pytest.approx(((192 - box[2]) * 60 / 192, box[1] * 40 / 192), rel=1e-4)
     assert [t.get_text() for t in figure.axes[0].texts] == [
         DATASET.class_names[i - 1] for i in DATASET[0].labels
