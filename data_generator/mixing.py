@@ -2,7 +2,8 @@
 
 They need a view that is neither mirrored nor turned, so they come before flips and turns in a chain, and
 before `IoUCrop` and its like, which then act on the mixture. The other images are drawn with the sample's own
-`rng`.
+`rng`, and decoded from the data set given here: to spare that, give both it and the generator the data set of
+`cache_in_ram`.
 """
 
 from dataclasses import dataclass, replace
