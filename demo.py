@@ -47,7 +47,7 @@ def run_demo(output, num_train=2000, num_test=200, epochs=11, batch_size=16, see
         load_shapes(num_test, IMAGE_SIZE, 2 * seed + 1),
     )
     model = SSD7(train_set.num_classes, anchors=ssd7_anchors(IMAGE_SIZE, SCALES), weight_decay=1e-4)
-    encoder = GroundTruthEncoder(anchors_of(model), train_set.num_classes)
+    encoder = GroundTruthEncoder(anchors_of(model), train_set.num_classes, sparse=True)
     data = DataGenerator(train_set, batch_size, SampleTransform(IMAGE_SIZE, (Flip(),)), encoder, seed=seed)
     test_data = DataGenerator(test_set, batch_size, ssd_eval(IMAGE_SIZE), encoder, shuffle=False)
 

@@ -46,7 +46,7 @@ def _blank(height, width, fill):
 
 
 def _draw(canvas, picture, rect, interpolation, distort):
-    visible = _intersect(rect, _intersect(picture.place, picture.window))
+    visible = _intersect(rect, picture.place, picture.window)
     if visible is None:
         return
     rows, columns = canvas.shape[:2]
@@ -70,10 +70,11 @@ def _resize(pixels, size, interpolation):
     return cv2.addWeighted(pixels, 1, pixels, 0, 0, dtype=cv2.CV_8U)  # rounds and saturates
 
 
-def _intersect(a, b):
-    """The common part of two xyxy rectangles, or None."""
-    left, top, right, bottom = max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
-    return (left, top, right, bottom) if right > left and bottom > top else None
+def _intersect(*rects):
+    """The common part of xyxy rectangles, or None."""
+    left, top, right, bottom = zip(*rects, strict=True)
+    part = max(left), max(top), min(right), min(bottom)
+    return part if part[2] > part[0] and part[3] > part[1] else None
 
 
 def _relative(part, whole, width, height):

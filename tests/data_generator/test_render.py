@@ -93,6 +93,7 @@ def test_pictures_lie_where_they_are_placed():
     pictures = (
         Picture(lambda: red, (10, 10), (0, 0, 40, 40), (0, 0, 40, 40)),
         Picture(lambda: blue, (10, 10), (20, 0, 60, 40), (30, 0, 60, 30), opacity=0.5),
+        Picture(lambda: blue, (10, 10), (0, 0, 20, 20), (30, 0, 60, 30)),  # nothing of it can be seen
     )
     scene = replace(view([0, 0, 80, 40]), pictures=pictures)
     out = render(scene, (40, 80), cv2.INTER_NEAREST, (100, 100, 100))
