@@ -8,9 +8,9 @@ from ..boxes import area, cxcywh_to_xyxy, encode_offsets, iou, xyxy_to_cxcywh
 NEUTRAL = -1
 BACKGROUND = -2
 
-# Matching looks at the anchors that may have this share of `negative_iou` with an object. Any share gives the
-# same matches; a low one looks at more anchors, a high one more often at all of them.
-REACH = 0.4
+# Matching looks closely at the anchors that have this share of `negative_iou` with an object. Any share gives
+# the same matches; a low one looks at more anchors, a high one more often at all anchors of an object.
+REACH = 0.7
 ROUNDING = 1e-3  # of areas, far above that of float32
 
 
@@ -49,6 +49,11 @@ class GroundTruthEncoder:
         self.sparse = sparse
         self._rough_anchors = np.ascontiguousarray(self.anchors.xyxy.T, np.float32)
         self._rough_areas = area(self.anchors.xyxy).astype(np.float32)
+        # First anchor of each level, and the area of the largest anchor up to its end.
+        counts = [level.num_anchors for level in self.anchors.levels]
+        self._starts = np.cumsum([0, *counts])
+        self._largest = np.maximum.reduceat(self._rough_areas, self._starts[:-1])
+        self._largest = np.maximum.accumulate(self._largest)
         self._reach = REACH * negative_iou
 
     @property
@@ -106,7 +111,12 @@ class GroundTruthEncoder:
         boxes = cxcywh_to_xyxy(xyxy_to_cxcywh(boxes))
         near = self._near(boxes)
         overlaps = iou(boxes, self.anchors.xyxy[near])
-        pairs = self._clear_pairs(overlaps)
+        far = np.flatnonzero(overlaps.max(axis=1, initial=0) < self._reach)
+        if far.size:
+            best = iou(boxes[far], self.anchors.xyxy).argmax(axis=1)
+            near = np.union1d(near, best)
+            overlaps = iou(boxes, self.anchors.xyxy[near])
+        pairs = _clear_pairs(overlaps)
         if pairs is None:
             near, overlaps = np.arange(self.anchors.num_anchors), iou(boxes, self.anchors.xyxy)
         matches = match(overlaps, self.positive_iou, self.negative_iou, pairs)
@@ -114,12 +124,14 @@ class GroundTruthEncoder:
         return near[taken], matches[taken]
 
     def _near(self, boxes):
-        """Indices of all anchors whose IoU with some object is `_reach`, mostly less than one in fifty.
+        """Indices of all anchors whose IoU with some object is `_reach`, mostly one in a hundred.
 
         In half the precision and without a division: IoU >= r where intersection * (1 + r) / r is at least
-        the sum of both areas.
+        the sum of both areas. Levels whose anchors are all too small for any object are left out.
         """
-        x1, y1, x2, y2 = self._rough_anchors
+        areas = area(boxes).astype(np.float32)[:, None] * (1 - ROUNDING)  # (objects, 1)
+        start = self._starts[np.searchsorted(self._largest, areas.min() * self._reach)]
+        x1, y1, x2, y2 = self._rough_anchors[:, start:]
         box = boxes.astype(np.float32)[:, :, None]  # (objects, 4, 1)
         width = np.minimum(box[:, 2], x2)  # (objects, anchors), changed in place from here on
         width -= np.maximum(box[:, 0], x1)
@@ -128,19 +140,8 @@ class GroundTruthEncoder:
         height -= np.maximum(box[:, 1], y1)
         width *= height
         width *= (1 + self._reach) / self._reach
-        width -= self._rough_areas
-        areas = (box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1])
-        return np.flatnonzero((width >= areas * (1 - ROUNDING)).any(axis=0))
-
-    def _clear_pairs(self, overlaps):
-        """Bipartite pairs from the near anchors (objects, near), or None if that takes all anchors.
-
-        All are needed if an object's best anchor may be elsewhere, or if two want the same one.
-        """
-        if not overlaps.size or overlaps.max(axis=1).min() < self._reach:
-            return None
-        favourites = overlaps.argmax(axis=1).tolist()
-        return list(enumerate(favourites)) if len(set(favourites)) == len(favourites) else None
+        width -= self._rough_areas[start:]
+        return start + np.flatnonzero((width >= areas).any(axis=0))
 
     def _check(self, boxes, labels):
         if boxes.ndim != 2 or boxes.shape[1] != 4 or labels.shape != boxes.shape[:1]:
@@ -169,6 +170,13 @@ class GroundTruthEncoder:
             if not good.all():
                 bad = np.argwhere(~good)[0, 0]
                 raise ValueError(f"GroundTruthEncoder: {what.format(bad)}, got {values[bad].tolist()}")
+
+
+def _clear_pairs(overlaps):
+    """Bipartite pairs (see `bipartite_pairs`) where each object has another favourite anchor; or None."""
+    favourites = overlaps.argmax(axis=1).tolist()
+    clear = len(set(favourites)) == len(favourites) and overlaps.max(axis=1).min() > 0
+    return list(enumerate(favourites)) if clear else None
 
 
 def match(overlaps, positive_iou, negative_iou, pairs=None):
