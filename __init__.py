@@ -2,6 +2,7 @@
 
 from . import anchors
 from .anchors import AnchorSpec
+from .data_check import check_dataset
 from .data_generator import (
     VOC_CLASSES,
     DataGenerator,
@@ -53,6 +54,7 @@ __all__ = [
     "SSDLoss",
     "anchors",
     "anchors_of",
+    "check_dataset",
     "coco_categories",
     "constant_size_train",
     "evaluate_voc",
