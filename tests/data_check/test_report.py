@@ -1,0 +1,181 @@
+import json
+
+import matplotlib
+import numpy as np
+import pytest
+from annotated_images import BOX, annotation, write_image
+
+from multibox.data_check import check_dataset
+from multibox.data_check.objects import collect_objects
+from multibox.data_check.pictures import plot_anchors, plot_boxes, plot_findings
+from multibox.data_check.summary import summarize
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def report(tmp_path):
+    """Of a data set with two bad boxes, a missing image and an unknown class."""
+    a, b, c = (write_image(tmp_path / f"{name}.png", seed=i) for i, name in enumerate("abc"))
+    train = [
+        annotation(a, boxes=[BOX, (70, 5, 90, 35), (10, 5, 10, 35)]),
+        annotation(tmp_path / "missing.png"),
+        annotation(b, names=["hen"]),
+    ]
+    val = [annotation(c, boxes=[(0, 0, 30, 30), (20, 20, 60, 40)])]
+    return check_dataset({"train": train, "val": val}, ["dog"], "ssd300", progress=False)
+
+
+def test_text(report):
+    lines = str(report).splitlines()
+    assert lines[:3] == [
+        "train: 3 images, 5 objects",
+        "val: 1 images, 2 objects",
+        "Findings: 2 of severity error, 2 of severity warning",
+    ]
+    assert "                  train/a: dog [70, 5, 90, 35] in an image of 60x40" in lines
+    assert "  dog        4    2" in lines
+    (row,) = (line.split() for line in lines if line.startswith("  all "))
+    assert row[:3] == ["all", "4", "100.0%"]
+    assert max(map(len, lines)) <= 110
+
+
+def test_a_report_without_findings_and_anchors(tmp_path):
+    path = write_image(tmp_path / "a.png")
+    report = check_dataset({"train": [annotation(path)]}, progress=False)
+    assert "Findings: none" in str(report)
+    assert "no classes given: those that occur" in str(report)
+    assert "coverage" not in str(report)
+    assert plot_findings(report) is plot_anchors(report) is None
+
+
+def test_json_round_trip(report, tmp_path):
+    report.save(tmp_path / "out")
+    read = json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))
+    assert read == report.to_dict()
+    assert list(read) == ["version", "counts", "classes", "findings", "statistics", "coverage", "suggestion"]
+    first = read["findings"][0]
+    assert first == {
+        "severity": "error",
+        "kind": "missing-file",
+        "message": "no such image",
+        "split": "train",
+        "image_id": "missing",
+        "file": str(tmp_path / "missing.png"),
+        "image": str(tmp_path / "missing.png"),
+        "detail": {"reason": "No such file or directory"},
+        "count": 1,
+    }
+    assert read["coverage"]["by_size"]["all"]["objects"] == 4
+    assert read["coverage"]["one_anchor_only"] == []
+    assert read["suggestion"] is None
+
+
+def test_the_objects_with_one_anchor_are_listed(tmp_path):
+    path = write_image(tmp_path / "a.png")
+    boxes = [BOX, (0, 0, 2, 2), (30, 20, 31.5, 21.5)]
+    report = check_dataset({"train": [annotation(path, boxes)]}, None, "ssd300", progress=False)
+    listed = report.to_dict()["coverage"]["one_anchor_only"]
+    assert [(o["split"], o["image_id"], o["object"], o["name"]) for o in listed] == [
+        ("train", "a", 2, "dog"),
+        ("train", "a", 1, "dog"),
+    ]
+    assert listed[0]["best_iou"] < listed[1]["best_iou"] < 0.5
+    assert listed[1]["box"] == [0, 0, 2, 2]
+
+
+def test_files(report, tmp_path):
+    folder = tmp_path / "out"
+    report.save(folder)
+    names = {"report.json", "report.txt", "findings.png", "boxes.png", "anchors.png"}
+    assert {path.name for path in folder.iterdir()} == names
+    assert (folder / "report.txt").read_text(encoding="utf-8") == f"{report}\n"
+    assert plt.get_fignums() == []
+    # A picture of nothing does not stay from an earlier run.
+    clean = check_dataset({"train": [annotation(tmp_path / "a.png")]}, progress=False)
+    clean.save(folder)
+    assert {path.name for path in folder.iterdir()} == {"report.json", "report.txt", "boxes.png"}
+
+
+def test_a_failed_write_leaves_the_earlier_file(report, tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    report.save(folder)
+    before = (folder / "findings.png").read_bytes()
+
+    def fail(self, path, **kwargs):
+        path.write_bytes(b"half")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", fail)
+    with pytest.raises(OSError, match="disk full"):
+        report.save(folder)
+    assert (folder / "findings.png").read_bytes() == before
+
+
+def test_pictures_of_findings(report):
+    axes = plot_findings(report).axes
+    titles = [cell.get_title(loc="left").splitlines() for cell in axes]
+    assert titles == [
+        ["train/missing: missing-file", "no such image"],
+        ["train/b: unknown-class", "'hen', objects: 1, first here"],
+        ["train/a: flat-box", "dog [10, 5, 10, 35]"],
+        ["train/a: outside-box", "dog [70, 5, 90, 35] in an image of 60x40"],
+    ]
+    assert [t.get_text() for t in axes[0].texts] == ["cannot be shown"]
+    assert [len(cell.images) for cell in axes] == [0, 1, 1, 1]
+    (box,) = axes[3].patches
+    assert (tuple(box.get_xy()), box.get_width(), box.get_height()) == ((70, 5), 20, 30)
+    assert axes[3].get_xlim()[1] > 90
+
+
+def test_at_most_twelve_pictures_and_each_kind_has_its_turn(tmp_path):
+    path = write_image(tmp_path / "a.png")
+    boxes = [(70 + i, 5, 90, 35) for i in range(15)] + [(10, 5, 10, 35)]
+    report = check_dataset({"train": [annotation(path, boxes)]}, progress=False)
+    titles = [cell.get_title(loc="left").splitlines()[0] for cell in plot_findings(report).axes]
+    assert len(titles) == 12
+    assert titles.count("train/a: flat-box") == 1
+
+
+def test_pictures_of_boxes_and_anchors(report):
+    panels = plot_boxes(report).axes
+    assert [sum(bar.get_height() for bar in panel.patches) for panel in panels[:3]] == [5, 5, 4]
+    bars = {group.get_label(): [(b.get_x(), b.get_width()) for b in group] for group in panels[3].containers}
+    assert bars == {"train": [(0, 4)], "val": [(4, 2)]}
+    axes = plot_anchors(report).axes[0]
+    dots, shapes = axes.collections
+    assert len(dots.get_offsets()) == 4
+    assert len(shapes.get_offsets()) == 30
+
+
+def test_statistics(report):
+    statistics = report.statistics
+    assert statistics["splits"]["train"] == {
+        "images": 3,
+        "objects": 5,
+        "difficult": 0,
+        "crowd": 0,
+        "images_without_objects": 0,
+    }
+    # Three times BOX, 30 x 30 and 40 x 20, all in images of 60 x 40.
+    quantiles = statistics["box_size"]["quantiles"]
+    assert quantiles["max"] == pytest.approx(np.sqrt(900 / 2400))
+    assert quantiles["min"] == pytest.approx(np.sqrt(800 / 2400))
+    assert sum(statistics["box_size"]["histogram"]["counts"]) == 5
+    assert statistics["aspect_ratio"]["quantiles"]["max"] == pytest.approx(2)
+    assert statistics["objects_per_image"]["histogram"]["counts"] == [0, 3, 1]
+    assert statistics["image_size"]["most_common"] == [[60, 40, 4]]
+    assert statistics["image_kinds"] == {"RGB": 3}
+
+
+def test_statistics_of_nothing():
+    statistics = summarize([], collect_objects([]), ["train"])
+    assert statistics["box_size"]["histogram"]["counts"] == []
+    assert statistics["image_size"] == {"distinct": 0, "most_common": []}
