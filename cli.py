@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .data_check import command
 from .demo import run_demo
 
 app = typer.Typer(
@@ -16,9 +17,7 @@ app = typer.Typer(
 )
 
 
-@app.callback()
-def _commands():
-    """Keeps `demo` a subcommand while it is the only one."""
+app.add_typer(command.app, name="check")
 
 
 @app.command()
