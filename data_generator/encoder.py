@@ -129,19 +129,18 @@ class GroundTruthEncoder:
         In half the precision and without a division: IoU >= r where intersection * (1 + r) / r is at least
         the sum of both areas. Levels whose anchors are all too small for any object are left out.
         """
-        areas = area(boxes).astype(np.float32)[:, None] * (1 - ROUNDING)  # (objects, 1)
+        sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float32)
+        areas = sides.prod(axis=1, keepdims=True) * (1 - ROUNDING)  # (objects, 1)
         start = self._starts[np.searchsorted(self._largest, areas.min() * self._reach)]
-        x1, y1, x2, y2 = self._rough_anchors[:, start:]
-        box = boxes.astype(np.float32)[:, :, None]  # (objects, 4, 1)
-        width = np.minimum(box[:, 2], x2)  # (objects, anchors), changed in place from here on
-        width -= np.maximum(box[:, 0], x1)
-        np.maximum(width, 0, out=width)
-        height = np.minimum(box[:, 3], y2)
-        height -= np.maximum(box[:, 1], y1)
-        width *= height
-        width *= (1 + self._reach) / self._reach
-        width -= self._rough_areas[start:]
-        return start + np.flatnonzero((width >= areas).any(axis=0))
+        box, anchors = boxes.astype(np.float32)[:, :, None], self._rough_anchors[:, start:]
+        common = _twice_the_overlap(box[:, 0], box[:, 2], anchors[0], anchors[2])  # (objects, anchors)
+        common += np.abs(common)  # negative becomes zero, and the others are doubled once more
+        common *= _twice_the_overlap(box[:, 1], box[:, 3], anchors[1], anchors[3])
+        common *= (1 + self._reach) / self._reach / 8
+        common -= self._rough_areas[start:]
+        common -= areas
+        near = (common >= 0).any(axis=0)
+        return start + np.flatnonzero(near)
 
     def _check(self, boxes, labels):
         if boxes.ndim != 2 or boxes.shape[1] != 4 or labels.shape != boxes.shape[:1]:
@@ -170,6 +169,19 @@ class GroundTruthEncoder:
             if not good.all():
                 bad = np.argwhere(~good)[0, 0]
                 raise ValueError(f"GroundTruthEncoder: {what.format(bad)}, got {values[bad].tolist()}")
+
+
+def _twice_the_overlap(low_a, high_a, low_b, high_b):
+    """Of each pair of intervals; negative where they do not meet.
+
+    The sum of their lengths less the distances of their ends: NumPy's minimum and maximum take four times as
+    long as its differences.
+    """
+    distance = low_b - low_a
+    np.abs(distance, out=distance)
+    ends = high_b - high_a
+    distance += np.abs(ends, out=ends)
+    return (high_a - low_a) + (high_b - low_b) - distance
 
 
 def _clear_pairs(overlaps):

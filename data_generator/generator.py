@@ -1,5 +1,6 @@
 """DataGenerator: batches of augmented samples for `fit`."""
 
+import itertools
 import operator
 import os
 import threading
@@ -104,7 +105,7 @@ class DataGenerator(keras.utils.PyDataset):
         self.broken_image = None  # the ImageError of a batch, see `naming_broken_images`
         self._tried = self.num_failures = 0
         self._lock = threading.Lock()
-        self._maker = SampleMaker(transform, encoder, self.seed)
+        self._maker = SampleMaker(transform, encoder)
         self._pool = None
         if use_multiprocessing and self.num_workers:
             self._pool = ProcessPool(self._maker, self.num_workers, batch_size)
@@ -140,13 +141,14 @@ class DataGenerator(keras.utils.PyDataset):
         if self.encoder is not None:
             targets = np.empty((len(indices), *self.encoder.target_shape), np.float32)
         records = [self.dataset[index] for index in indices]
-        fill = (self._pool or self._maker).fill
-        annotations, errors = fill(records, epoch, indices, images, targets)
+        keys = [(self.seed, epoch, index) for index in indices]
+        annotations, errors = (self._pool or self._maker).fill(records, keys, images, targets)
         self._count(len(indices))
         for i, error in errors.items():
             self._note(records[i], error)
-            target = None if targets is None else targets[i]
-            annotations[i] = self._replace(epoch, indices[i], images[i], target)
+            one = slice(i, i + 1)
+            target = None if targets is None else targets[one]
+            annotations[one] = self._replacement(keys[i], images[one], target)
         return images, annotations if targets is None else targets
 
     def _order(self, epoch):
@@ -158,16 +160,16 @@ class DataGenerator(keras.utils.PyDataset):
             self._last_order = epoch, order
         return order
 
-    def _replace(self, epoch, index, image, target):
-        """Makes another sample in place of one that failed; which one follows from (seed, epoch, index)."""
-        rng = np.random.default_rng([self.seed, epoch, index, 1])
-        while True:
+    def _replacement(self, key, image, target):
+        """Makes another sample in place of one that failed; which one follows from its key."""
+        rng = np.random.default_rng((*key, 0))
+        for attempt in itertools.count(1):
             record = self.dataset[int(rng.integers(len(self.dataset)))]
+            annotations, errors = self._maker.fill([record], [(*key, attempt)], image, target)
             self._count(1)
-            try:
-                return self._maker.make(record, rng, image, target)
-            except ImageError as error:
-                self._note(record, error)
+            if not errors:
+                return annotations
+            self._note(record, errors[0])
 
     def _count(self, tried, failed=0):
         with self._lock:  # batches are made side by side

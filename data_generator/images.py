@@ -42,8 +42,8 @@ def read_image(source, reduction=1, size=None):
     Args:
         source: path of a file, or a function without arguments that returns an RGB uint8 array or the bytes
             of an image file.
-        reduction: 1, 2, 4 or 8, by which the sides are divided (rounded up). A JPEG is decoded straight to
-            that size, which is faster than decoding all of it.
+        reduction: 1, 2, 4 or 8. A JPEG is decoded with sides divided by that (rounded up), which is faster;
+            other images come whole.
         size: (width, height) that the annotation states, or None. It decides whether the EXIF orientation is
             applied, see above.
 
@@ -56,11 +56,13 @@ def read_image(source, reduction=1, size=None):
     """
     data = source() if callable(source) else _read_bytes(source)
     if not isinstance(data, bytes):
-        image = _reduce(_check_array(data, source), reduction)
-    elif size is None:
-        image = _decode(data, source, reduction)
+        image, reduction = _check_array(data, source), 1
     else:
-        image = _decode_as_annotated(data, source, reduction, size)
+        reduction = reduction if data.startswith(JPEG_START) else 1
+        image = _decode(data, source, reduction)
+        if size is not None and image.shape[:2] == _reduced(size, reduction) != image.shape[1::-1]:
+            # Annotated before it was turned upright, or not this image.
+            image = _decode(data, source, reduction, cv2.IMREAD_IGNORE_ORIENTATION)
     if size is not None and image.shape[1::-1] != _reduced(size, reduction):
         height, width = (side * reduction for side in image.shape[:2])
         raise ImageError(
@@ -91,26 +93,17 @@ def _read_bytes(path):
         raise ImageError(f"{path}: cannot read the image: {error.strerror}") from error
 
 
-def _decode_as_annotated(data, source, reduction, size):
-    image, expected = _decode(data, source, reduction), _reduced(size, reduction)
-    if image.shape[1::-1] != expected and image.shape[:2] == expected:
-        stored = _decode(data, source, reduction, cv2.IMREAD_IGNORE_ORIENTATION)
-        return stored if stored.shape[1::-1] == expected else image
-    return image
-
-
 def _decode(data, source, reduction, more_flags=0):
-    is_jpeg = data.startswith(JPEG_START)
-    if is_jpeg and not _jpeg_ends(data):
+    if data.startswith(JPEG_START) and not _jpeg_ends(data):
         raise ImageError(f"{source}: the image file is truncated ({len(data)} bytes)")
     try:
-        flags = _FLAGS[reduction if is_jpeg else 1] | more_flags
+        flags = _FLAGS[reduction] | more_flags
         image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
     except cv2.error as error:
         raise ImageError(f"{source}: cannot decode the image: {error.err}") from error
     if image is None:
         raise ImageError(f"{source}: not an image that OpenCV can decode ({len(data)} bytes)")
-    return image if is_jpeg else _reduce(image, reduction)
+    return image
 
 
 def _check_array(image, source):
@@ -122,12 +115,6 @@ def _check_array(image, source):
 
 def _reduced(size, reduction):
     return -(-size[0] // reduction), -(-size[1] // reduction)
-
-
-def _reduce(image, reduction):
-    if reduction == 1:
-        return image
-    return cv2.resize(image, _reduced(image.shape[1::-1], reduction), interpolation=cv2.INTER_AREA)
 
 
 def _jpeg_ends(data):

@@ -35,13 +35,13 @@ class ProcessPool:
         arguments = (maker, memory, workers, self._layout)
         self._pool = ProcessPoolExecutor(workers, context, _start_worker, arguments)
 
-    def fill(self, records, epoch, indices, images, targets):
+    def fill(self, records, keys, images, targets):
         """As `SampleMaker.fill`; waits for a free worker, and may be called by several threads."""
         slot = self._free.get()
         try:
-            done = self._pool.submit(_fill, slot, records, epoch, indices).result()
+            done = self._pool.submit(_fill, slot, records, keys).result()
             for shared, own in zip(self._slots[slot], (images, targets), strict=False):
-                own[:] = shared[: len(own)]
+                own[:] = shared[: len(records)]
         finally:
             self._free.put(slot)
         return done
@@ -77,6 +77,6 @@ def _start_worker(maker, memory, count, layout):
     _worker["slots"] = _slots(memory, count, layout)
 
 
-def _fill(slot, records, epoch, indices):
+def _fill(slot, records, keys):
     images, *targets = _worker["slots"][slot]
-    return _worker["maker"].fill(records, epoch, indices, images, targets[0] if targets else None)
+    return _worker["maker"].fill(records, keys, images, targets[0] if targets else None)

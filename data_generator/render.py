@@ -90,7 +90,8 @@ def _read_part(picture, part, target_size):
     reduction = max((r for r in REDUCTIONS if r <= enough), default=1)
     image = read_image(picture.image, reduction, picture.size)
     rows, columns = image.shape[:2]
-    left, top, right, bottom = _to_pixels([x / reduction for x in part], columns, rows)
+    whole = (0, 0, *picture.size)
+    left, top, right, bottom = _to_pixels(_relative(part, whole, columns, rows), columns, rows)
     return image[top:bottom, left:right]
 
 
