@@ -2,8 +2,8 @@
 
 from .albumentation import Albumentations
 from .cache import cache_in_ram
-from .coco import coco_categories, load_coco
-from .csv_file import load_csv
+from .coco import coco_categories, load_coco, scan_coco
+from .csv_file import load_csv, scan_csv
 from .dataset import DetectionDataset, Record
 from .encoder import GroundTruthEncoder
 from .generator import DataGenerator
@@ -33,9 +33,9 @@ from .transforms import (
     VerticalFlip,
 )
 from .view import View
-from .voc import VOC_CLASSES, load_voc
+from .voc import VOC_CLASSES, load_voc, scan_voc
 from .writers import coco_image_ids, save_coco, save_csv, save_voc
-from .yolo import load_yolo
+from .yolo import load_yolo, scan_yolo, yolo_classes
 
 __all__ = [
     "SHAPE_CLASSES",
@@ -76,8 +76,13 @@ __all__ = [
     "save_coco",
     "save_csv",
     "save_voc",
+    "scan_coco",
+    "scan_csv",
+    "scan_voc",
+    "scan_yolo",
     "ssd_eval",
     "ssd_train",
     "ssdlite_train",
     "variable_size_train",
+    "yolo_classes",
 ]

@@ -120,8 +120,8 @@ def _reduced(size, reduction):
 def _jpeg_ends(data):
     """Whether a JPEG is complete; of a truncated one, decoders fill the rest with grey and say nothing.
 
-    Where it is not plain to see, walks from marker to marker, so that neither a thumbnail in the header nor bytes that a camera appended
-    after the end are taken for the picture's own markers.
+    Where it is not plain to see, walks from marker to marker, so that neither a thumbnail in the header nor
+    bytes that a camera appended after the end are taken for the picture's own markers.
     """
     if data.endswith(JPEG_END):
         return True

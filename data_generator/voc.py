@@ -74,13 +74,13 @@ def scan_voc(devkit, image_sets, on_error=raise_error, progress=True):
     Args:
         devkit: see `load_voc`.
         image_sets: see `load_voc`.
-        on_error: called with the exception of an image whose annotation cannot be read; the image is left out
-            if it returns.
+        on_error: called with the exception of an image whose annotation cannot be read, which is left out if
+            that returns, and of a set that lists images more than once, which are then read once.
         progress: whether to show a progress bar.
     """
     for year, name in image_sets:
         root = _year_folder(Path(devkit), year)
-        ids = _image_ids(root / "ImageSets" / "Main" / f"{name}.txt")
+        ids = _image_ids(root / "ImageSets" / "Main" / f"{name}.txt", on_error)
         yield from scan(ids, partial(_read_annotation, root), on_error, progress, f"VOC{year} {name}")
 
 
@@ -106,7 +106,7 @@ def _year_folder(devkit, year):
     )
 
 
-def _image_ids(path):
+def _image_ids(path, on_error):
     if not path.is_file():
         sets = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))[:20]) or "none"
         raise FileNotFoundError(f"no image set {path}; there are: {sets}")
@@ -117,8 +117,8 @@ def _image_ids(path):
         inside_folder(image_id, path, "an image id")
     repeated = [image_id for image_id, count in Counter(ids).items() if count > 1]
     if repeated:
-        raise ValueError(f"{path}: lists {len(repeated)} images more than once, first {repeated[0]}")
-    return ids
+        on_error(ValueError(f"{path}: lists {len(repeated)} images more than once, first {repeated[0]}"))
+    return list(dict.fromkeys(ids))
 
 
 def _read_annotation(root, image_id):

@@ -45,7 +45,7 @@ def test_by_hand():
 
 @pytest.mark.parametrize("sparse", [False, True])
 def test_a_neutral_anchor_by_hand(sparse):
-    # IoUs: 1 with the left anchor; 20 x 40 of 40 x 40 is 0.5 with the right one, which that object also takes.
+    # IoUs: 1 with the left anchor; 0.5 (20 x 40 of 40 x 40) with the right one, which that object takes.
     boxes = [[0.05, 0.05, 0.45, 0.45], [0.55, 0.05, 0.75, 0.45]]
     encoder = GroundTruthEncoder(SPEC, 3, positive_iou=0.6, negative_iou=0.4, sparse=sparse)
     rescued = encoder(boxes, [3, 1])

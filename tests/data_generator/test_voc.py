@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from multibox.data_generator import VOC_CLASSES, load_voc
+from multibox.data_generator.voc import scan_voc
 
 OBJECT = """<object><name>{name}</name>{flags}<bndbox>
 <xmin>{b[0]}</xmin><ymin>{b[1]}</ymin><xmax>{b[2]}</xmax><ymax>{b[3]}</ymax></bndbox>
@@ -174,6 +175,10 @@ def test_the_set_of_one_class_leaves_out_images_without_it(devkit):
 def test_an_image_listed_twice(devkit):
     folder = devkit(SIZE)
     (folder / "VOC2007/ImageSets/Main/train.txt").write_text("a\na\n")
+    errors = []
+    once = list(scan_voc(folder, [("2007", "train")], errors.append, progress=False))
+    assert [annotation.image_id for annotation in once] == ["a"]
+    assert "lists 1 images more than once" in str(errors[0])
     with pytest.raises(ValueError, match=r"train\.txt: lists 1 images more than once, first a"):
         load(folder)
 
