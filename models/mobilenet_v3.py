@@ -1,10 +1,8 @@
 """MobileNetV3-Large as torchvision builds it (Howard et al., "Searching for MobileNetV3", table 1)."""
 
-import keras
 from keras import layers
 
-BN_EPSILON = 1e-3
-BN_MOMENTUM = 0.97
+from .conv_bn import conv_bn, kaiming_normal, make_divisible
 
 # (kernel, expansion, channels, squeeze-excitation, activation, stride); "reduced tail": the last three
 # blocks have half the channels, which is what SSDLite uses.
@@ -61,48 +59,3 @@ def squeeze_excitation(x, squeezed, name, regularizer):
         weights
     )
     return layers.Multiply(name=f"{name}_scale")([x, weights])
-
-
-def conv_bn(x, channels, kernel, name, kernel_init, regularizer, activation=None, stride=1):
-    """Convolution without bias (depthwise if channels is None), BatchNorm, activation.
-
-    Padding is torch's, kernel // 2 on all sides; at stride 2 Keras' "same" would pad less on the near side.
-    """
-    padding = "same"
-    if stride > 1:
-        x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_padding")(x)
-        padding = "valid"
-    settings = {"strides": stride, "padding": padding, "use_bias": False, "name": name}
-    if channels is None:
-        x = layers.DepthwiseConv2D(
-            kernel,
-            depthwise_initializer=kernel_init(depthwise=True),
-            depthwise_regularizer=regularizer,
-            **settings,
-        )(x)
-    else:
-        x = layers.Conv2D(
-            channels,
-            kernel,
-            kernel_initializer=kernel_init(),
-            kernel_regularizer=regularizer,
-            **settings,
-        )(x)
-    x = layers.BatchNormalization(momentum=BN_MOMENTUM, epsilon=BN_EPSILON, name=f"{name}_bn")(x)
-    return x if activation is None else layers.Activation(activation, name=f"{name}_activation")(x)
-
-
-def kaiming_normal(depthwise=False):
-    """torchvision's `kaiming_normal_(mode="fan_out")`.
-
-    torch counts the channels of a depthwise kernel (channels, 1, k, k) as its outputs, Keras those of its
-    (k, k, channels, 1) as inputs, so the fan is the other one.
-    """
-    mode = "fan_in" if depthwise else "fan_out"
-    return keras.initializers.VarianceScaling(2.0, mode, "untruncated_normal")
-
-
-def make_divisible(channels, divisor=8):
-    """Rounds to a multiple of 8, one step up where that would lose more than 10 %."""
-    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * channels else rounded

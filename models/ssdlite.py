@@ -1,17 +1,21 @@
-"""SSDLite: separable heads on MobileNetV3-Large (Sandler et al., "MobileNetV2", section 6.2).
+"""SSDLite: separable heads on a MobileNet (Sandler et al., "MobileNetV2", section 6.2).
 
-The network is torchvision's ssdlite320_mobilenet_v3_large.
+With MobileNetV3-Large the network is torchvision's ssdlite320_mobilenet_v3_large; with MobileNetV2 it has the
+same extra layers, heads and anchors.
 """
 
 from functools import partial
 
-import keras
 from keras import layers
 
 from ..anchors import SSDLITE320
 from .builder import UNIT_PIXELS, build_ssd, l2
-from .mobilenet_v3 import conv_bn, mobilenet_v3_features
+from .conv_bn import conv_bn, normal_003
+from .mobilenet_v2 import mobilenet_v2_features
+from .mobilenet_v3 import mobilenet_v3_features
 
+# Functions (image, alpha, regularizer) to the feature maps at strides 16 and 32.
+BACKBONES = {"mobilenet_v3_large": mobilenet_v3_features, "mobilenet_v2": mobilenet_v2_features}
 EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
 
 
@@ -23,9 +27,10 @@ def SSDLite(
     min_depth=16,
     weight_decay=4e-5,
     weights=None,
+    backbone="mobilenet_v3_large",
     **decoding,
 ):
-    """SSDLite on MobileNetV3-Large: 320x320 pixels, 3234 anchors.
+    """SSDLite on MobileNetV3-Large or MobileNetV2: 320x320 pixels, 3234 anchors.
 
     Args:
         num_classes: number of object classes, background not counted.
@@ -35,28 +40,31 @@ def SSDLite(
         min_depth: fewest channels of an extra layer.
         weight_decay: of the kernels, in the convention of torch (gradient weight_decay * w).
         weights: None, or the path of a weight file for `load_weights`.
+        backbone: "mobilenet_v3_large" or "mobilenet_v2".
         **decoding: options of `to_inference`, for mode "inference".
 
     Returns:
         `keras.Model`; input RGB 0..255, uint8 or float.
 
     Raises:
-        ValueError: for alpha <= 0, min_depth < 1, and as `SSD300`.
+        ValueError: for alpha <= 0, min_depth < 1, an unknown backbone, and as `SSD300`.
     """
     if alpha <= 0 or min_depth < 1:
         raise ValueError(f"ssdlite: expected alpha > 0 and min_depth >= 1, got {alpha} and {min_depth}")
+    if backbone not in BACKBONES:
+        raise ValueError(f"ssdlite: backbone must be one of {', '.join(BACKBONES)}, got {backbone!r}")
     init = {"kernel_init": normal_003, "regularizer": l2(weight_decay)}
     depths = [max(min_depth, int(channels * alpha)) for channels in EXTRAS]
 
-    def backbone(x):
-        sources = mobilenet_v3_features(x, alpha, l2(weight_decay))
+    def features(x):
+        sources = BACKBONES[backbone](x, alpha, l2(weight_decay))
         x = sources["c5"]
         for i, depth in enumerate(depths, start=1):
             x = sources[f"extra{i}"] = extra_layer(x, depth, f"extra{i}", **init)
         return sources
 
     head = partial(separable_head, **init)
-    return build_ssd("ssdlite", backbone, head, UNIT_PIXELS, num_classes, anchors, mode, weights, decoding)
+    return build_ssd("ssdlite", features, head, UNIT_PIXELS, num_classes, anchors, mode, weights, decoding)
 
 
 def extra_layer(x, depth, name, **init):
@@ -72,8 +80,3 @@ def separable_head(x, channels, name, kernel_init, regularizer):
     return layers.Conv2D(
         channels, 1, kernel_initializer=kernel_init(), kernel_regularizer=regularizer, name=name
     )(x)
-
-
-def normal_003(depthwise=False):
-    """torchvision's initialiser of everything after the backbone, depthwise or not."""
-    return keras.initializers.RandomNormal(stddev=0.03)
