@@ -10,7 +10,7 @@ import keras
 from .data_generator import DataGenerator
 from .data_generator.generator import naming_broken_images
 from .losses import SSDLoss
-from .models.inference import anchors_of, is_detector, num_classes_of
+from .models.inference import activation_of, anchors_of, is_detector, num_classes_of
 
 
 def train(
@@ -42,7 +42,7 @@ def train(
         optimizer: a Keras optimizer, or None to go on with the compiled one.
         validation_data: like `data`, or None.
         initial_epoch: epochs done before.
-        loss: None for `SSDLoss()`.
+        loss: None for `loss_of(model)`.
         callbacks: more Keras callbacks.
         verbose: as in `fit`.
 
@@ -53,7 +53,7 @@ def train(
         FileExistsError: if `output` holds another number of epochs than `initial_epoch`: nothing is
             overwritten, and nothing resumed in the wrong place.
         ImageError: for an image that cannot be read; names it.
-        ValueError: if model and data do not fit together, if there is no epoch left to train, or for
+        ValueError: if model, data and loss do not fit together, if there is no epoch left to train, or for
             `optimizer=None` with a model that is not compiled or with a loss.
     """
     output = Path(output)
@@ -64,11 +64,12 @@ def train(
     _check_epochs(log, initial_epoch, epochs)
     if optimizer is None and loss is not None:
         raise ValueError("train: a loss needs an optimizer; with optimizer=None the compiled loss goes on")
-    if optimizer is not None:
-        loss = loss or SSDLoss()
-        model.compile(optimizer=optimizer, loss=loss, metrics=loss.metrics())
-    elif not model.compiled:
+    if optimizer is None and not model.compiled:
         raise ValueError("train: the model is not compiled; pass an optimizer")
+    loss = loss or (loss_of(model) if optimizer is not None else model.loss)
+    _check_loss(model, loss)
+    if optimizer is not None:
+        model.compile(optimizer=optimizer, loss=loss, metrics=loss.metrics())
     output.mkdir(parents=True, exist_ok=True)
     data.epoch = initial_epoch
 
@@ -99,6 +100,16 @@ def train(
             stacklevel=2,
         )
     return history
+
+
+def loss_of(model, **options):
+    """The `SSDLoss` that fits a model of this package: it reads the class logits as the decoder will.
+
+    Args:
+        model: built for training.
+        **options: more arguments of `SSDLoss`.
+    """
+    return SSDLoss(activation=activation_of(model), **options)
 
 
 class _Checkpoint(keras.callbacks.Callback):
@@ -141,6 +152,17 @@ def _check_fit(model, generator, name):
         raise ValueError(
             f"train: the encoder of {name} has other anchors than the model; make it with "
             "GroundTruthEncoder(anchors_of(model), ...)"
+        )
+
+
+def _check_loss(model, loss):
+    """Losses from elsewhere, which have no activation, are their author's business."""
+    expected = activation_of(model)
+    given = getattr(loss, "activation", expected)
+    if given != expected:
+        raise ValueError(
+            f"train: the loss is for {given} scores, the model's are {expected}; use "
+            f'SSDLoss(activation="{expected}") or loss_of(model)'
         )
 
 

@@ -4,12 +4,13 @@ import keras
 from keras import ops
 
 from ..boxes import decode_offsets
+from ..class_scores import READINGS, check_activation
 from .non_max_suppression import keep_best, non_max_suppression, take_boxes
 
 
 @keras.saving.register_keras_serializable(package="multibox")
 class DecodeDetections(keras.layers.Layer):
-    """Decodes boxes, takes the softmax, suppresses duplicates and keeps the best detections.
+    """Decodes boxes and scores, suppresses duplicates and keeps the best detections.
 
     Called with predictions (batch, num_anchors, 4 + 1 + num_classes), as `MultiBox` gives them, and
     anchors (1, num_anchors, 8), as `AnchorBoxes` gives them. Returns (batch, top_k, 6) float32 rows
@@ -26,9 +27,10 @@ class DecodeDetections(keras.layers.Layer):
         max_candidates: boxes of a class that enter NMS.
         class_agnostic: the fast variant: each anchor speaks only for its best class, and one NMS runs
             over all classes together. An object is never found twice under two names.
+        activation: "softmax" or "sigmoid", from logits to scores; the model's `MultiBox` says which.
 
     Raises:
-        ValueError: for thresholds outside 0..1 or counts below 1.
+        ValueError: for thresholds outside 0..1, counts below 1 or an unknown activation.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class DecodeDetections(keras.layers.Layer):
         top_k=200,
         max_candidates=400,
         class_agnostic=False,
+        activation="softmax",
         **kwargs,
     ):
         super().__init__(**{**kwargs, "dtype": "float32"})
@@ -53,6 +56,7 @@ class DecodeDetections(keras.layers.Layer):
         self.top_k = top_k
         self.max_candidates = max_candidates
         self.class_agnostic = class_agnostic
+        self.activation = check_activation(activation, "DecodeDetections")
         # The NMS kernel of TensorFlow cannot be compiled by XLA; elsewhere this attribute has no effect.
         self.supports_jit = keras.backend.backend() != "tensorflow"
 
@@ -69,7 +73,7 @@ class DecodeDetections(keras.layers.Layer):
 
     def call(self, predictions, anchors):
         boxes = decode_offsets(predictions[..., :4], anchors[..., :4], anchors[..., 4:])
-        scores = ops.softmax(predictions[..., 4:], axis=-1)[..., 1:]  # (batch, anchors, classes)
+        scores = READINGS[self.activation].scores(predictions[..., 4:])  # (batch, anchors, classes)
         find = self._across_classes if self.class_agnostic else self._within_classes
         boxes, scores, classes = find(boxes, scores)
         class_ids = ops.where(scores > 0, ops.cast(classes, "float32") + 1, 0.0)
@@ -107,4 +111,5 @@ class DecodeDetections(keras.layers.Layer):
             "top_k": self.top_k,
             "max_candidates": self.max_candidates,
             "class_agnostic": self.class_agnostic,
+            "activation": self.activation,
         }

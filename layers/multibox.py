@@ -4,11 +4,12 @@ import keras
 from keras import ops
 
 from ..anchors import as_spec
+from ..class_scores import check_activation
 
 
 @keras.saving.register_keras_serializable(package="multibox")
 class MultiBox(keras.layers.Layer):
-    """Joins the heads' outputs in the order of the anchors and carries the `AnchorSpec` of the model.
+    """Joins the heads' outputs in the order of the anchors and carries what belongs to them.
 
     Called with two lists, one tensor a level: offsets (batch, rows, columns, sides * 4) and logits
     (batch, rows, columns, sides * (1 + num_classes)). Returns (batch, num_anchors, 4 + 1 + num_classes)
@@ -17,17 +18,21 @@ class MultiBox(keras.layers.Layer):
     Args:
         anchors: an `AnchorSpec` (or its config).
         num_classes: number of object classes, background not counted.
+        activation: "softmax" or "sigmoid", how the loss and the decoder have to read the logits. They leave
+            this layer as they are.
 
     Raises:
-        ValueError: if num_classes < 1, or a feature map does not fit its level of the spec.
+        ValueError: if num_classes < 1, for an unknown activation, or if a feature map does not fit its
+            level of the spec.
     """
 
-    def __init__(self, anchors, num_classes, **kwargs):
+    def __init__(self, anchors, num_classes, activation="softmax", **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
         if num_classes < 1:
             raise ValueError(f"num_classes must be at least 1 (background is not counted), got {num_classes}")
         self.anchors = as_spec(anchors)
         self.num_classes = num_classes
+        self.activation = check_activation(activation, "MultiBox")
 
     def build(self, offsets_shape, logits_shape):
         levels = self.anchors.levels
@@ -65,4 +70,5 @@ class MultiBox(keras.layers.Layer):
             **super().get_config(),
             "anchors": self.anchors.get_config(),
             "num_classes": self.num_classes,
+            "activation": self.activation,
         }

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from ..class_scores import READINGS, check_activation
 from .hard_negatives import hard_negatives
 
 SPARSE = 4 + 1  # columns of sparse targets, which name the class by its id
@@ -38,12 +39,24 @@ class SSDLoss(keras.losses.Loss):
         negative_ratio: hard negatives for each positive, mined in each image.
         min_negatives: hard negatives mined in each image at least.
         alpha: weight of the localization part.
+        activation: that of the model. "softmax": cross-entropy over background and classes; "sigmoid":
+            binary cross-entropy, summed over the classes (the background column counts for nothing).
+            `multibox.loss_of(model)` sets it.
 
     Raises:
-        ValueError: for negative arguments, or if targets and predictions differ in shape.
+        ValueError: for negative arguments, an unknown activation, or if targets and predictions differ
+            in shape.
     """
 
-    def __init__(self, negative_ratio=3, min_negatives=0, alpha=1.0, name="ssd_loss", **kwargs):
+    def __init__(
+        self,
+        negative_ratio=3,
+        min_negatives=0,
+        alpha=1.0,
+        activation="softmax",
+        name="ssd_loss",
+        **kwargs,
+    ):
         # The division by the positives is the reduction; images are summed, not averaged.
         super().__init__(name=name, **{**kwargs, "reduction": "sum"})
         if min(negative_ratio, min_negatives, alpha) < 0:
@@ -54,6 +67,7 @@ class SSDLoss(keras.losses.Loss):
         self.negative_ratio = negative_ratio
         self.min_negatives = min_negatives
         self.alpha = alpha
+        self.activation = check_activation(activation, "SSDLoss")
 
     def call(self, y_true, y_pred):
         parts = self.parts(y_true, y_pred)
@@ -67,7 +81,7 @@ class SSDLoss(keras.losses.Loss):
         positive = ops.max(classes[..., 1:], axis=-1) > 0  # (batch, anchors)
         negative = classes[..., 0] > 0  # (batch, anchors)
 
-        confidence = -ops.sum(classes * ops.log_softmax(y_pred[..., 4:], axis=-1), axis=-1)
+        confidence = READINGS[self.activation].loss(classes, y_pred[..., 4:])
         mined = hard_negatives(confidence, positive, negative, self.negative_ratio, self.min_negatives)
         localization = ops.sum(smooth_l1(y_pred[..., :4] - offsets), axis=-1)
 
@@ -103,6 +117,7 @@ class SSDLoss(keras.losses.Loss):
             "negative_ratio": self.negative_ratio,
             "min_negatives": self.min_negatives,
             "alpha": self.alpha,
+            "activation": self.activation,
         }
 
 

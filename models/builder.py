@@ -14,7 +14,9 @@ CAFFE_PIXELS = {"mean": [123.0, 117.0, 104.0], "bgr": True}
 UNIT_PIXELS = {"mean": 127.5, "scale": 1 / 127.5}
 
 
-def build_ssd(name, backbone, head, pixels, num_classes, anchors, mode, weights, decoding):
+def build_ssd(
+    name, backbone, head, pixels, num_classes, anchors, mode, weights, decoding, activation="softmax"
+):
     """Builds a detector as a plain functional `keras.Model`.
 
     Args:
@@ -27,12 +29,13 @@ def build_ssd(name, backbone, head, pixels, num_classes, anchors, mode, weights,
         mode: "training" or "inference".
         weights: None, or the path of a weight file for `load_weights`.
         decoding: arguments of `to_inference`, for mode "inference".
+        activation: "softmax" or "sigmoid", see `MultiBox`.
 
     Raises:
         TypeError: for an unknown argument.
         FileNotFoundError: if the weight file does not exist.
-        ValueError: for an unknown mode, num_classes < 1, anchors that do not fit the feature maps, or
-            channels_first as Keras' image data format.
+        ValueError: for an unknown mode or activation, num_classes < 1, anchors that do not fit the feature
+            maps, or channels_first as Keras' image data format.
     """
     anchors = as_spec(anchors)
     if mode not in ("training", "inference"):
@@ -61,7 +64,7 @@ def build_ssd(name, backbone, head, pixels, num_classes, anchors, mode, weights,
         sides = len(level.sides)
         offsets.append(head(features, sides * 4, f"{source}_mbox_loc"))
         logits.append(head(features, sides * (1 + num_classes), f"{source}_mbox_conf"))
-    predictions = MultiBox(anchors, num_classes, name="predictions")(offsets, logits)
+    predictions = MultiBox(anchors, num_classes, activation, name="predictions")(offsets, logits)
 
     model = keras.Model(image, predictions, name=name)
     if weights is not None:

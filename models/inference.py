@@ -34,6 +34,7 @@ def to_inference(
         top_k=top_k,
         max_candidates=max_candidates,
         class_agnostic=class_agnostic,
+        activation=multibox.activation,
         name="detections",
     )
     detections = decode(predictions, AnchorBoxes(multibox.anchors, name="anchors")(predictions))
@@ -54,13 +55,18 @@ def num_classes_of(model):
     return multibox_of(model).num_classes
 
 
+def activation_of(model):
+    """How the class logits of a model of this package are to be read: "softmax" or "sigmoid"."""
+    return multibox_of(model).activation
+
+
 def multibox_of(model):
-    """The `MultiBox` layer of a model; it knows the anchors and the number of classes."""
+    """The `MultiBox` layer of a model; it knows the anchors, the number of classes and the activation."""
     found = [layer for layer in model.layers if isinstance(layer, MultiBox)]
     if len(found) != 1:
         raise ValueError(
             f"model {model.name!r} has {len(found)} MultiBox layers, expected one: build it with SSD300, "
-            "SSD512, SSDLite or SSD7"
+            "SSD512, SSDLite, SSDMobileNet or SSD7"
         )
     return found[0]
 

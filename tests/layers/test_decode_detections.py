@@ -35,6 +35,21 @@ def test_contract_and_values_by_hand(tmp_path, class_agnostic):
     np.testing.assert_allclose(output, [[*rows, [0] * 6]], atol=1e-6)
 
 
+@pytest.mark.parametrize("class_agnostic", [False, True])
+def test_sigmoid_scores_by_hand(tmp_path, class_agnostic):
+    layer = DecodeDetections(
+        confidence_threshold=0.25, top_k=4, class_agnostic=class_agnostic, activation="sigmoid"
+    )
+    # log 3 is 0.75, 0 is 0.5, log 4 is 0.8, -log 4 is 0.2; background, the first of three, says nothing.
+    inputs = np.zeros((1, 2, 7), np.float32)
+    inputs[0, :, 4:] = [[9, np.log(3), 0], [-9, -np.log(4), np.log(4)]]
+    output = check_layer(layer, [inputs, two_anchors()], tmp_path)
+    left, right = [0.05, 0.05, 0.45, 0.45], [0.55, 0.05, 0.95, 0.45]
+    rows = [[2, 0.8, *right], [1, 0.75, *left]]
+    rows += [[0] * 6] if class_agnostic else [[2, 0.5, *left]]
+    np.testing.assert_allclose(output, [[*rows, [0] * 6]], atol=1e-6)
+
+
 def test_class_agnostic_suppresses_across_classes():
     spec = AnchorSpec((100, 100), (AnchorLevel((1, 1), ((40.0, 40.0), (42.0, 42.0)), (100.0, 100.0)),))
     anchors = AnchorBoxes(spec)(np.zeros((1, 2, 7), np.float32))
@@ -80,6 +95,7 @@ def test_float32_under_mixed_precision(class_agnostic):
         ({"iou_threshold": -0.1}, "iou_threshold <= 1"),
         ({"top_k": 0}, "top_k and max_candidates must be at least 1, got 0"),
         ({"max_candidates": 0}, "must be at least 1"),
+        ({"activation": "tanh"}, "activation must be one of softmax, sigmoid, got 'tanh'"),
     ],
 )
 def test_impossible_options(options, message):
@@ -118,4 +134,11 @@ def test_equals_caffe(golden, variant, name):
 
 
 def test_config_holds_every_option():
-    assert DECODING_OPTIONS.items() <= DecodeDetections(**DECODING_OPTIONS).get_config().items()
+    options = {**DECODING_OPTIONS, "activation": "sigmoid"}
+    assert options.items() <= DecodeDetections(**options).get_config().items()
+
+
+def test_a_config_of_old_is_softmax():
+    config = DecodeDetections().get_config()
+    del config["activation"]
+    assert DecodeDetections.from_config(config).activation == "softmax"

@@ -32,6 +32,24 @@ def test_contract_and_order_of_rows(tmp_path):
     np.testing.assert_array_equal(output[0, :, 4:], 100 + np.arange(15).reshape(5, 3))
 
 
+def test_the_activation_is_carried_not_applied(tmp_path):
+    layer = MultiBox(SPEC, 2, activation="sigmoid")
+    output = check_layer(layer, heads(), tmp_path)
+    np.testing.assert_array_equal(output[0, :, 4:], 100 + np.arange(15).reshape(5, 3))
+    assert MultiBox.from_config(layer.get_config()).activation == "sigmoid"
+
+
+def test_a_config_of_old_is_softmax():
+    config = MultiBox(SPEC, 2).get_config()
+    del config["activation"]
+    assert MultiBox.from_config(config).activation == "softmax"
+
+
+def test_unknown_activation():
+    with pytest.raises(ValueError, match="MultiBox: activation must be one of softmax, sigmoid, got None"):
+        MultiBox(SPEC, 2, activation=None)
+
+
 def test_output_is_float32_under_mixed_precision():
     keras.config.set_dtype_policy("mixed_bfloat16")
     try:

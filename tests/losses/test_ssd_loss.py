@@ -3,6 +3,7 @@ import json
 import keras
 import numpy as np
 import pytest
+from targets import target
 
 from multibox.losses import SSDLoss, SSDLossPart, hard_negatives
 
@@ -11,18 +12,6 @@ CASES = "abcde"
 
 def numpy(x):
     return keras.ops.convert_to_numpy(x)
-
-
-def target(anchors, classes, objects=(), neutral=()):
-    """(anchors, 4 + classes); objects: {anchor: (class, offsets)}."""
-    rows = np.zeros((anchors, 4 + classes), np.float32)
-    rows[:, 4] = 1
-    for anchor, (label, offsets) in dict(objects).items():
-        rows[anchor] = 0
-        rows[anchor, :4] = offsets
-        rows[anchor, 4 + label] = 1
-    rows[list(neutral), 4:] = 0
-    return rows
 
 
 def test_by_hand():
@@ -181,6 +170,11 @@ def test_wrong_shapes(true, pred):
         SSDLoss().parts(np.zeros(true, np.float32), np.zeros(pred, np.float32))
 
 
+def test_unknown_activation():
+    with pytest.raises(ValueError, match="SSDLoss: activation must be one of softmax, sigmoid, got 'relu'"):
+        SSDLoss(activation="relu")
+
+
 @pytest.mark.parametrize("option", ["negative_ratio", "min_negatives", "alpha"])
 def test_negative_options(option):
     with pytest.raises(ValueError, match="must not be negative"):
@@ -188,7 +182,7 @@ def test_negative_options(option):
 
 
 def test_config_round_trips():
-    options = {"negative_ratio": 2, "min_negatives": 5, "alpha": 0.5}
+    options = {"negative_ratio": 2, "min_negatives": 5, "alpha": 0.5, "activation": "sigmoid"}
     loss = SSDLoss(**options)
     assert options.items() <= loss.get_config().items()
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))

@@ -1,0 +1,15 @@
+"""Training targets written by hand."""
+
+import numpy as np
+
+
+def target(anchors, classes, objects=(), neutral=()):
+    """(anchors, 4 + classes); objects: {anchor: (class, offsets)}."""
+    rows = np.zeros((anchors, 4 + classes), np.float32)
+    rows[:, 4] = 1
+    for anchor, (label, offsets) in dict(objects).items():
+        rows[anchor] = 0
+        rows[anchor, :4] = offsets
+        rows[anchor, 4 + label] = 1
+    rows[list(neutral), 4:] = 0
+    return rows
