@@ -36,8 +36,8 @@ from .eval_utils import (
     to_pixels,
 )
 from .losses import SSDLoss
-from .models import SSD7, SSD300, SSD512, SSDLite, anchors_of, to_inference
-from .training import train
+from .models import SSD7, SSD300, SSD512, SSDLite, SSDMobileNet, activation_of, anchors_of, to_inference
+from .training import loss_of, train
 
 __version__ = "0.1.0"
 
@@ -52,6 +52,8 @@ __all__ = [
     "GroundTruthEncoder",
     "SSDLite",
     "SSDLoss",
+    "SSDMobileNet",
+    "activation_of",
     "anchors",
     "anchors_of",
     "check_dataset",
@@ -63,6 +65,7 @@ __all__ = [
     "load_shapes",
     "load_voc",
     "load_yolo",
+    "loss_of",
     "plot_detection_grid",
     "plot_detections",
     "plot_history",

@@ -187,6 +187,34 @@ def ssd7_anchors(image_size, scales=(0.08, 0.16, 0.32, 0.64, 0.96)):
     )
 
 
+def ssd_mobilenet_anchors(image_size, min_scale=0.2, max_scale=0.95):
+    """`AnchorSpec` of SSD MobileNet for any (height, width): strides 16 and 32, then four halvings.
+
+    The rule is that of the TensorFlow Object Detection API (`create_ssd_anchors`), which differs from the
+    paper's in the order within a cell and in the finest level, which has three anchors instead of six.
+
+    Args:
+        image_size: (height, width) in pixels.
+        min_scale: side of the boxes of the first level relative to the shorter image side.
+        max_scale: the same of the last level; those between are evenly spread.
+    """
+    height, width = image_hw(image_size)
+    grids = [(-(-height // 16), -(-width // 16))]
+    while len(grids) < 6:
+        grids.append(tuple(-(-cells // 2) for cells in grids[-1]))  # rounded up, as "same" padding does
+    scales = [*np.linspace(min_scale, max_scale, len(grids)), 1.0]
+    levels = []
+    for k, (grid, (s, s_next)) in enumerate(zip(grids, pairwise(scales), strict=True)):
+        shapes = [(s, 1.0), (s, 2.0), (s, 0.5), (s, 3.0), (s, 0.3333), (np.sqrt(s * s_next), 1.0)]
+        if k == 0:
+            shapes = [(0.1, 1.0), (s, 2.0), (s, 0.5)]
+        scale, ratio = np.array(shapes).T * np.array([[min(height, width)], [1.0]])
+        sides = np.stack([scale * np.sqrt(ratio), scale / np.sqrt(ratio)], axis=1)
+        step = (height / grid[0], width / grid[1])
+        levels.append(AnchorLevel(grid, tuple(map(tuple, sides.tolist())), step))
+    return AnchorSpec((height, width), tuple(levels))
+
+
 def _frozen(array):
     # Column-major: box math works on one coordinate of all anchors at a time.
     array = np.asfortranarray(array)
@@ -222,3 +250,4 @@ SSDLITE320 = AnchorSpec.from_scales(
     aspect_ratios=[(2, 3)] * 6,
     clip_sides=True,
 )
+SSD_MOBILENET_V1 = ssd_mobilenet_anchors((300, 300))

@@ -1,8 +1,19 @@
 """Model functions, each a plain functional `keras.Model`."""
 
-from .inference import anchors_of, num_classes_of, to_inference
+from .inference import activation_of, anchors_of, num_classes_of, to_inference
 from .ssd7 import SSD7
+from .ssd_mobilenet import SSDMobileNet
 from .ssdlite import SSDLite
 from .vgg16 import SSD300, SSD512
 
-__all__ = ["SSD7", "SSD300", "SSD512", "SSDLite", "anchors_of", "num_classes_of", "to_inference"]
+__all__ = [
+    "SSD7",
+    "SSD300",
+    "SSD512",
+    "SSDLite",
+    "SSDMobileNet",
+    "activation_of",
+    "anchors_of",
+    "num_classes_of",
+    "to_inference",
+]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from multibox import anchors
-from multibox.anchors import AnchorLevel, AnchorSpec, ssd7_anchors
+from multibox.anchors import AnchorLevel, AnchorSpec, ssd7_anchors, ssd_mobilenet_anchors
 
 
 @pytest.mark.parametrize(
@@ -13,6 +13,7 @@ from multibox.anchors import AnchorLevel, AnchorSpec, ssd7_anchors
         ("SSD512_VOC", 24564),
         ("SSD512_COCO", 24564),
         ("SSDLITE320", 3234),
+        ("SSD_MOBILENET_V1", 1917),
     ],
 )
 def test_number_of_anchors(name, count):
@@ -44,6 +45,24 @@ def test_coco_anchors_equal_torchvision(golden, kind, size):
     else:
         ours = anchors.SSDLITE320
     np.testing.assert_allclose(ours.xyxy * size, expected, rtol=0, atol=1e-4)
+
+
+def test_mobilenet_anchors_equal_the_detection_api(golden):
+    expected = np.load(golden / "ssd_mobilenet_v1_coco" / "anchors.npz")["rule"]  # y, x, h, w
+    ours = anchors.SSD_MOBILENET_V1.cxcywh[:, [1, 0, 3, 2]]
+    np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-6)
+
+
+def test_mobilenet_anchors_of_a_wide_image_by_hand():
+    spec = ssd_mobilenet_anchors((160, 330), min_scale=0.3, max_scale=0.8)
+    assert [v.grid for v in spec.levels] == [(10, 21), (5, 11), (3, 6), (2, 3), (1, 2), (1, 1)]
+    assert spec.levels[1].step == (32, 30)
+    # Scales 0.3, 0.4, ..., 0.8 and 1 of the shorter side.
+    np.testing.assert_allclose(spec.levels[0].sides[:2], [(16, 16), (48 * 2**0.5, 48 / 2**0.5)])
+    s = 0.4 * 160
+    np.testing.assert_allclose(spec.levels[1].sides[3], (s * 3**0.5, s / 3**0.5))
+    np.testing.assert_allclose(spec.levels[1].sides[5], ((0.4 * 0.5) ** 0.5 * 160,) * 2)
+    np.testing.assert_allclose(spec.levels[5].sides[5], (0.8**0.5 * 160,) * 2)
 
 
 @pytest.mark.parametrize(

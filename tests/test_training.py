@@ -148,6 +148,39 @@ def test_a_loss_of_ones_own(tmp_path):
     assert history.history["localization"] == [0]
 
 
+def sigmoid_model():
+    return mb.SSDMobileNet(4, alpha=0.25, anchors=mb.anchors.ssd_mobilenet_anchors(SIZE))
+
+
+def test_the_loss_reads_the_logits_as_the_model_does(tmp_path):
+    model = sigmoid_model()
+    assert mb.loss_of(model, alpha=0.5).get_config()["alpha"] == 0.5
+    encoder = mb.GroundTruthEncoder(mb.anchors_of(model), 4, sparse=True)
+    data = mb.DataGenerator(DATASET, 4, mb.ssd_train(SIZE), encoder, workers=0)
+    mb.train(model, data, tmp_path / "run", 1, keras.optimizers.Adam(), verbose=0)
+    assert model.loss.activation == "sigmoid"
+    resumed = keras.models.load_model(tmp_path / "run" / "last.keras")
+    assert resumed.loss.activation == mb.activation_of(resumed) == "sigmoid"
+
+
+def test_a_loss_for_other_scores_than_the_models(tmp_path):
+    def attempt(model, data, message, optimizer="sgd", **options):
+        with pytest.raises(ValueError, match=message):
+            mb.train(model, data, tmp_path / "run", 1, optimizer, **options)
+        assert not (tmp_path / "run").exists()
+
+    softmax, data = parts()
+    loss = mb.SSDLoss(activation="sigmoid")
+    attempt(softmax, data, "the loss is for sigmoid scores, the model's are softmax", loss=loss)
+    softmax.compile("sgd", loss=loss)
+    attempt(softmax, data, "for sigmoid scores", optimizer=None)
+    sigmoid = sigmoid_model()
+    encoder = mb.GroundTruthEncoder(mb.anchors_of(sigmoid), 4)
+    data = mb.DataGenerator(DATASET, 4, mb.ssd_train(SIZE), encoder, workers=0)
+    message = r"for softmax scores, the model's are sigmoid; use SSDLoss\(activation=\"sigmoid\"\)"
+    attempt(sigmoid, data, message, loss=mb.SSDLoss())
+
+
 def test_more_callbacks(tmp_path):
     model, data = parts()
     seen = []

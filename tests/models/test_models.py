@@ -6,7 +6,13 @@ from layer_contract import DECODING_OPTIONS
 import multibox as mb
 from multibox.anchors import SSD300_COCO, SSD300_VOC, SSD512_COCO, SSDLITE320, AnchorSpec
 
-MODELS = {"ssd300": mb.SSD300, "ssd512": mb.SSD512, "ssdlite": mb.SSDLite, "ssd7": mb.SSD7}
+MODELS = {
+    "ssd300": mb.SSD300,
+    "ssd512": mb.SSD512,
+    "ssdlite": mb.SSDLite,
+    "ssd_mobilenet": mb.SSDMobileNet,
+    "ssd7": mb.SSD7,
+}
 
 
 def images(model, count=2):
@@ -62,7 +68,7 @@ def test_a_saved_model_knows_its_anchors_and_predicts_the_same(tmp_path, name):
     model.save(tmp_path / "model.keras")
     reloaded = keras.models.load_model(tmp_path / "model.keras")
     assert mb.anchors_of(reloaded) == mb.anchors_of(model)
-    if name in ("ssd7", "ssdlite"):  # the large ones differ in nothing but size
+    if name in ("ssd7", "ssdlite", "ssd_mobilenet"):  # the large ones differ in nothing but size
         x = images(model, 1)
         for a, b in ((model, reloaded), (mb.to_inference(model), mb.to_inference(reloaded))):
             np.testing.assert_allclose(a.predict(x, verbose=0), b.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
@@ -130,7 +136,7 @@ def test_weight_decay_is_half_an_l2():
     assert small(weight_decay=0).losses == []
 
 
-@pytest.mark.parametrize("build", [mb.SSD300, mb.SSDLite])
+@pytest.mark.parametrize("build", [mb.SSD300, mb.SSDLite, mb.SSDMobileNet])
 def test_weight_decay_reaches_every_kernel(build):
     model = build(2, weight_decay=0.02)
     kernels = [w for w in model.trainable_weights if len(w.shape) == 4]

@@ -1,0 +1,87 @@
+"""SSD MobileNet v1 as the TensorFlow Object Detection API builds it (`ssd_mobilenet_v1`, 300x300 pixels).
+
+Huang et al., "Speed/accuracy trade-offs for modern convolutional object detectors".
+"""
+
+from functools import partial
+
+from keras import layers
+
+from ..anchors import SSD_MOBILENET_V1
+from .builder import UNIT_PIXELS, build_ssd, l2
+from .conv_bn import conv_bn, kaiming_normal, normal_003
+from .mobilenet_v1 import mobilenet_v1_features
+
+EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
+
+
+def SSDMobileNet(
+    num_classes,
+    mode="training",
+    anchors=SSD_MOBILENET_V1,
+    alpha=1.0,
+    min_depth=16,
+    batch_norm=True,
+    activation="sigmoid",
+    weight_decay=4e-5,
+    weights=None,
+    **decoding,
+):
+    """SSD on MobileNet v1: 300x300 pixels, 1917 anchors, 1x1 heads, a sigmoid for each class.
+
+    Args:
+        num_classes: number of object classes, background not counted (90 for COCO as the API counts them).
+        mode: "training" or "inference", see `SSD300`.
+        anchors: an `AnchorSpec`, such as `multibox.anchors.ssd_mobilenet_anchors(image_size)`.
+        alpha: width ("depth multiplier"): multiplies the channels of the backbone and of the extra layers.
+        min_depth: fewest channels of any layer.
+        batch_norm: True: BatchNorm after each convolution, as the network was trained. False: a bias
+            instead, for weights that hold the BatchNorm folded into kernel and bias, as all quantised files
+            do. Fine-tuning from folded weights needs False as well: a BatchNorm that starts as the
+            identity would, in training, normalise by the statistics of the batch and so undo the weights.
+        activation: "sigmoid", as the API trains it, or "softmax". A new class head learns with either.
+        weight_decay: of the kernels (gradient weight_decay * w).
+        weights: None, or the path of a weight file for `load_weights`.
+        **decoding: options of `to_inference`, for mode "inference".
+
+    Returns:
+        `keras.Model`; input RGB 0..255, uint8 or float.
+
+    Raises:
+        ValueError: for alpha <= 0, min_depth < 1, an unknown activation, and as `SSD300`.
+    """
+    name = "ssd_mobilenet"
+    if alpha <= 0 or min_depth < 1:
+        raise ValueError(f"{name}: expected alpha > 0 and min_depth >= 1, got {alpha} and {min_depth}")
+
+    def depth(channels):
+        return max(min_depth, int(channels * alpha))
+
+    regularizer = l2(weight_decay)
+    options = {"regularizer": regularizer, "batch_norm": batch_norm}
+
+    def backbone(x):
+        sources = mobilenet_v1_features(x, depth, kernel_init=kaiming_normal, **options)
+        x = sources["conv_pw_13"]
+        for i, channels in enumerate(EXTRAS, start=1):
+            x = sources[f"extra{i}"] = extra_layer(x, depth, channels, f"extra{i}", **options)
+        return sources
+
+    head = partial(pointwise_head, regularizer=regularizer)
+    return build_ssd(
+        name, backbone, head, UNIT_PIXELS, num_classes, anchors, mode, weights, decoding, activation
+    )
+
+
+def extra_layer(x, depth, channels, name, **options):
+    """1x1, then 3x3 at stride 2."""
+    options = {"kernel_init": normal_003, "activation": "relu6", "padding": "same", **options}
+    x = conv_bn(x, depth(channels // 2), 1, f"{name}_reduce", **options)
+    return conv_bn(x, depth(channels), 3, f"{name}_expand", stride=2, **options)
+
+
+def pointwise_head(x, channels, name, regularizer):
+    """A plain 1x1."""
+    return layers.Conv2D(
+        channels, 1, kernel_initializer=normal_003(), kernel_regularizer=regularizer, name=name
+    )(x)
