@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SUBPACKAGES = ["models", "layers", "losses", "data_generator", "data_check", "eval_utils"]
+SUBPACKAGES = ["models", "layers", "losses", "data_generator", "data_check", "eval_utils", "weights"]
 
 
 class BuildPackage(build_py):

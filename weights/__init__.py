@@ -1,0 +1,1 @@
+"""Weights: published files, readers of other projects' formats, other classes for a trained model."""
