@@ -5,7 +5,16 @@ from pathlib import Path
 from setuptools import setup
 from setuptools.command.build_py import build_py
 
-SUBPACKAGES = ["models", "layers", "losses", "data_generator", "data_check", "eval_utils", "weights"]
+SUBPACKAGES = [
+    "models",
+    "layers",
+    "losses",
+    "data_generator",
+    "data_check",
+    "eval_utils",
+    "weights",
+    "weights.mapping",
+]
 
 
 class BuildPackage(build_py):
