@@ -36,10 +36,10 @@ class Global(NamedTuple):
 
 
 def read_plain_pickle(file, functions, persistent):
-    """Reads one pickle from a binary file or bytes.
+    """Reads one pickle.
 
     Args:
-        file: bytes, or a binary file, which is left behind the pickle.
+        file: bytes, or an `io.BytesIO`, which is left behind the pickle.
         functions: {(module, name): function of the arguments} for the globals that may be called; None for
             those that may only be named.
         persistent: function from a persistent id to a value.
