@@ -62,13 +62,14 @@ def _convolution(x, channels, kernel, kernel_init, regularizer, settings):
     )(x)
 
 
-def kaiming_normal(depthwise=False):
-    """torchvision's `kaiming_normal_(mode="fan_out")`.
+def kaiming_normal(depthwise=False, mode="fan_out"):
+    """torch's `kaiming_normal_`; torchvision starts MobileNets with fan_out.
 
     torch counts the channels of a depthwise kernel (channels, 1, k, k) as its outputs, Keras those of its
     (k, k, channels, 1) as inputs, so the fan is the other one.
     """
-    mode = "fan_in" if depthwise else "fan_out"
+    if depthwise:
+        mode = {"fan_in": "fan_out", "fan_out": "fan_in"}[mode]
     return keras.initializers.VarianceScaling(2.0, mode, "untruncated_normal")
 
 

@@ -60,8 +60,11 @@ def SSDMobileNet(
     regularizer = l2(weight_decay)
     options = {"regularizer": regularizer, "batch_norm": batch_norm}
 
+    # By fan-in the signal keeps its size through 27 layers also without BatchNorm.
+    kernel_init = partial(kaiming_normal, mode="fan_in")
+
     def backbone(x):
-        sources = mobilenet_v1_features(x, depth, kernel_init=kaiming_normal, **options)
+        sources = mobilenet_v1_features(x, depth, kernel_init=kernel_init, **options)
         x = sources["conv_pw_13"]
         for i, channels in enumerate(EXTRAS, start=1):
             x = sources[f"extra{i}"] = extra_layer(x, depth, channels, f"extra{i}", **options)

@@ -130,8 +130,7 @@ def test_the_default_is_sigmoid_elsewhere_softmax():
         mb.SSD7(2, activation="sigmoid")
 
 
-@pytest.mark.parametrize("batch_norm", [True, False])
-@pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
+@pytest.mark.parametrize(("activation", "batch_norm"), [("sigmoid", True), ("softmax", False)])
 def test_a_few_steps_lower_the_loss(activation, batch_norm):
     keras.utils.set_random_seed(0)
     model = small(activation=activation, batch_norm=batch_norm, weight_decay=0)
@@ -139,9 +138,9 @@ def test_a_few_steps_lower_the_loss(activation, batch_norm):
     images = pixels((64, 96), 4)
     rows = target(SMALL.num_anchors, 4, {3: (2, [0.5, -0.5, 0.2, 0.1]), 20: (1, [0.1] * 4)})
     targets = np.stack([rows] * 4)
-    losses = [model.train_on_batch(images, targets) for _ in range(4)]
+    losses = model.fit(images, targets, batch_size=4, epochs=6, verbose=0).history["loss"]
     assert np.isfinite(losses).all()
-    assert losses[-1] < 0.9 * losses[0]
+    assert losses[-1] < 0.95 * losses[0]
 
 
 @pytest.mark.parametrize(
