@@ -14,8 +14,11 @@ from .conv_bn import conv_bn, normal_003
 from .mobilenet_v2 import mobilenet_v2_features
 from .mobilenet_v3 import mobilenet_v3_features
 
-# Functions (image, alpha, regularizer) to the feature maps at strides 16 and 32.
-BACKBONES = {"mobilenet_v3_large": mobilenet_v3_features, "mobilenet_v2": mobilenet_v2_features}
+# Name of the model, and function (image, alpha, regularizer) to the feature maps at strides 16 and 32.
+BACKBONES = {
+    "mobilenet_v3_large": ("ssdlite", mobilenet_v3_features),
+    "mobilenet_v2": ("ssdlite_mobilenet_v2", mobilenet_v2_features),
+}
 EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
 
 
@@ -53,18 +56,19 @@ def SSDLite(
         raise ValueError(f"ssdlite: expected alpha > 0 and min_depth >= 1, got {alpha} and {min_depth}")
     if backbone not in BACKBONES:
         raise ValueError(f"ssdlite: backbone must be one of {', '.join(BACKBONES)}, got {backbone!r}")
+    name, backbone_features = BACKBONES[backbone]
     init = {"kernel_init": normal_003, "regularizer": l2(weight_decay)}
     depths = [max(min_depth, int(channels * alpha)) for channels in EXTRAS]
 
     def features(x):
-        sources = BACKBONES[backbone](x, alpha, l2(weight_decay))
+        sources = backbone_features(x, alpha, l2(weight_decay))
         x = sources["c5"]
         for i, depth in enumerate(depths, start=1):
             x = sources[f"extra{i}"] = extra_layer(x, depth, f"extra{i}", **init)
         return sources
 
     head = partial(separable_head, **init)
-    return build_ssd("ssdlite", features, head, UNIT_PIXELS, num_classes, anchors, mode, weights, decoding)
+    return build_ssd(name, features, head, UNIT_PIXELS, num_classes, anchors, mode, weights, decoding)
 
 
 def extra_layer(x, depth, name, **init):

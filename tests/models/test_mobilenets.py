@@ -69,6 +69,7 @@ def test_the_backbone_is_that_of_keras_applications_and_loads_by_name(name, alph
 
 def test_ssdlite_on_mobilenet_v2_differs_in_the_backbone_alone():
     ours, other = mb.SSDLite(2, backbone="mobilenet_v2"), mb.SSDLite(2)
+    assert (ours.name, other.name) == ("ssdlite_mobilenet_v2", "ssdlite")
     assert ours.output_shape == other.output_shape
     assert mb.anchors_of(ours) == mb.anchors_of(other)
 
