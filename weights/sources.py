@@ -113,6 +113,7 @@ WEIGHTS = {
     ("ssd300", "imagenet"): "vgg16_imagenet",
     ("ssd512", "imagenet"): "vgg16_imagenet",
     ("ssdlite", "imagenet"): "mobilenet_v3_large_imagenet",
+    ("ssdlite_mobilenet_v2", "imagenet"): "mobilenet_v2_imagenet",
     ("ssd_mobilenet", "imagenet"): "mobilenet_imagenet",
     ("ssd300", "coco"): "ssd300_coco",
     ("ssdlite", "coco"): "ssdlite_coco",

@@ -7,7 +7,9 @@ from pathlib import Path
 import keras
 import pytest
 
+import multibox as mb
 from multibox.labels import COCO_NAMES_BY_ID
+from multibox.models import SSDMobileNet
 from multibox.weights import sources
 from multibox.weights.archives import extract_member
 from multibox.weights.digests import check_digest
@@ -61,6 +63,17 @@ def test_published():
         published("ssd7", "imagenet")
     with pytest.raises(ValueError, match="no published weights 'vgg'; there are: vgg16_imagenet, "):
         fetch_source("vgg")
+
+
+def test_the_models_of_the_table_exist():
+    models = (
+        mb.SSD300(1),
+        mb.SSD512(1),
+        mb.SSDLite(1),
+        mb.SSDLite(1, backbone="mobilenet_v2"),
+        SSDMobileNet(1),
+    )
+    assert {name for name, _ in WEIGHTS} == {model.name for model in models}
 
 
 def archive(path, **members):
