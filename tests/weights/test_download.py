@@ -218,6 +218,14 @@ def test_another_range_than_asked_for_is_not_appended(server, tmp_path):
     assert ranges(server) == [None, "bytes=100000-", None]
 
 
+def test_a_range_that_nobody_asked_for_is_no_file(server, tmp_path):
+    def unasked(handler):
+        handler.head(206, Content_Length=10, Content_Range=f"bytes 5-14/{len(CONTENT)}")
+        handler.body(CONTENT[5:15])
+
+    assert get(server.add("/a.h5", unasked, send()), None, tmp_path).read_bytes() == CONTENT
+
+
 def test_a_complete_partial_file_only_gets_its_name(server, tmp_path):
     (tmp_path / "a.h5.partial").write_bytes(CONTENT)
     url = server.add("/a.h5", status(416))
@@ -329,7 +337,9 @@ def test_a_server_that_falls_silent_is_left(server, tmp_path, monkeypatch):
         release.wait(5)
 
     url = server.add("/a.h5", silent, send())
+    begin = time.monotonic()
     assert get(url, GOOD, tmp_path).read_bytes() == CONTENT
+    assert time.monotonic() - begin < 4
     release.set()
     assert ranges(server) == [None, "bytes=1000-"]
 
