@@ -79,6 +79,14 @@ def test_ssdlite_on_mobilenet_v2_differs_in_the_backbone_alone():
     assert after_the_backbone(ours) == after_the_backbone(other)
 
 
+def test_the_finest_heads_see_the_expansion_of_block_13():
+    model = mb.SSDLite(2, backbone="mobilenet_v2", alpha=0.5)
+    source = model.get_layer("block_13_expand_activation").output
+    assert source.shape == (None, 20, 20, 288)
+    for kind in ("loc", "conf"):
+        assert model.get_layer(f"c4_mbox_{kind}_depthwise").input is source
+
+
 def test_unknown_backbone():
     with pytest.raises(ValueError, match="one of mobilenet_v3_large, mobilenet_v2, got 'vgg16'"):
         mb.SSDLite(2, backbone="vgg16")
