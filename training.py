@@ -3,12 +3,14 @@
 import csv
 import math
 import warnings
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import keras
 
 from .data_generator import DataGenerator
-from .data_generator.generator import naming_broken_images
+from .data_generator.generator import naming_failures
 from .losses import SSDLoss
 from .models.inference import activation_of, anchors_of, is_detector, num_classes_of
 
@@ -36,7 +38,7 @@ def train(
 
     Args:
         model: built for training.
-        data: a `DataGenerator` with an encoder; its `epoch` is set to `initial_epoch`.
+        data: a `DataGenerator` with an encoder; its `epoch` follows that of `fit`.
         output: folder.
         epochs: number of the last epoch, counted from the very start.
         optimizer: a Keras optimizer, or None to go on with the compiled one.
@@ -71,13 +73,15 @@ def train(
     if optimizer is not None:
         model.compile(optimizer=optimizer, loss=loss, metrics=loss.metrics())
     output.mkdir(parents=True, exist_ok=True)
-    data.epoch = initial_epoch
 
     saved = [_Checkpoint(output / "last.keras")]
     if validation_data is not None:
         best = min((v for v in map(_val_loss, _rows(log)) if not math.isnan(v)), default=math.inf)
         saved.append(_Checkpoint(output / "best.keras", "val_loss", best))
-    with naming_broken_images(data, validation_data):
+    generators = [g for g in (data, validation_data) if g is not None]
+    with ExitStack() as stack, naming_failures(*generators):
+        for generator in generators:
+            stack.callback(generator.close)
         history = model.fit(
             data,
             epochs=epochs,
@@ -86,6 +90,7 @@ def train(
             verbose=verbose,
             shuffle=False,  # the generator has shuffled; batches stay in its order, also on resuming
             callbacks=[
+                keras.callbacks.LambdaCallback(on_epoch_begin=partial(_set_epoch, data)),
                 keras.callbacks.CSVLogger(log, append=initial_epoch > 0),
                 keras.callbacks.TerminateOnNaN(),
                 *saved,
@@ -110,6 +115,10 @@ def loss_of(model, **options):
         **options: more arguments of `SSDLoss`.
     """
     return SSDLoss(activation=activation_of(model), **options)
+
+
+def _set_epoch(data, epoch, logs=None):
+    data.epoch = epoch  # whatever it has been used for before
 
 
 class _Checkpoint(keras.callbacks.Callback):

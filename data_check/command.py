@@ -103,7 +103,12 @@ def _check(splits, classes, model, output):
 
 
 def _names(classes):
-    return None if classes is None else tuple(name.strip() for name in classes.split(","))
+    if classes is None:
+        return None
+    names = tuple(name.strip() for name in classes.split(","))
+    if not all(names):
+        raise typer.BadParameter(f"an empty class name in {classes!r}")
+    return names
 
 
 def _pairs(files):

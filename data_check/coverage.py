@@ -27,6 +27,9 @@ SIZE_CLASSES = ("small", "medium", "large")
 SIZE_LIMITS = (32**2, 96**2)
 
 
+MIN_SIDE, MAX_SIDE = 32, 4096  # pixels of an SSD7's input
+
+
 def named_anchors(name):
     """The `AnchorSpec` of a model by name: a key of `NAMED_ANCHORS`, or "ssd7:240x320" (height x width).
 
@@ -35,10 +38,13 @@ def named_anchors(name):
     """
     if name in NAMED_ANCHORS:
         return NAMED_ANCHORS[name]
-    size = re.fullmatch(r"ssd7:(\d+)x(\d+)", name)
-    if size is None:
+    match = re.fullmatch(r"ssd7:(\d{1,5})x(\d{1,5})", name)
+    if match is None:
         raise ValueError(f"no anchors {name!r}; there are {', '.join(NAMED_ANCHORS)}, ssd7:HEIGHTxWIDTH")
-    return ssd7_anchors((int(size[1]), int(size[2])))
+    size = int(match[1]), int(match[2])
+    if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
+        raise ValueError(f"{name}: expected sides of {MIN_SIDE} to {MAX_SIDE} pixels")
+    return ssd7_anchors(size)
 
 
 @dataclass(frozen=True, eq=False)

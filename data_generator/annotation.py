@@ -48,7 +48,7 @@ def raise_error(error):
     raise error
 
 
-def scan(items, read, on_error, progress, description):
+def scan(items, read, on_error, progress, description, known=None):
     """Yields the annotation of each image, as all readers do.
 
     Args:
@@ -58,8 +58,9 @@ def scan(items, read, on_error, progress, description):
             image is left out if it returns.
         progress: whether to show a progress bar.
         description: in front of the bar.
+        known: {image id: path} of images that were read before; these are added.
     """
-    images = {}
+    images = {} if known is None else known
     for item in tqdm(items, desc=description, unit=" images", disable=not progress, leave=False):
         try:
             annotation = read(item)

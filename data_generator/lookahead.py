@@ -8,12 +8,14 @@ class LookAhead:
 
     Args:
         make: function from the number of a batch to the batch.
+        epoch: whose batches these are.
         num_batches: in the epoch.
         workers: threads.
         queue_size: batches that are being made or wait to be taken, at least 1.
     """
 
-    def __init__(self, make, num_batches, workers, queue_size):
+    def __init__(self, make, epoch, num_batches, workers, queue_size):
+        self.epoch = epoch
         self._make = make
         self._num_batches = num_batches
         self._queue_size = queue_size
@@ -32,6 +34,7 @@ class LookAhead:
 
     def close(self):
         """Drops what was not taken; waits for the batches that are being made."""
+        self._next = self._num_batches
         self._futures.clear()
         self._pool.shutdown(cancel_futures=True)
 

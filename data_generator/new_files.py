@@ -112,7 +112,8 @@ def place_image(record, target, link=False):
         FileExistsError: if there is another file in that place.
     """
     if callable(record.image):
-        _place_bytes(cv2.imencode(".png", read_image(record.image)[..., ::-1])[1].tobytes(), target)
+        image = read_image(record.image, size=(record.width, record.height))
+        _place_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes(), target)
     elif target.exists() and filecmp.cmp(record.image, target, shallow=False):
         return
     elif link:

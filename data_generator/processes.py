@@ -1,8 +1,12 @@
 """ProcessPool: batches made by other processes, handed over in shared memory."""
 
-import multiprocessing
+import multiprocessing.connection
+import os
+import pickle
 import queue
 import signal
+import threading
+import warnings
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
@@ -34,12 +38,25 @@ class ProcessPool:
             self._free.put(slot)
         arguments = (maker, memory, workers, self._layout)
         self._pool = ProcessPoolExecutor(workers, context, _start_worker, arguments)
+        with warnings.catch_warnings():
+            # Python and JAX warn of forking beside threads, whose locks the child may find closed. The
+            # workers only run NumPy and OpenCV, and are all started here rather than from a thread.
+            warnings.filterwarnings("ignore", message=".*fork.*")
+            self._pool.submit(os.getpid).result()
+
+    def close(self):
+        """Ends the workers, after what they are doing."""
+        self._pool.shutdown(cancel_futures=True)
 
     def fill(self, records, keys, images, targets):
-        """As `SampleMaker.fill`; waits for a free worker, and may be called by several threads."""
+        """As `SampleMaker.fill`; waits for a free worker, and may be called by several threads.
+
+        Raises:
+            TypeError: for a record that cannot be sent to another process.
+        """
         slot = self._free.get()
         try:
-            done = self._pool.submit(_fill, slot, records, keys).result()
+            done = self._pool.submit(_fill, slot, _pickled(records), keys).result()
             for shared, own in zip(self._slots[slot], (images, targets), strict=False):
                 own[:] = shared[: len(records)]
         finally:
@@ -71,12 +88,30 @@ def _slots(memory, count, layout):
     return slots
 
 
+def _pickled(records):
+    # Here, since an error in the pool's own thread would not say which record it was.
+    try:
+        return pickle.dumps(records)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise TypeError(
+            f"DataGenerator: {records[0].image_id} or another image of its batch cannot be sent to a process "
+            f"({error}); use functions defined in a module for images, or threads"
+        ) from error
+
+
 def _start_worker(maker, memory, count, layout):
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the main process' business
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker["maker"] = maker
     _worker["slots"] = _slots(memory, count, layout)
 
 
+def _end_with_parent():
+    """Ends the worker when the main process is gone, however it went."""
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
 def _fill(slot, records, keys):
     images, *targets = _worker["slots"][slot]
-    return _worker["maker"].fill(records, keys, images, targets[0] if targets else None)
+    return _worker["maker"].fill(pickle.loads(records), keys, images, targets[0] if targets else None)

@@ -78,11 +78,11 @@ class View:
         return replace(self, flipped=not self.flipped, turns=-self.turns % 4)
 
     def relative_boxes(self):
-        """(objects, 4) float32 xyxy relative to the view (0..1), mirrored and turned as the view is."""
+        """(objects, 4) float64 xyxy relative to the view (0..1), mirrored and turned as the view is."""
         low = self.rect[:2]
         boxes = clip(self.boxes, low, self.rect[2:]) - np.concatenate([low, low])
         size = self.size
-        boxes = (boxes / np.concatenate([size, size])).astype(np.float32)
+        boxes = boxes / np.concatenate([size, size])
         if self.flipped:
             boxes = flip(boxes, 1.0)
         for _ in range(self.turns):

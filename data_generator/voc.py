@@ -78,10 +78,12 @@ def scan_voc(devkit, image_sets, on_error=raise_error, progress=True):
             that returns, and of a set that lists images more than once, which are then read once.
         progress: whether to show a progress bar.
     """
+    known = {}
     for year, name in image_sets:
         root = _year_folder(Path(devkit), year)
         ids = _image_ids(root / "ImageSets" / "Main" / f"{name}.txt", on_error)
-        yield from scan(ids, partial(_read_annotation, root), on_error, progress, f"VOC{year} {name}")
+        read = partial(_read_annotation, root)
+        yield from scan(ids, read, on_error, progress, f"VOC{year} {name}", known)
 
 
 def voc_to_continuous(boxes):

@@ -1,12 +1,14 @@
 """Detections of a model for a whole data set."""
 
+from contextlib import closing
+
 import keras
 import numpy as np
 from tqdm import tqdm
 
 from ..boxes import clip
 from ..data_generator import DataGenerator, ssd_eval
-from ..data_generator.generator import naming_broken_images
+from ..data_generator.generator import naming_failures
 from ..models.inference import anchors_of, is_detector, num_classes_of, to_inference
 
 # Batches that are prepared ahead of the model.
@@ -68,7 +70,7 @@ def predict_dataset(model, dataset, batch_size=8, transform=None, progress=True,
         )
     images = _Images(dataset, batch_size, transform, shuffle=False, workers=workers, max_queue_size=QUEUE)
     bar = tqdm(total=len(dataset), desc="predict", unit=" images", disable=not progress, leave=False)
-    with bar, naming_broken_images(images):
+    with bar, closing(images), naming_failures(images):
         rows = detector.predict(images, verbose=0, callbacks=[_Progress(bar, batch_size)])
     return [to_pixels(r, record.width, record.height) for r, record in zip(rows, dataset, strict=True)]
 

@@ -5,6 +5,7 @@ Huang et al., "Speed/accuracy trade-offs for modern convolutional object detecto
 
 from functools import partial
 
+import keras
 from keras import layers
 
 from ..anchors import SSD_MOBILENET_V1
@@ -12,6 +13,9 @@ from .builder import UNIT_PIXELS, build_ssd, l2
 from .conv_bn import conv_bn, kaiming_normal, normal_003
 from .mobilenet_v1 import mobilenet_v1_features
 
+# Logit of the score 0.01, from which the class heads start: nearly all anchors are background, and from 0.5
+# the first epochs would only learn that (Lin et al., "Focal Loss for Dense Object Detection", section 4.1).
+RARE = -4.595
 EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
 
 
@@ -70,7 +74,9 @@ def SSDMobileNet(
             x = sources[f"extra{i}"] = extra_layer(x, depth, channels, f"extra{i}", **options)
         return sources
 
-    head = partial(pointwise_head, regularizer=regularizer)
+    head = partial(
+        pointwise_head, regularizer=regularizer, class_bias=RARE if activation == "sigmoid" else 0.0
+    )
     return build_ssd(
         name, backbone, head, UNIT_PIXELS, num_classes, anchors, mode, weights, decoding, activation
     )
@@ -83,8 +89,13 @@ def extra_layer(x, depth, channels, name, **options):
     return conv_bn(x, depth(channels), 3, f"{name}_expand", stride=2, **options)
 
 
-def pointwise_head(x, channels, name, regularizer):
-    """A plain 1x1."""
+def pointwise_head(x, channels, name, regularizer, class_bias):
+    """A plain 1x1; the bias of a class head starts from `class_bias`."""
     return layers.Conv2D(
-        channels, 1, kernel_initializer=normal_003(), kernel_regularizer=regularizer, name=name
+        channels,
+        1,
+        kernel_initializer=normal_003(),
+        kernel_regularizer=regularizer,
+        bias_initializer=keras.initializers.Constant(class_bias if name.endswith("_mbox_conf") else 0.0),
+        name=name,
     )(x)

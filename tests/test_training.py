@@ -105,6 +105,34 @@ def test_a_broken_image_late_in_an_epoch_is_named(tmp_path, workers):
         mb.predict_dataset(model, dataset, batch_size=1, progress=False, workers=workers)
 
 
+def test_another_error_is_not_taken_for_that_of_an_image_made_ahead(tmp_path):
+    missing = replace(DATASET[2], image=str(tmp_path / "missing.jpg"))
+    dataset = mb.DetectionDataset(DATASET.class_names, [*DATASET[:2], missing])
+    model, data = parts()
+    data = mb.DataGenerator(dataset, 1, mb.ssd_eval(SIZE), data.encoder, shuffle=False, workers=2)
+
+    def fail(batch, logs):
+        raise KeyError("the callback's own")
+
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=fail)
+    with pytest.raises(KeyError, match="the callback's own"):
+        mb.train(model, data, tmp_path / "run", 1, "sgd", callbacks=[callback], verbose=0)
+
+
+def test_resuming_in_one_process_goes_on_with_the_next_epoch(tmp_path):
+    model, data = parts()
+    drawn, make = [], data._make
+    data._make = lambda epoch, batch: drawn.append(epoch) or make(epoch, batch)
+    mb.train(model, data, tmp_path, 2, keras.optimizers.Adam(1e-3), verbose=0)
+    assert set(drawn) == {0, 1}
+    drawn.clear()
+    mb.train(model, data, tmp_path, 3, None, initial_epoch=2, verbose=0)
+    # Keras looks at the first batch before the first epoch, whichever that is.
+    assert 2 in drawn
+    assert max(drawn) == 2
+    assert data.epoch == 3
+
+
 def test_a_model_that_was_never_compiled_cannot_be_resumed(tmp_path):
     model, data = parts()
     with pytest.raises(ValueError, match="not compiled; pass an optimizer"):

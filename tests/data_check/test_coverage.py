@@ -76,6 +76,12 @@ def test_positives_are_those_of_the_encoder(tmp_path):
     np.testing.assert_array_equal(measure_coverage(objects, spec).positives, targets[:, 5:].sum(axis=0))
 
 
+@pytest.mark.parametrize("name", ["ssd7:99999x99999", "ssd7:2x2"])
+def test_sizes_that_no_model_has(name):
+    with pytest.raises(ValueError, match=f"{name}: expected sides of 32 to 4096 pixels"):
+        named_anchors(name)
+
+
 def test_named_anchors():
     assert named_anchors("ssd512") is mb.anchors.SSD512_VOC
     assert named_anchors("ssd7:240x320").image_size == (240, 320)

@@ -11,7 +11,7 @@ def test_batches_come_in_order_whichever_is_ready_first():
         time.sleep(0.02 if i % 2 == 0 else 0)
         return i
 
-    ahead = LookAhead(make, 10, workers=3, queue_size=4)
+    ahead = LookAhead(make, 0, 10, workers=3, queue_size=4)
     assert [ahead.take(i) for i in range(10)] == list(range(10))
     ahead.close()
 
@@ -25,7 +25,7 @@ def test_no_more_than_the_queue_is_made_ahead():
             second.set()
         return i
 
-    ahead = LookAhead(make, 100, workers=2, queue_size=3)
+    ahead = LookAhead(make, 0, 100, workers=2, queue_size=3)
     ahead.take(0)
     ahead.take(1)
     assert second.wait(5)
@@ -40,7 +40,7 @@ def test_an_error_comes_with_its_batch():
             raise ValueError("two")
         return i
 
-    ahead = LookAhead(make, 5, workers=2, queue_size=5)
+    ahead = LookAhead(make, 0, 5, workers=2, queue_size=5)
     assert [ahead.take(0), ahead.take(1)] == [0, 1]
     with pytest.raises(ValueError, match="two"):
         ahead.take(2)
@@ -49,7 +49,7 @@ def test_an_error_comes_with_its_batch():
 
 
 def test_out_of_order_and_after_the_end_batches_are_made_at_once():
-    ahead = LookAhead(lambda i: i, 20, workers=1, queue_size=2)
+    ahead = LookAhead(lambda i: i, 0, 20, workers=1, queue_size=2)
     assert ahead.take(15) == 15
     assert ahead.take(0) == 0
     ahead.close()
@@ -64,7 +64,7 @@ def test_closing_drops_what_waits():
         go.wait(5)
         made.append(i)
 
-    ahead = LookAhead(make, 20, workers=1, queue_size=10)
+    ahead = LookAhead(make, 0, 20, workers=1, queue_size=10)
     started.wait(5)
     threading.Timer(0.05, go.set).start()
     ahead.close()

@@ -183,6 +183,13 @@ def test_an_image_listed_twice(devkit):
         load(folder)
 
 
+def test_sets_that_share_an_image(devkit):
+    folder = devkit(SIZE)
+    (folder / "VOC2007/ImageSets/Main/both.txt").write_text("a\n")
+    with pytest.raises(ValueError, match=r"a\.xml: .* have the same image id 'a'"):
+        load_voc(folder, [("2007", "train"), ("2007", "both")], progress=False)
+
+
 def test_arguments_of_a_wrong_kind(devkit):
     for classes in ("dog", {"dog"}):
         with pytest.raises(ValueError, match="classes must be a sequence of names"):

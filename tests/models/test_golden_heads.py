@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
-from reference import (
-    load_caffe_weights,
-    load_torchvision_ssd300,
-    load_torchvision_ssdlite,
-    torchvision_state,
-)
+from reference import caffe_weights, load_mapped, torchvision_state
 
 import multibox as mb
+from multibox.weights.loading import load_weights
+from multibox.weights.mapping import mobilenet, vgg16
 
 
 def predict(model, images):
@@ -23,7 +20,7 @@ def ssd300():
 
 @pytest.mark.parametrize("variant", ["plain", "strongbias"])
 def test_ssd300_heads_equal_caffe(golden, ssd300, variant):
-    load_caffe_weights(ssd300, golden / "caffe", variant)
+    load_mapped(ssd300, vgg16.from_caffe(caffe_weights(golden / "caffe", variant)))
     data = np.load(golden / "caffe" / f"ssd300_{variant}.npz")
     predictions = predict(ssd300, data["image_rgb_uint8"][None])[0]
     np.testing.assert_allclose(predictions[:, :4], data["mbox_loc"], rtol=0, atol=1e-4)
@@ -43,14 +40,21 @@ def assert_heads(predictions, folder, tag):
 def test_ssd300_heads_equal_torchvision(golden, tag):
     folder = golden / "torchvision"
     model = mb.SSD300(int(tag[-2:]) - 1)
-    load_torchvision_ssd300(model, torchvision_state(folder, tag))
-    # torchvision rounds its means to 122.99925, 116.9991, 103.9992, which alone is worth 1.7e-5.
-    model.get_layer("normalization").mean = [0.48235 * 255, 0.45882 * 255, 0.40784 * 255]
+    # Its pixels are RGB and its means 122.99925, 116.9991, 103.9992 (worth 1.7e-5): the first layer is adapted.
+    load_mapped(model, vgg16.from_torchvision(torchvision_state(folder, tag)))
     assert_heads(predict(model, np.load(folder / "images_300.npz")["images"]), folder, tag)
 
 
 def test_ssdlite_heads_equal_torchvision(golden):
     folder = golden / "torchvision"
     model = mb.SSDLite(90)
-    load_torchvision_ssdlite(model, torchvision_state(folder, "ssdlite320_91"))
+    load_mapped(model, mobilenet.from_ssdlite(torchvision_state(folder, "ssdlite320_91")))
+    assert_heads(predict(model, np.load(folder / "images_320.npz")["images"]), folder, "ssdlite320_91")
+
+
+def test_ssdlite_file_of_torch_gives_its_heads(golden):
+    folder = golden / "torchvision"
+    model = mb.SSDLite(90)
+    report = load_weights(model, folder / "ssdlite320_random.pth")
+    assert not report.left and not report.skipped
     assert_heads(predict(model, np.load(folder / "images_320.npz")["images"]), folder, "ssdlite320_91")

@@ -118,6 +118,15 @@ def test_convolutions_have_a_batch_norm_or_a_bias():
         assert {x.use_bias for x in convolutions} == {not batch_norm}
 
 
+@pytest.mark.parametrize(("activation", "score"), [("sigmoid", 0.01), ("softmax", 0.5)])
+def test_class_heads_start_where_objects_are_rare_if_each_class_is_judged_alone(activation, score):
+    model = small(activation=activation)
+    for source in ("conv_pw_11", "extra4"):
+        bias = model.get_layer(f"{source}_mbox_conf").get_weights()[1]
+        np.testing.assert_allclose(1 / (1 + np.exp(-bias)), score, rtol=1e-3)
+        assert not model.get_layer(f"{source}_mbox_loc").get_weights()[1].any()
+
+
 @pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
 def test_the_activation_reaches_the_detector_and_survives_saving(tmp_path, activation):
     model = small(activation=activation, mode="inference", top_k=7)
