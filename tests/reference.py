@@ -13,7 +13,7 @@ def normal(key, shape):
 
 
 def caffe_weights(folder, variant):
-    """{layer: [blob, ...]} of SSD300 in Caffe's layout; the CRC of each is compared with the one on record."""
+    """{layer: [blob, ...]} of SSD300 in Caffe's layout; the CRC of each is the one on record."""
     record = json.loads((folder / "ssd300_weights.json").read_text())["layers"]
     return {name: [_blob(name, i, b, variant) for i, b in enumerate(blobs)] for name, blobs in record.items()}
 
@@ -63,7 +63,7 @@ def torchvision_state(folder, tag):
 
 
 def load_mapped(model, mapped):
-    """Gives a model what a mapping of the package made of another project's weights; every layer must be there."""
+    """Gives a model what a mapping made of another project's weights; every layer must be there."""
     normalization = model.get_layer("normalization")
     adapt_pixels(mapped, {key: getattr(normalization, key) for key in ("mean", "scale", "bgr")})
     assert set(mapped.layers) == {layer.name for layer in model.layers if layer.weights}

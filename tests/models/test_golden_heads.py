@@ -40,7 +40,7 @@ def assert_heads(predictions, folder, tag):
 def test_ssd300_heads_equal_torchvision(golden, tag):
     folder = golden / "torchvision"
     model = mb.SSD300(int(tag[-2:]) - 1)
-    # Its pixels are RGB and its means 122.99925, 116.9991, 103.9992 (worth 1.7e-5): the first layer is adapted.
+    # Its pixels are RGB and its means 122.99925, 116.9991, 103.9992 (worth 1.7e-5): the first layer adapts.
     load_mapped(model, vgg16.from_torchvision(torchvision_state(folder, tag)))
     assert_heads(predict(model, np.load(folder / "images_300.npz")["images"]), folder, tag)
 

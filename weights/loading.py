@@ -1,0 +1,186 @@
+"""Loads a weight file into a model: all is checked first, then assigned, and a report says what was done."""
+
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+import numpy as np
+
+from ..layers import ImageNormalization, MultiBox
+from .mapping import adapt_pixels, read_weights
+
+SHOWN = 3
+
+
+@dataclass
+class LoadReport:
+    """What `load_weights` did; `print` it.
+
+    Args:
+        path: of the file.
+        origin: what the file is.
+        model: name of the model.
+        loaded: {layer name: number of its weights}.
+        skipped: {name in the file: why it was not loaded}.
+        left: {layer name: why it keeps its initial value}.
+    """
+
+    path: str
+    origin: str
+    model: str
+    loaded: dict = field(default_factory=dict)
+    skipped: dict = field(default_factory=dict)
+    left: dict = field(default_factory=dict)
+
+    def __str__(self):
+        rows = [
+            f"{self.path} ({self.origin}) into {self.model}",
+            f"  loaded   {len(self.loaded):4} layers, {sum(self.loaded.values()):,} weights",
+        ]
+        for title, layers, what in (
+            ("skipped", self.skipped, "in the file, not used"),
+            ("left", self.left, "in the model, at their initial values"),
+        ):
+            rows.append(f"  {title:8} {len(layers):4} {what}")
+            rows += [f"    {_names(names)}: {why}" for why, names in _by_reason(layers).items()]
+        return "\n".join(rows)
+
+
+def load_weights(model, path, strict=True, layers=None, channel_order=None):
+    """Loads weights into a model, by the names of its layers.
+
+    Reads files of this package, of Keras (2 and 3), Caffe, torch and TensorFlow Lite, recognised by their
+    content; none of these needs to be installed. Pixels are adapted: a first layer that was trained on other
+    channels, means or scales is rewritten for those that the model's normalisation gives it.
+
+    Args:
+        model: of this package, for training or inference.
+        path: of the weight file.
+        strict: True: every layer of the model must be in the file with the same shapes; for the weights of a
+            classifier, every layer of its backbone. False: what fits is loaded, the rest reported.
+        layers: names or patterns ("conv*") of the layers to load; None for all.
+        channel_order: "rgb" or "bgr" for weights whose first layer expects another order of channels than is
+            usual for their origin, such as those of ssd.pytorch that come from Caffe.
+
+    Returns:
+        `LoadReport`.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if the file is damaged or unknown, holds numbers that are not finite, fits no layer, or,
+            with strict, lacks a layer or has another shape; the model is unchanged then.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{model.name}: no weight file {path}")
+    mapped = read_weights(path, channel_order)
+    for layer in model.layers:
+        if isinstance(layer, ImageNormalization):
+            adapt_pixels(mapped, {"mean": layer.mean, "scale": layer.scale, "bgr": layer.bgr})
+    report = LoadReport(str(path), mapped.origin, model.name)
+    plan, problems = _compare(model, mapped, layers, report)
+    if strict and problems:
+        raise ValueError(f"{path}: {mapped.origin} do not fit the model {model.name!r}: {_join(problems)}")
+    if not plan:
+        names = ", ".join(list(mapped.layers)[:SHOWN])
+        reasons = f": {_join(problems)}" if problems else ""
+        raise ValueError(
+            f"{path}: {mapped.origin} with the layers {names}, ... fit no layer of the model "
+            f"{model.name!r}{reasons}"
+        )
+    for layer, arrays in plan:
+        for variable, array in zip(layer.weights, arrays, strict=True):
+            variable.assign(array)
+        report.loaded[layer.name] = sum(array.size for array in arrays)
+    return report
+
+
+def _compare(model, mapped, patterns, report):
+    """([(layer, arrays)], [(problem, likely cause)]); notes in the report what is not loaded."""
+    plan, problems = [], []
+    own = {layer.name: layer for layer in model.layers if layer.weights}
+    chosen = _chosen(own, patterns, model)
+    for name, layer in own.items():
+        arrays = mapped.layers.get(name)
+        if name not in chosen:
+            report.left[name] = "not chosen"
+        elif arrays is None:
+            report.left[name] = "not in the file"
+            if mapped.expected is None or name in mapped.expected:
+                problems.append((f"layer {name} is not in the file", ""))
+        elif (theirs := _shapes(arrays)) != (ours := _shapes(layer.weights)):
+            report.left[name] = report.skipped[name] = "other shapes"
+            if name not in mapped.optional:
+                what = f"layer {name} has {_say(theirs)} in the file and {_say(ours)} in the model"
+                problems.append((what, _cause(model, name, theirs, ours)))
+        elif not all(np.isfinite(array).all() for array in arrays):
+            raise ValueError(f"{report.path}: layer {name} has numbers that are not finite")
+        else:
+            plan.append((layer, arrays))
+    for name in mapped.layers:
+        if name not in own:
+            report.skipped[name] = "no such layer in the model"
+        elif name not in chosen:
+            report.skipped[name] = "not chosen"
+    report.skipped.update(dict.fromkeys(mapped.unused, "not part of the detector"))
+    return plan, problems
+
+
+def _chosen(own, patterns, model):
+    if patterns is None:
+        return set(own)
+    patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+    chosen = set()
+    for pattern in patterns:
+        found = {name for name in own if fnmatchcase(name, pattern)}
+        if not found:
+            raise ValueError(f"layers: {pattern!r} is no layer with weights of the model {model.name!r}")
+        chosen |= found
+    return chosen
+
+
+def _shapes(arrays):
+    return [tuple(array.shape) for array in arrays]
+
+
+def _cause(model, name, theirs, ours):
+    """The likely reason for other shapes, in words; empty if there is none to name."""
+    classes = next((layer.num_classes for layer in model.layers if isinstance(layer, MultiBox)), None)
+    same_input = theirs[0][:-1] == ours[0][:-1]
+    if classes and name.endswith("_mbox_conf") and same_input:
+        found, rest = divmod(theirs[0][-1], ours[0][-1] // (1 + classes))
+        if not rest and found > 1:
+            return f"the file has {found - 1} classes, the model {classes}: see sample_classes"
+        return "another number of classes, or of anchors for each cell"
+    if name.endswith("_mbox_loc") and same_input:
+        return f"the file has {theirs[0][-1] // 4} anchors for each cell, the model {ours[0][-1] // 4}"
+    if theirs[0] == ours[0] and len(theirs) == 1:
+        return "the file's convolutions have no bias, since BatchNorm follows: batch_norm=True"
+    if theirs[0] == ours[0] and len(ours) == 1:
+        return "the file's BatchNorm is folded into a bias: batch_norm=False"
+    if len(theirs[0]) == len(ours[0]) == 4 and theirs[0][:2] == ours[0][:2] and theirs[0][-1] != ours[0][-1]:
+        return f"{theirs[0][-1] / ours[0][-1]:.3g} times the width: another alpha, or another network"
+    return ""
+
+
+def _join(problems):
+    """At most a few problems, then their likely causes, each once."""
+    text = "; ".join(what for what, _ in problems[:SHOWN])
+    text += f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    causes = list(dict.fromkeys(cause for _, cause in problems if cause))
+    return f"{text} ({'; '.join(causes[:2])})" if causes else text
+
+
+def _say(shapes):
+    return " and ".join(map(str, shapes))
+
+
+def _names(names):
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _by_reason(layers):
+    reasons = {}
+    for name, why in layers.items():
+        reasons.setdefault(why, []).append(name)
+    return reasons

@@ -1,0 +1,68 @@
+"""From the names and layouts of other projects to ours; one module for each family of networks."""
+
+from ..caffe import read_caffe
+from ..keras_file import read_keras
+from ..recognise import recognise
+from ..tflite import read_tflite
+from ..torch_file import read_torch
+from . import mobilenet, vgg16
+from .mapped import Mapped, adapt_pixels, has_heads
+
+__all__ = ["Mapped", "adapt_pixels", "read_weights"]
+
+# What tells the networks of torch apart: a tensor that only this one has.
+TORCH_NETWORKS = (
+    ("backbone.scale_weight", vgg16.from_torchvision),
+    ("backbone.features.0.0.0.weight", mobilenet.from_ssdlite),
+    ("features.16.0.weight", mobilenet.from_mobilenet_v3),
+    ("L2Norm.weight", vgg16.from_ssd_pytorch),
+)
+
+
+def read_weights(path, channel_order=None):
+    """Reads a weight file of any known kind.
+
+    Args:
+        path: of the file; its content decides the kind, not its name.
+        channel_order: None, or "rgb" or "bgr" where the weights' first layer expects other than is usual for
+            their origin.
+
+    Returns:
+        A `Mapped`.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it is damaged, of an unknown kind, or of a network that has no counterpart here.
+    """
+    kind = recognise(path)
+    if kind.startswith("torch"):
+        content, function = read_torch(path), _from_torch
+    elif kind == "caffe":
+        content, function = read_caffe(path), vgg16.from_caffe
+    elif kind == "tflite":
+        content, function = read_tflite(path), mobilenet.from_tflite
+    else:
+        content, function = read_keras(path), _from_keras
+    try:
+        mapped = function(content)
+        return mapped if channel_order is None else vgg16.channel_order(mapped, channel_order)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _from_torch(state):
+    for name, function in TORCH_NETWORKS:
+        if name in state:
+            return function(state)
+    raise ValueError(
+        "expected torchvision's ssd300_vgg16, ssdlite320_mobilenet_v3_large or mobilenet_v3_large, or an "
+        f"SSD300 of ssd.pytorch, found a network with the tensors {', '.join(list(state)[:4])}, ..."
+    )
+
+
+def _from_keras(layers):
+    """Our own files, those of ssd_keras and of keras.applications: the names are ours."""
+    if "block1_conv1" in layers:
+        return vgg16.from_keras(layers)
+    detector = has_heads(layers)
+    return Mapped("Keras' weights", layers, expected=None if detector else frozenset(layers))

@@ -1,0 +1,154 @@
+"""Names and layouts of the MobileNets and of the SSDs on them, in torchvision and in TensorFlow Lite."""
+
+import re
+
+from .mapped import Mapped, States
+
+SOURCES = ("c4", "c5", "extra1", "extra2", "extra3", "extra4")
+BLOCKS = 15
+C4_BLOCK = 13
+# What ImageNet's networks of torchvision expect.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+IMAGENET_PIXELS = {
+    "mean": tuple(255 * m for m in IMAGENET_MEAN),
+    "scale": tuple(1 / (255 * s) for s in IMAGENET_STD),
+}
+UNIT_PIXELS = {"mean": 127.5, "scale": 1 / 127.5}
+
+
+def from_ssdlite(state):
+    """torchvision's ssdlite320_mobilenet_v3_large: pixels -1..1, the background among the classes."""
+    states = States(state)
+    layers = _conv_bn(states, "stem", "backbone.features.0.0")
+    for block in range(1, C4_BLOCK):
+        layers |= _block(states, f"block{block}", _units(states, f"backbone.features.0.{block}.block"))
+    # torchvision divides block 13 where the SSD taps it, behind the expansion.
+    units = ["backbone.features.0.13", *_units(states, "backbone.features.1.0")]
+    layers |= _block(states, "block13", units)
+    for block in range(C4_BLOCK + 1, BLOCKS + 1):
+        units = _units(states, f"backbone.features.1.{block - C4_BLOCK}.block")
+        layers |= _block(states, f"block{block}", units)
+    layers |= _conv_bn(states, "last", f"backbone.features.1.{BLOCKS - C4_BLOCK + 1}")
+    for i in range(1, 5):
+        for part, name in enumerate(("reduce", "depthwise", "expand")):
+            layers |= _conv_bn(states, f"extra{i}_{name}", f"backbone.extra.{i - 1}.{part}")
+    for i, source in enumerate(SOURCES):
+        for ours, theirs in (("loc", "regression"), ("conf", "classification")):
+            module = f"head.{theirs}_head.module_list.{i}"
+            layers |= _conv_bn(states, f"{source}_mbox_{ours}_depthwise", f"{module}.0")
+            layers[f"{source}_mbox_{ours}"] = states.conv(f"{module}.1")
+    origin = "torchvision's ssdlite320_mobilenet_v3_large"
+    return Mapped(origin, layers, states.unused(), pixels=UNIT_PIXELS, first="stem")
+
+
+def from_mobilenet_v3(state):
+    """torchvision's mobilenet_v3_large for ImageNet, as the backbone of SSDLite.
+
+    Its last stage has 160 channels, SSDLite's 80: what comes after block 13's squeeze-excitation has other
+    shapes.
+    """
+    states = States(state)
+    layers = _conv_bn(states, "stem", "features.0")
+    for block in range(1, BLOCKS + 1):
+        layers |= _block(states, f"block{block}", _units(states, f"features.{block}.block"))
+    layers |= _conv_bn(states, "last", f"features.{BLOCKS + 1}")
+    stage = ("block13_project", "block14", "block15", "last")
+    optional = frozenset(name for name in layers if name.startswith(stage))
+    return Mapped(
+        "torchvision's mobilenet_v3_large for ImageNet",
+        layers,
+        states.unused(),
+        expected=frozenset(layers) - optional,
+        optional=optional,
+        pixels=IMAGENET_PIXELS,
+        first="stem",
+    )
+
+
+def _units(states, prefix):
+    """The modules prefix.0, prefix.1, ... that have tensors."""
+    numbers = {
+        int(match[1]) for name in states.state if (match := re.match(rf"{re.escape(prefix)}\.(\d+)\.", name))
+    }
+    return [f"{prefix}.{i}" for i in sorted(numbers)]
+
+
+def _block(states, name, units):
+    """An inverted residual: expansion (not in all), depthwise, squeeze-excitation (in some), projection."""
+    excite = [unit for unit in units if f"{unit}.fc1.weight" in states]
+    convolutions = [unit for unit in units if unit not in excite]
+    parts = ("expand", "depthwise", "project")[3 - len(convolutions) :]
+    if len(convolutions) not in (2, 3) or len(excite) > 1:
+        raise ValueError(f"expected an inverted residual for {name}, found {', '.join(units) or 'nothing'}")
+    layers = {}
+    for part, unit in zip(parts, convolutions, strict=True):
+        layers |= _conv_bn(states, f"{name}_{part}", unit)
+    for unit in excite:
+        layers[f"{name}_reduce"] = states.conv(f"{unit}.fc1")
+        layers[f"{name}_excite"] = states.conv(f"{unit}.fc2")
+    return layers
+
+
+def _conv_bn(states, name, module):
+    """Convolution and BatchNorm: modules .0 and .1."""
+    depthwise = name.endswith("depthwise")
+    return {name: states.conv(f"{module}.0", depthwise), f"{name}_bn": states.norm(f"{module}.1")}
+
+
+V1_SOURCES = ("conv_pw_11", "conv_pw_13", "extra1", "extra2", "extra3", "extra4")
+V1_LAYER = re.compile(
+    r"(?:^|/)(?:"
+    r"(?P<stem>Conv2d_0)"
+    r"|Conv2d_(?P<block>\d+)_(?P<kind>depthwise|pointwise)"
+    r"|Conv2d_13_pointwise_[12]_Conv2d_(?P<extra>[2-5])_(?P<size>1x1|3x3)_(?:s2_)?\d+"
+    r"|BoxPredictor_(?P<level>\d)/(?P<head>BoxEncoding|Class)Predictor"
+    r")/"
+)
+
+
+def from_tflite(tensors):
+    """SSD MobileNet v1 of the TensorFlow Object Detection API, its BatchNorm folded: pixels -1..1.
+
+    Its box heads give y, x, h, w; ours x, y, w, h.
+    """
+    parts, unused = {}, []
+    for theirs, tensor in tensors.items():
+        name = _v1_name(theirs)
+        if name is None or tensor.stored.ndim not in (1, 4):
+            unused.append(theirs)
+        elif tensor.stored.ndim in parts.setdefault(name, {}):
+            raise ValueError(f"expected one kernel and one bias for {name}, found another in {theirs}")
+        else:
+            parts[name][tensor.stored.ndim] = tensor.values()
+    layers = {}
+    for name, arrays in parts.items():
+        if set(arrays) != {1, 4}:
+            raise ValueError(f"expected a kernel and a bias for {name}, found one of them")
+        kernel, bias = arrays[4].transpose(1, 2, 3, 0), arrays[1]
+        if name.endswith("_mbox_loc"):
+            kernel, bias = _xywh(kernel), _xywh(bias)
+        layers[name] = [kernel, bias]
+    if "conv1" not in layers:
+        raise ValueError("expected SSD MobileNet v1, whose tensors are named .../MobilenetV1/Conv2d_0/...")
+    return Mapped("SSD MobileNet v1 of TensorFlow Lite", layers, unused, pixels=UNIT_PIXELS, first="conv1")
+
+
+def _v1_name(theirs):
+    found = V1_LAYER.search(theirs)
+    if found is None:
+        return None
+    if found["stem"]:
+        return "conv1"
+    if found["block"]:
+        return f"conv_{'dw' if found['kind'] == 'depthwise' else 'pw'}_{found['block']}"
+    if found["extra"]:
+        return f"extra{int(found['extra']) - 1}_{'reduce' if found['size'] == '1x1' else 'expand'}"
+    if int(found["level"]) >= len(V1_SOURCES):
+        return None
+    return f"{V1_SOURCES[int(found['level'])]}_mbox_{'conf' if found['head'] == 'Class' else 'loc'}"
+
+
+def _xywh(array):
+    if array.shape[-1] % 4:
+        raise ValueError(f"expected four coordinates for each box, found {array.shape[-1]} channels")
+    return array.reshape(*array.shape[:-1], -1, 4)[..., [1, 0, 3, 2]].reshape(array.shape)

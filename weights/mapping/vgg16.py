@@ -1,0 +1,137 @@
+"""Names and layouts of VGG16 and of the SSDs on it, in Caffe, torchvision, ssd.pytorch and Keras."""
+
+from .mapped import Mapped, States, conv_kernel, has_heads
+
+TRUNK = tuple(f"conv{block}_{i}" for block, n in enumerate((2, 2, 3, 3, 3), start=1) for i in range(1, n + 1))
+BACKBONE = frozenset((*TRUNK, "fc6", "fc7"))
+EXTRAS = tuple(f"conv{block}_{i}" for block in (6, 7, 8, 9) for i in (1, 2))
+SOURCES = ("conv4_3_norm", "fc7", "conv6_2", "conv7_2", "conv8_2", "conv9_2")
+FIRST = "conv1_1"
+
+CAFFE_BGR = {"mean": (123.0, 117.0, 104.0), "bgr": True}
+CAFFE_RGB = {"mean": (123.0, 117.0, 104.0), "bgr": False}
+# torchvision divides by 255, subtracts this and multiplies by 255.
+TORCHVISION_PIXELS = {"mean": tuple(255 * m for m in (0.48235, 0.45882, 0.40784))}
+
+TORCHVISION = {
+    **dict(zip(TRUNK[:10], [f"features.{i}" for i in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21)], strict=True)),
+    **{f"conv5_{i}": f"extra.0.{2 * i - 1}" for i in (1, 2, 3)},
+    "fc6": "extra.0.7.1",
+    "fc7": "extra.0.7.3",
+    **{f"conv{5 + block}_{i}": f"extra.{block}.{2 * i - 2}" for block in (1, 2, 3, 4) for i in (1, 2)},
+}
+SSD_PYTORCH = {
+    **dict(
+        zip(
+            (*TRUNK, "fc6", "fc7"),
+            [f"vgg.{i}" for i in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28, 31, 33)],
+            strict=True,
+        )
+    ),
+    **{name: f"extras.{i}" for i, name in enumerate(EXTRAS)},
+}
+KERAS = {
+    **{name: f"block{name[4]}_{name[:4]}{name[6]}" for name in TRUNK},
+    "fc6": "fc1",
+    "fc7": "fc2",
+}
+
+
+def from_caffe(layers):
+    """Caffe's own names, which are ours: SSD300, SSD512, VGG16 reduced or in full.
+
+    The convolutions of the SSD were trained on BGR pixels minus (104, 117, 123), as was VGG16.
+    """
+    mapped = {}
+    for name, arrays in layers.items():
+        arrays = [
+            a.reshape(-1) if i and a.ndim > 1 and a.size == a.shape[-1] else a for i, a in enumerate(arrays)
+        ]
+        kernel = arrays[0]
+        if name == "fc6" and kernel.shape == (4096, 25088):
+            kernel = kernel.reshape(4096, 512, 7, 7)
+        if name == "fc7" and kernel.shape == (4096, 4096):
+            kernel = kernel.reshape(4096, 4096, 1, 1)
+        kernel = conv_kernel(kernel) if kernel.ndim == 4 else kernel.T
+        mapped[name] = _reduced(name, [kernel, *arrays[1:]])
+    detector = has_heads(mapped)
+    return Mapped(
+        "Caffe's weights",
+        mapped,
+        expected=None if detector else BACKBONE,
+        pixels=CAFFE_BGR,
+        first=FIRST,
+    )
+
+
+def from_torchvision(state):
+    """torchvision's ssd300_vgg16: RGB pixels, the background among the classes."""
+    states = States(state)
+    layers = {ours: states.conv(f"backbone.{theirs}") for ours, theirs in TORCHVISION.items()}
+    layers["conv4_3_norm"] = [states.take("backbone.scale_weight")]
+    for i, source in enumerate(SOURCES):
+        layers[f"{source}_mbox_loc"] = states.conv(f"head.regression_head.module_list.{i}")
+        layers[f"{source}_mbox_conf"] = states.conv(f"head.classification_head.module_list.{i}")
+    return Mapped(
+        "torchvision's ssd300_vgg16", layers, states.unused(), pixels=TORCHVISION_PIXELS, first=FIRST
+    )
+
+
+def from_ssd_pytorch(state):
+    """SSD300 of amdegroot/ssd.pytorch.
+
+    Trained there, its weights expect RGB pixels minus (123, 117, 104); those that were converted from Caffe
+    have the same names but expect BGR (issue 31 there: mAP 0.7247 in the wrong order, 0.7718 in the right
+    one). `load_weights(..., channel_order="bgr")` is for the latter.
+    """
+    states = States(state)
+    layers = {ours: states.conv(theirs) for ours, theirs in SSD_PYTORCH.items()}
+    layers["conv4_3_norm"] = [states.take("L2Norm.weight")]
+    for i, source in enumerate(SOURCES):
+        layers[f"{source}_mbox_loc"] = states.conv(f"loc.{i}")
+        layers[f"{source}_mbox_conf"] = states.conv(f"conf.{i}")
+    return Mapped("ssd.pytorch's SSD300", layers, states.unused(), pixels=CAFFE_RGB, first=FIRST)
+
+
+def from_keras(layers):
+    """keras.applications' VGG16, trained on Caffe's pixels; fc6 and fc7 if the file has the top."""
+    mapped = {}
+    for ours, theirs in KERAS.items():
+        if theirs in layers:
+            kernel, *rest = layers[theirs]
+            if theirs == "fc1" and kernel.shape == (25088, 4096):
+                kernel = kernel.reshape(7, 7, 512, 4096)
+            if theirs == "fc2" and kernel.shape == (4096, 4096):
+                kernel = kernel.reshape(1, 1, 4096, 4096)
+            mapped[ours] = _reduced(ours, [kernel, *rest])
+    unused = [name for name in layers if name not in KERAS.values()]
+    # The file without the top, "notop", has neither.
+    expected = BACKBONE if BACKBONE & {"fc6", "fc7"} & set(mapped) else frozenset(TRUNK)
+    return Mapped(
+        "Keras' VGG16 for ImageNet", mapped, unused, expected=expected, pixels=CAFFE_BGR, first=FIRST
+    )
+
+
+def _reduced(name, arrays):
+    """fc6 and fc7 of the classifier as the dilated convolutions of the SSD (paper, section 3).
+
+    Decimation, as in DeepLab (Chen et al., 2015, section 3.1) and ParseNet: every fourth of the 4096 channels
+    (0, 4, ..., 4092), and every third row and column of fc6's 7x7 window (0, 3, 6). Caffe's published "fc
+    reduced" was trained further after that, so it does not have the same numbers.
+    """
+    kernel = arrays[0]
+    if name == "fc6" and kernel.shape == (7, 7, 512, 4096):
+        return [kernel[::3, ::3, :, ::4], *(a[::4] for a in arrays[1:])]
+    if name == "fc7" and kernel.shape == (1, 1, 4096, 4096):
+        return [kernel[:, :, ::4, ::4], *(a[::4] for a in arrays[1:])]
+    return arrays
+
+
+def channel_order(mapped, order):
+    """`Mapped` with the first layer's channels said to be "rgb" or "bgr"."""
+    if order not in ("rgb", "bgr"):
+        raise ValueError(f'channel_order must be "rgb" or "bgr", got {order!r}')
+    if mapped.pixels is None:
+        raise ValueError(f"channel_order: {mapped.origin} are loaded as they are")
+    mapped.pixels = {**mapped.pixels, "bgr": order == "bgr"}
+    return mapped
