@@ -8,6 +8,7 @@ import typer
 
 from .data_check import command
 from .demo import run_demo
+from .weights.command import convert
 
 app = typer.Typer(
     add_completion=False,
@@ -18,6 +19,7 @@ app = typer.Typer(
 
 
 app.add_typer(command.app, name="check")
+app.command()(convert)
 
 
 @app.command()

@@ -1,12 +1,12 @@
 """The one builder behind every model function: backbone, heads, joined predictions."""
 
 import inspect
-from pathlib import Path
 
 import keras
 
 from ..anchors import as_spec
 from ..layers import ImageNormalization, MultiBox
+from ..weights.initial import load_initial_weights
 from .inference import to_inference
 
 # What the published VGG16 weights of Caffe expect, and the common -1..1.
@@ -27,7 +27,7 @@ def build_ssd(
         num_classes: number of object classes, background not counted.
         anchors: an `AnchorSpec`; its image_size is the model's.
         mode: "training" or "inference".
-        weights: None, or the path of a weight file for `load_weights`.
+        weights: None, the path of a weight file, "imagenet" or "coco", see `load_initial_weights`.
         decoding: arguments of `to_inference`, for mode "inference".
         activation: "softmax" or "sigmoid", see `MultiBox`.
 
@@ -68,9 +68,7 @@ def build_ssd(
 
     model = keras.Model(image, predictions, name=name)
     if weights is not None:
-        if not Path(weights).is_file():
-            raise FileNotFoundError(f"{name}: no weight file {weights}")
-        model.load_weights(weights)
+        load_initial_weights(model, weights)
     return to_inference(model, **decoding) if mode == "inference" else model
 
 

@@ -1,1 +1,5 @@
 """Weights: published files, readers of other projects' formats, other classes for a trained model."""
+
+from .loading import LoadReport, load_weights
+
+__all__ = ["LoadReport", "load_weights"]

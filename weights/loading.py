@@ -1,11 +1,13 @@
 """Loads a weight file into a model: all is checked first, then assigned, and a report says what was done."""
 
+import warnings
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import numpy as np
 
+from .. import anchors
 from ..layers import ImageNormalization, MultiBox
 from .mapping import adapt_pixels, read_weights
 
@@ -87,11 +89,23 @@ def load_weights(model, path, strict=True, layers=None, channel_order=None):
             f"{path}: {mapped.origin} with the layers {names}, ... fit no layer of the model "
             f"{model.name!r}{reasons}"
         )
+    _warn_of_anchors(model, mapped)
     for layer, arrays in plan:
         for variable, array in zip(layer.weights, arrays, strict=True):
             variable.assign(array)
         report.loaded[layer.name] = sum(array.size for array in arrays)
     return report
+
+
+def _warn_of_anchors(model, mapped):
+    """Nothing in the shapes of a detector tells which anchors its offsets refer to."""
+    multibox = next((layer for layer in model.layers if isinstance(layer, MultiBox)), None)
+    if mapped.anchors and multibox and multibox.anchors != getattr(anchors, mapped.anchors):
+        warnings.warn(
+            f"{mapped.origin} were trained with the anchors multibox.anchors.{mapped.anchors}, the model "
+            f"{model.name!r} has others: its boxes need training, or build it with anchors={mapped.anchors}",
+            stacklevel=3,
+        )
 
 
 def _compare(model, mapped, patterns, report):
@@ -110,7 +124,7 @@ def _compare(model, mapped, patterns, report):
         elif (theirs := _shapes(arrays)) != (ours := _shapes(layer.weights)):
             report.left[name] = report.skipped[name] = "other shapes"
             if name not in mapped.optional:
-                what = f"layer {name} has {_say(theirs)} in the file and {_say(ours)} in the model"
+                what = f"layer {name} has the shapes {_say(theirs)} in the file, {_say(ours)} in the model"
                 problems.append((what, _cause(model, name, theirs, ours)))
         elif not all(np.isfinite(array).all() for array in arrays):
             raise ValueError(f"{report.path}: layer {name} has numbers that are not finite")

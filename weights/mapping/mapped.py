@@ -21,6 +21,7 @@ class Mapped:
         pixels: what the first layer expects, as `mean`, `scale` and `bgr` of `ImageNormalization`; None: what
             the model gives.
         first: name of the first layer.
+        anchors: name in `multibox.anchors` of the spec that the detector was trained with, if that is known.
     """
 
     origin: str
@@ -30,6 +31,7 @@ class Mapped:
     optional: frozenset = frozenset()
     pixels: dict | None = None
     first: str = ""
+    anchors: str | None = None
 
 
 def has_heads(names):

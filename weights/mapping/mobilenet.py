@@ -37,8 +37,14 @@ def from_ssdlite(state):
             module = f"head.{theirs}_head.module_list.{i}"
             layers |= _conv_bn(states, f"{source}_mbox_{ours}_depthwise", f"{module}.0")
             layers[f"{source}_mbox_{ours}"] = states.conv(f"{module}.1")
-    origin = "torchvision's ssdlite320_mobilenet_v3_large"
-    return Mapped(origin, layers, states.unused(), pixels=UNIT_PIXELS, first="stem")
+    return Mapped(
+        "torchvision's ssdlite320_mobilenet_v3_large",
+        layers,
+        states.unused(),
+        pixels=UNIT_PIXELS,
+        first="stem",
+        anchors="SSDLITE320",
+    )
 
 
 def from_mobilenet_v3(state):
@@ -130,7 +136,14 @@ def from_tflite(tensors):
         layers[name] = [kernel, bias]
     if "conv1" not in layers:
         raise ValueError("expected SSD MobileNet v1, whose tensors are named .../MobilenetV1/Conv2d_0/...")
-    return Mapped("SSD MobileNet v1 of TensorFlow Lite", layers, unused, pixels=UNIT_PIXELS, first="conv1")
+    return Mapped(
+        "SSD MobileNet v1 of TensorFlow Lite",
+        layers,
+        unused,
+        pixels=UNIT_PIXELS,
+        first="conv1",
+        anchors="SSD_MOBILENET_V1",
+    )
 
 
 def _v1_name(theirs):

@@ -73,7 +73,12 @@ def from_torchvision(state):
         layers[f"{source}_mbox_loc"] = states.conv(f"head.regression_head.module_list.{i}")
         layers[f"{source}_mbox_conf"] = states.conv(f"head.classification_head.module_list.{i}")
     return Mapped(
-        "torchvision's ssd300_vgg16", layers, states.unused(), pixels=TORCHVISION_PIXELS, first=FIRST
+        "torchvision's ssd300_vgg16",
+        layers,
+        states.unused(),
+        pixels=TORCHVISION_PIXELS,
+        first=FIRST,
+        anchors="SSD300_COCO",
     )
 
 

@@ -1,0 +1,50 @@
+"""`multibox convert`: the file it writes, and what it refuses."""
+
+import keras
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import multibox as mb
+from multibox.cli import app
+from multibox.weights.loading import load_weights
+
+TFLITE = "ssd_mobilenet_v1_coco/ssd_mobilenet.tflite"
+TRAINED = ["--model", "ssd-mobilenet", "--classes", "90", "--alpha", "0.75", "--no-batch-norm"]
+
+
+def command(*arguments):
+    return CliRunner().invoke(app, ["convert", *map(str, arguments)])
+
+
+@pytest.mark.parametrize("name", ["new/x.keras", "x.weights.h5"])
+def test_convert(golden, tmp_path, name):
+    mobile = mb.SSDMobileNet(90, alpha=0.75, batch_norm=False)
+    load_weights(mobile, golden / TFLITE)
+    result = command(golden / TFLITE, tmp_path / name, *TRAINED)
+    assert result.exit_code == 0, result.output
+    assert "loaded     47 layers, 4,101,231 weights" in result.output
+    if name.endswith(".keras"):
+        model = keras.models.load_model(tmp_path / name)
+    else:
+        model = mb.SSDMobileNet(90, alpha=0.75, batch_norm=False)
+        model.load_weights(tmp_path / name)
+    for ours, theirs in zip(model.get_weights(), mobile.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    again = command(golden / TFLITE, tmp_path / name, *TRAINED)
+    assert isinstance(again.exception, FileExistsError) and "not overwritten" in str(again.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["x.h5", *TRAINED], "expected a name that ends in .keras or .weights.h5"),
+        (["x.keras", "--model", "ssd7", "--classes", "3", "--alpha", "0.5"], "ssd7 has no option --alpha"),
+        (["x.keras", *TRAINED, "--anchors", "NO"], "unknown anchors 'NO'; there are SSD300_VOC"),
+        (["x.keras", *TRAINED[:3], "20", *TRAINED[4:]], "the file has 90 classes, the model 20"),
+    ],
+)
+def test_convert_says_what_is_wrong_and_writes_nothing(golden, tmp_path, arguments, message):
+    result = command(golden / TFLITE, tmp_path / arguments[0], *arguments[1:])
+    assert isinstance(result.exception, ValueError) and message in str(result.exception)
+    assert not list(tmp_path.iterdir())
