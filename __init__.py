@@ -1,6 +1,6 @@
 """multibox: SSD (Single Shot MultiBox Detector) object detection for Keras 3."""
 
-from . import anchors
+from . import anchors, labels
 from .anchors import AnchorSpec
 from .data_check import check_dataset
 from .data_generator import (
@@ -40,6 +40,7 @@ from .eval_utils import (
 from .losses import SSDLoss
 from .models import SSD7, SSD300, SSD512, SSDLite, SSDMobileNet, activation_of, anchors_of, to_inference
 from .training import loss_of, train
+from .weights import load_weights, sample_classes
 
 __version__ = "0.1.0"
 
@@ -63,11 +64,13 @@ __all__ = [
     "constant_size_train",
     "create_hdf5_dataset",
     "evaluate_voc",
+    "labels",
     "load_coco",
     "load_csv",
     "load_hdf5",
     "load_shapes",
     "load_voc",
+    "load_weights",
     "load_yolo",
     "loss_of",
     "plot_detection_grid",
@@ -77,6 +80,7 @@ __all__ = [
     "plot_samples",
     "predict_dataset",
     "read_image",
+    "sample_classes",
     "satellite_train",
     "save_coco",
     "save_csv",
