@@ -7,14 +7,17 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from multibox.data_generator import (
     DetectionDataset,
     Record,
     coco_categories,
     coco_image_ids,
+    create_hdf5_dataset,
     load_coco,
     load_csv,
+    load_hdf5,
     load_shapes,
     load_voc,
     read_image,
@@ -414,3 +417,19 @@ def test_real_voc_through_coco(voc_mini, tmp_path):
     x, y, width, height = np.array([a["bbox"] for a in annotations]).T
     np.testing.assert_allclose(np.stack([x, y, x + width, y + height], 1), record.boxes)
     assert sum(len(api.getAnnIds(imgIds=[i])) for i in api.getImgIds()) == sum(voc.class_counts().values())
+
+
+def test_a_picture_annotated_as_stored_stays_so_by_way_of_hdf5(tmp_path):
+    """Its EXIF orientation would turn it; the pixels that are written must be those of the boxes."""
+    pixels = np.full((40, 60, 3), 128, np.uint8)
+    pixels[:20, :30] = (250, 0, 0)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", quality=95, exif=exif)
+    box, label = np.array([[0, 0, 30, 20]], np.float32), np.array([1])
+    stored = DetectionDataset(("red",), [Record("a", str(tmp_path / "a.jpg"), 60, 40, box, label)])
+    create_hdf5_dataset(stored, tmp_path / "data.h5", progress=False)
+    save_voc(load_hdf5(tmp_path / "data.h5"), tmp_path / "voc", progress=False)
+    (record,) = load_voc(tmp_path / "voc", [("", "train")], ("red",), progress=False)
+    image = read_image(record.image, size=(record.width, record.height))
+    np.testing.assert_allclose(image[2:18, 2:28].mean(axis=(0, 1)), (250, 0, 0), atol=5)
