@@ -55,8 +55,8 @@ class DataGenerator(keras.utils.PyDataset):
             batch when it is asked for.
         use_multiprocessing: workers are processes. Threads share Python's interpreter lock, which a few of
             them do not feel; many processors want processes. Transform and image functions must then be such
-            that they can be pickled. Where processes are not forked (macOS, Windows) each first imports Keras,
-            which takes some seconds and up to a gigabyte.
+            that they can be pickled. Where processes are not forked (macOS, Windows) each imports Keras
+            first, which takes some seconds and up to a gigabyte.
         max_queue_size: batches in the making or waiting; the generator holds no more.
         cache: None, or "ram" to decode all images once (see `cache_in_ram`).
         on_error: "raise", or "skip" to replace a sample whose image cannot be used by another one; each such
