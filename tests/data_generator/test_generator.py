@@ -230,11 +230,10 @@ time.sleep(60)
 
 
 def test_workers_end_with_a_main_process_that_is_killed():
-    main = subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, text=True)
-    workers = [psutil.Process(int(pid)) for pid in main.stdout.readline().split()]
-    assert len(workers) == 2
-    main.kill()
-    main.wait()
+    with subprocess.Popen([sys.executable, "-c", ORPHANS], stdout=subprocess.PIPE, text=True) as main:
+        workers = [psutil.Process(int(pid)) for pid in main.stdout.readline().split()]
+        assert len(workers) == 2
+        main.kill()
     assert psutil.wait_procs(workers, timeout=10)[1] == []
 
 
@@ -343,7 +342,8 @@ def test_skipping_replaces_counts_and_names_once(options):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         first, second = colours(skipping), colours(skipping)
-    assert [str(w.message) for w in caught] == [
+    # Other code's, such as of a file that is collected just now, are not ours to count.
+    assert [str(w.message) for w in caught if w.category is UserWarning] == [
         "DataGenerator: skipped: image 7 is damaged",
         "DataGenerator: skipped: image 20 is damaged",
     ]

@@ -129,12 +129,10 @@ create_hdf5_dataset(DetectionDataset("a", records), {path!r}, decoded=True, prog
 def test_goes_on_after_being_killed(tmp_path):
     path = tmp_path / "data.h5"
     command = [sys.executable, "-c"]
-    process = subprocess.Popen(
-        [*command, KILLED.format(stop=True, path=str(path))], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout.readline() == "ready\n"
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    stopping = [*command, KILLED.format(stop=True, path=str(path))]
+    with subprocess.Popen(stopping, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(signal.SIGKILL)
     assert not path.exists()
     with h5py.File(f"{path}.partial") as file:
         assert 128 <= file["written"][:].sum() <= 200
