@@ -243,6 +243,19 @@ SSD300_VOC = AnchorSpec.from_scales(scales=(0.1, 0.2, 0.37, 0.54, 0.71, 0.88, 1.
 SSD300_COCO = AnchorSpec.from_scales(scales=(0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05), **_SSD300)
 SSD512_VOC = AnchorSpec.from_scales(scales=(0.07, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.05), **_SSD512)
 SSD512_COCO = AnchorSpec.from_scales(scales=(0.04, 0.1, 0.26, 0.42, 0.58, 0.74, 0.9, 1.06), **_SSD512)
+
+# For weights of the original Caffe: its PriorBox layer keeps sizes as whole pixels (`int min_size_`), so that
+# 0.07 of 512 is 35 instead of 35.84. The sizes of SSD300 are whole anyway.
+SSD512_VOC_CAFFE = AnchorSpec.from_scales(
+    scales=[pixels / 512 for pixels in (35, 76, 153, 230, 307, 384, 460, 537)], **_SSD512
+)
+SSD512_COCO_CAFFE = AnchorSpec.from_scales(
+    scales=[pixels / 512 for pixels in (20, 51, 133, 215, 296, 378, 460, 542)], **_SSD512
+)
+# For weights of torchvision, which limits the sides of its largest anchors to the image.
+SSD300_TORCHVISION = AnchorSpec.from_scales(
+    scales=(0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05), clip_sides=True, **_SSD300
+)
 SSDLITE320 = AnchorSpec.from_scales(
     image_size=(320, 320),
     grids=_square(20, 10, 5, 3, 2, 1),

@@ -6,7 +6,7 @@ import keras
 
 from ..anchors import as_spec
 from ..layers import ImageNormalization, MultiBox
-from ..weights.initial import load_initial_weights
+from ..weights.loading import load_weights
 from .inference import to_inference
 
 # What the published VGG16 weights of Caffe expect, and the common -1..1.
@@ -27,7 +27,7 @@ def build_ssd(
         num_classes: number of object classes, background not counted.
         anchors: an `AnchorSpec`; its image_size is the model's.
         mode: "training" or "inference".
-        weights: None, the path of a weight file, "imagenet" or "coco", see `load_initial_weights`.
+        weights: None, the path of a weight file, "imagenet" or "coco", see `load_weights`.
         decoding: arguments of `to_inference`, for mode "inference".
         activation: "softmax" or "sigmoid", see `MultiBox`.
 
@@ -68,7 +68,7 @@ def build_ssd(
 
     model = keras.Model(image, predictions, name=name)
     if weights is not None:
-        load_initial_weights(model, weights)
+        load_weights(model, weights)
     return to_inference(model, **decoding) if mode == "inference" else model
 
 

@@ -30,7 +30,7 @@ def SSD7(
         image_size: (height, width) of the input, need not be square; None: that of `anchors`, or (300, 300).
         anchors: an `AnchorSpec`; None: `ssd7_anchors(image_size)`.
         weight_decay: of the kernels (gradient weight_decay * w).
-        weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_initial_weights`.
+        weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
         **decoding: options of `to_inference`, for mode "inference".
 
     Returns:

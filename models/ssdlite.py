@@ -42,7 +42,7 @@ def SSDLite(
         alpha: width: multiplies the channels of the backbone and of the extra layers.
         min_depth: fewest channels of an extra layer.
         weight_decay: of the kernels, in the convention of torch (gradient weight_decay * w).
-        weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_initial_weights`.
+        weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
         backbone: "mobilenet_v3_large" or "mobilenet_v2".
         **decoding: options of `to_inference`, for mode "inference".
 

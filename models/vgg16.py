@@ -39,7 +39,7 @@ def SSD300(num_classes, mode="training", anchors=SSD300_VOC, weight_decay=5e-4, 
             "inference": output (batch, top_k, 6), see `to_inference`. Weights fit both.
         anchors: an `AnchorSpec`, such as `multibox.anchors.SSD300_COCO`.
         weight_decay: of the kernels, in the convention of Caffe and torch (gradient weight_decay * w).
-        weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_initial_weights`.
+        weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
         **decoding: options of `to_inference`, for mode "inference".
 
     Returns:

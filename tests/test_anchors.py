@@ -12,6 +12,9 @@ from multibox.anchors import AnchorLevel, AnchorSpec, ssd7_anchors, ssd_mobilene
         ("SSD300_COCO", 8732),
         ("SSD512_VOC", 24564),
         ("SSD512_COCO", 24564),
+        ("SSD300_TORCHVISION", 8732),
+        ("SSD512_VOC_CAFFE", 24564),
+        ("SSD512_COCO_CAFFE", 24564),
         ("SSDLITE320", 3234),
         ("SSD_MOBILENET_V1", 1917),
     ],
@@ -35,16 +38,55 @@ def test_voc_anchors_equal_caffe_priors(golden, variant):
     np.testing.assert_allclose(anchors.SSD300_VOC.variances, expected[1, 0], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("kind", "size"), [("ssd300", 300), ("ssdlite320", 320)])
-def test_coco_anchors_equal_torchvision(golden, kind, size):
+@pytest.mark.parametrize(
+    ("kind", "ours", "size"),
+    [("ssd300", anchors.SSD300_TORCHVISION, 300), ("ssdlite320", anchors.SSDLITE320, 320)],
+)
+def test_coco_anchors_equal_torchvision(golden, kind, ours, size):
     expected = np.load(golden / "torchvision" / f"{kind}_default_boxes.npz")["default_boxes"]
-    if kind == "ssd300":  # torchvision limits the sides to the image, Caffe and ssd_keras do not
-        ours = AnchorSpec.from_scales(
-            scales=(0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05), clip_sides=True, **anchors._SSD300
-        )
-    else:
-        ours = anchors.SSDLITE320
     np.testing.assert_allclose(ours.xyxy * size, expected, rtol=0, atol=1e-4)
+
+
+def test_torchvision_limits_the_sides_of_a_few_anchors_only():
+    differ = np.any(anchors.SSD300_TORCHVISION.cxcywh != anchors.SSD300_COCO.cxcywh, axis=1)
+    assert np.flatnonzero(differ).tolist() == [8730, 8731]  # the last cell, ratios 2 and 1/2
+    np.testing.assert_allclose(anchors.SSD300_TORCHVISION.cxcywh[8730, 2:], (1, 0.6151829), atol=1e-6)
+
+
+def caffe_prior_boxes(first_percent, ratios):
+    """Widths and heights of a cell of each level, as Caffe's SSD512 script and its PriorBox layer make them.
+
+    The script hands over min_size and max_size in percent of 512; the layer stores both in an `int`.
+    """
+    starts = [first_percent, *ratios]
+    step = ratios[1] - ratios[0]
+    ends = [ratios[0], *(r + step for r in ratios)]
+    cells = []
+    for level, (low, high) in enumerate(zip(starts, ends, strict=True)):
+        small, large = int(512 * low / 100), int(512 * high / 100)
+        cell = [(small, small), (np.sqrt(small * large),) * 2]
+        for ratio in (2,) if level in (0, 5, 6) else (2, 3):
+            wide = (small * np.sqrt(ratio), small / np.sqrt(ratio))
+            cell += [wide, wide[::-1]]
+        cells.append(cell)
+    return cells
+
+
+@pytest.mark.parametrize(
+    ("spec", "first_percent", "ratios"),
+    [
+        (anchors.SSD512_VOC_CAFFE, 7, (15, 30, 45, 60, 75, 90)),
+        (anchors.SSD512_COCO_CAFFE, 4, (10, 26, 42, 58, 74, 90)),
+    ],
+)
+def test_caffe_holds_prior_sizes_in_whole_pixels(spec, first_percent, ratios):
+    for level, cell in zip(spec.levels, caffe_prior_boxes(first_percent, ratios), strict=True):
+        np.testing.assert_allclose(level.sides, cell, rtol=1e-12)
+
+
+def test_the_first_cell_of_caffes_ssd512_by_hand():
+    expected = [(35, 35), (51.575188, 51.575188), (49.497475, 24.748737), (24.748737, 49.497475)]
+    np.testing.assert_allclose(anchors.SSD512_VOC_CAFFE.levels[0].sides, expected, atol=1e-6)
 
 
 def test_mobilenet_anchors_equal_the_detection_api(golden):

@@ -28,7 +28,7 @@ def convert(
     model: Annotated[Network, typer.Option(help="The network.")],
     classes: Annotated[int, typer.Option(min=1, help="Number of classes, background not counted.")],
     anchors: Annotated[
-        str | None, typer.Option(help="Anchors, as named in multibox.anchors: SSD300_COCO, ...")
+        str | None, typer.Option(help="Anchors, as named in multibox.anchors: SSD512_VOC_CAFFE, ...")
     ] = None,
     alpha: Annotated[float | None, typer.Option(help="Width of a MobileNet.")] = None,
     backbone: Annotated[str | None, typer.Option(help="Of ssdlite.")] = None,

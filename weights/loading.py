@@ -10,6 +10,7 @@ import numpy as np
 from .. import anchors
 from ..layers import ImageNormalization, MultiBox
 from .mapping import adapt_pixels, read_weights
+from .sources import PUBLISHED, fetch_source, published
 
 SHOWN = 3
 
@@ -48,7 +49,7 @@ class LoadReport:
         return "\n".join(rows)
 
 
-def load_weights(model, path, strict=True, layers=None, channel_order=None):
+def load_weights(model, weights, strict=True, layers=None, channel_order=None):
     """Loads weights into a model, by the names of its layers.
 
     Reads files of this package, of Keras (2 and 3), Caffe, torch and TensorFlow Lite, recognised by their
@@ -57,7 +58,8 @@ def load_weights(model, path, strict=True, layers=None, channel_order=None):
 
     Args:
         model: of this package, for training or inference.
-        path: of the weight file.
+        weights: path of a weight file; or "imagenet" (the backbone) or "coco" (the whole detector, which then
+            must have COCO's 90 classes), which are downloaded once.
         strict: True: every layer of the model must be in the file with the same shapes; for the weights of a
             classifier, every layer of its backbone. False: what fits is loaded, the rest reported.
         layers: names or patterns ("conv*") of the layers to load; None for all.
@@ -69,9 +71,12 @@ def load_weights(model, path, strict=True, layers=None, channel_order=None):
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file is damaged or unknown, holds numbers that are not finite, fits no layer, or,
-            with strict, lacks a layer or has another shape; the model is unchanged then.
+        DownloadError: if published weights cannot be had.
+        ValueError: if there are no published weights for the model, if the file is damaged or unknown, holds
+            numbers that are not finite, fits no layer, or, with strict, lacks a layer or has another shape;
+            the model is unchanged then.
     """
+    path = fetch_source(published(model, weights)) if weights in PUBLISHED else weights
     if not Path(path).is_file():
         raise FileNotFoundError(f"{model.name}: no weight file {path}")
     mapped = read_weights(path, channel_order)

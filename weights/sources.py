@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import keras
+
 from ..labels import COCO_NAMES_BY_ID
 from .archives import extract_member
 from .download import MAX_BYTES, fetch
@@ -57,19 +59,15 @@ SOURCES = {
             1000,
         ),
         # keras.applications states no digest of the MobileNets v1 and v2.
-        Source(
-            "mobilenet_imagenet",
-            f"{_KERAS}/mobilenet/mobilenet_1_0_224_tf_no_top.h5",
-            None,
-            "MobileNet v1 without its classifier, width 1.0 (keras.applications)",
-            1000,
-        ),
-        Source(
-            "mobilenet_0.75_imagenet",
-            f"{_KERAS}/mobilenet/mobilenet_7_5_224_tf_no_top.h5",
-            None,
-            "MobileNet v1 without its classifier, width 0.75 (keras.applications)",
-            1000,
+        *(
+            Source(
+                f"mobilenet_{alpha}_imagenet",
+                f"{_KERAS}/mobilenet/mobilenet_{name}_224_tf_no_top.h5",
+                None,
+                f"MobileNet v1 without its classifier, alpha {alpha} (keras.applications)",
+                1000,
+            )
+            for alpha, name in ((1.0, "1_0"), (0.75, "7_5"), (0.5, "5_0"), (0.25, "2_5"))
         ),
         Source(
             "mobilenet_v2_imagenet",
@@ -108,35 +106,53 @@ SOURCES = {
     )
 }
 
-# (name of a model function's model, what it was trained on) -> key of the source.
+# (name of a model function's model, what it was trained on) -> key of the source, or keys by the channels of
+# the model's first convolution where the publisher has several widths.
 WEIGHTS = {
     ("ssd300", "imagenet"): "vgg16_imagenet",
     ("ssd512", "imagenet"): "vgg16_imagenet",
     ("ssdlite", "imagenet"): "mobilenet_v3_large_imagenet",
     ("ssdlite_mobilenet_v2", "imagenet"): "mobilenet_v2_imagenet",
-    ("ssd_mobilenet", "imagenet"): "mobilenet_imagenet",
+    ("ssd_mobilenet", "imagenet"): {
+        32: "mobilenet_1.0_imagenet",
+        24: "mobilenet_0.75_imagenet",
+        16: "mobilenet_0.5_imagenet",
+        8: "mobilenet_0.25_imagenet",
+    },
     ("ssd300", "coco"): "ssd300_coco",
     ("ssdlite", "coco"): "ssdlite_coco",
     ("ssd_mobilenet", "coco"): "ssd_mobilenet_coco",
 }
 
 
-def published(model_name, weights):
+PUBLISHED = tuple(dict.fromkeys(trained_on for _, trained_on in WEIGHTS))
+
+
+def published(model, weights):
     """The `Source` of the weights of a model.
 
     Args:
-        model_name: such as "ssd300".
+        model: of this package.
         weights: "imagenet" or "coco".
 
     Raises:
-        ValueError: if there are none; names what there is for the model.
+        ValueError: if there are none, or none of the model's width; names what there is for the model.
     """
-    if (model_name, weights) not in WEIGHTS:
-        there = sorted(w for name, w in WEIGHTS if name == model_name)
+    if (model.name, weights) not in WEIGHTS:
+        there = sorted(w for name, w in WEIGHTS if name == model.name)
         raise ValueError(
-            f"{model_name}: there are no published weights {weights!r}, only {', '.join(there) or 'none'}"
+            f"{model.name}: there are no published weights {weights!r}, only {', '.join(there) or 'none'}"
         )
-    return SOURCES[WEIGHTS[model_name, weights]]
+    key = WEIGHTS[model.name, weights]
+    if isinstance(key, dict):
+        channels = next(layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
+        if channels not in key:
+            raise ValueError(
+                f"{model.name}: there are published weights {weights!r} for {', '.join(map(str, key))} "
+                f"channels in the first convolution, the model has {channels}: another alpha, or weights=None"
+            )
+        key = key[channels]
+    return SOURCES[key]
 
 
 def fetch_source(source, cache_dir=None, progress=True):

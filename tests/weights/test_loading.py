@@ -10,7 +10,7 @@ from golden_mobilenet import stored_weights
 from reference import caffe_weights, torchvision_state
 
 import multibox as mb
-from multibox.weights import initial, loading
+from multibox.weights import loading
 from multibox.weights.loading import load_weights
 from multibox.weights.mapping import mobilenet, vgg16
 from multibox.weights.mapping.mapped import Mapped, adapt_pixels
@@ -328,6 +328,27 @@ def test_other_anchors_than_the_weights_were_trained_with(golden):
         load_weights(model, golden / TFLITE)
 
 
+@pytest.mark.parametrize(
+    ("last", "outputs", "expected"),
+    [
+        ("conv9_2", 21, "SSD300_VOC"),
+        ("conv9_2", 81, "SSD300_COCO"),
+        ("conv10_2", 21, "SSD512_VOC_CAFFE"),
+        ("conv10_2", 81, "SSD512_COCO_CAFFE"),
+        ("conv10_2", 4, None),
+    ],
+)
+def test_the_anchors_that_caffes_detectors_were_trained_with(last, outputs, expected):
+    blobs = {
+        f"{source}_mbox_conf": [
+            np.zeros((4 * outputs, 8, 3, 3), np.float32),
+            np.zeros(4 * outputs, np.float32),
+        ]
+        for source in ("conv4_3_norm", last)
+    }
+    assert vgg16.from_caffe(blobs).anchors == expected
+
+
 def test_the_model_functions_take_any_file(golden, mobile):
     load_weights(mobile, golden / TFLITE)
     options = {"alpha": 0.75, "batch_norm": False, "weights": golden / TFLITE}
@@ -342,9 +363,11 @@ def test_the_model_functions_take_any_file(golden, mobile):
 
 def test_published_weights_are_fetched_by_the_name_of_the_data_set(golden, monkeypatch):
     fetched = []
-    monkeypatch.setattr(initial, "fetch_source", lambda s: fetched.append(s.key) or golden / TFLITE)
-    mb.SSDMobileNet(90, alpha=0.75, batch_norm=False, weights="coco")
+    monkeypatch.setattr(loading, "fetch_source", lambda s: fetched.append(s.key) or golden / TFLITE)
+    model = mb.SSDMobileNet(90, alpha=0.75, batch_norm=False, weights="coco")
     assert fetched == ["ssd_mobilenet_coco"]
+    assert mb.load_weights(model, "coco").path == str(golden / TFLITE)
+    fetched.pop()
     with pytest.raises(ValueError, match="no published weights 'coco'"):
         mb.SSD7(3, weights="coco")
     assert len(fetched) == 1

@@ -23,7 +23,8 @@ def keras_source(module):
 
 
 def test_the_table_is_sound():
-    assert set(WEIGHTS.values()) <= set(SOURCES)
+    keys = [k for row in WEIGHTS.values() for k in (row.values() if isinstance(row, dict) else [row])]
+    assert set(keys) == set(SOURCES)
     for key, source in SOURCES.items():
         check_digest(source.digest)
         assert key == source.key and source.url.startswith("https://") and source.what
@@ -40,7 +41,7 @@ def test_digests_and_names_of_keras_are_those_of_its_source_code():
     )
     assert source.digest == f"md5:{stated[1]}"
     assert source.url == "".join(re.search(r'WEIGHTS_PATH = \(\s+"(.+)"\s+"(.+)"', text).groups())
-    for key, module in (("mobilenet_imagenet", "mobilenet"), ("mobilenet_v2_imagenet", "mobilenet_v2")):
+    for key, module in (("mobilenet_1.0_imagenet", "mobilenet"), ("mobilenet_v2_imagenet", "mobilenet_v2")):
         text = keras_source(module)
         folder = re.search(r'BASE_WEIGHT_PATH = \(\s+"(.+)"', text)[1]
         assert SOURCES[key].url.startswith(folder) and SOURCES[key].digest is None
@@ -55,14 +56,26 @@ def test_digests_of_torchvision_are_those_in_the_file_names():
 
 
 def test_published():
-    assert published("ssd300", "coco").class_names == COCO_NAMES_BY_ID
-    assert published("ssd512", "imagenet") is published("ssd300", "imagenet")
+    ssd300, ssd512 = mb.SSD300(1), mb.SSD512(1)
+    assert published(ssd300, "coco").class_names == COCO_NAMES_BY_ID
+    assert published(ssd512, "imagenet") is published(ssd300, "imagenet")
     with pytest.raises(ValueError, match="ssd512: there are no published weights 'coco', only imagenet"):
-        published("ssd512", "coco")
+        published(ssd512, "coco")
     with pytest.raises(ValueError, match=r"ssd7: .* only none"):
-        published("ssd7", "imagenet")
+        published(mb.SSD7(1), "imagenet")
     with pytest.raises(ValueError, match="no published weights 'vgg'; there are: vgg16_imagenet, "):
         fetch_source("vgg")
+
+
+@pytest.mark.parametrize("alpha, name", [(1.0, "1_0"), (0.75, "7_5"), (0.5, "5_0"), (0.25, "2_5")])
+def test_the_file_for_the_width_of_the_model(alpha, name):
+    model = SSDMobileNet(1, alpha=alpha, min_depth=8)
+    assert published(model, "imagenet").url.endswith(f"/mobilenet_{name}_224_tf_no_top.h5")
+
+
+def test_a_width_without_published_weights():
+    with pytest.raises(ValueError, match=r"'imagenet' for 32, 24, 16, 8 channels .* the model has 44"):
+        SSDMobileNet(1, alpha=1.4, weights="imagenet")
 
 
 def test_the_models_of_the_table_exist():

@@ -13,6 +13,14 @@ CAFFE_RGB = {"mean": (123.0, 117.0, 104.0), "bgr": False}
 # torchvision divides by 255, subtracts this and multiplies by 255.
 TORCHVISION_PIXELS = {"mean": tuple(255 * m for m in (0.48235, 0.45882, 0.40784))}
 
+# By the last source and the number of classes with background: the anchors of the published detectors.
+CAFFE_ANCHORS = {
+    ("conv9_2", 21): "SSD300_VOC",
+    ("conv9_2", 81): "SSD300_COCO",
+    ("conv10_2", 21): "SSD512_VOC_CAFFE",
+    ("conv10_2", 81): "SSD512_COCO_CAFFE",
+}
+
 TORCHVISION = {
     **dict(zip(TRUNK[:10], [f"features.{i}" for i in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21)], strict=True)),
     **{f"conv5_{i}": f"extra.0.{2 * i - 1}" for i in (1, 2, 3)},
@@ -55,12 +63,15 @@ def from_caffe(layers):
         kernel = conv_kernel(kernel) if kernel.ndim == 4 else kernel.T
         mapped[name] = _reduced(name, [kernel, *arrays[1:]])
     detector = has_heads(mapped)
+    last = "conv10_2" if "conv10_2_mbox_conf" in mapped else "conv9_2"
+    outputs = mapped["conv4_3_norm_mbox_conf"][0].shape[-1] // 4 if "conv4_3_norm_mbox_conf" in mapped else 0
     return Mapped(
         "Caffe's weights",
         mapped,
         expected=None if detector else BACKBONE,
         pixels=CAFFE_BGR,
         first=FIRST,
+        anchors=CAFFE_ANCHORS.get((last, outputs)),
     )
 
 
@@ -78,7 +89,7 @@ def from_torchvision(state):
         states.unused(),
         pixels=TORCHVISION_PIXELS,
         first=FIRST,
-        anchors="SSD300_COCO",
+        anchors="SSD300_TORCHVISION",
     )
 
 
