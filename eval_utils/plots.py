@@ -4,6 +4,8 @@ import csv
 import math
 from pathlib import Path
 
+import numpy as np
+
 
 def plot_detections(image, detections=None, ground_truth=None, class_names=None, min_score=0.5, axes=None):
     """Draws boxes on an image.
@@ -27,10 +29,9 @@ def plot_detections(image, detections=None, ground_truth=None, class_names=None,
     axes.set_axis_off()
     if ground_truth is not None:
         for label, box in zip(ground_truth.labels, ground_truth.boxes, strict=True):
-            _draw_box(axes, box, "white", None, "--")
-            if detections is None:
-                axes.text(*box[:2], _class_name(label, class_names), color="white", va="bottom", fontsize=8)
-    for class_id, score, *box in [] if detections is None else detections:
+            name = _class_name(label, class_names) if detections is None else None
+            _draw_box(axes, box, "white", name, "--")
+    for class_id, score, *box in [] if detections is None else detections[::-1]:  # the best on top
         if score >= min_score:
             _draw_box(axes, box, _colour(class_id), f"{_class_name(class_id, class_names)} {score:.2f}", "-")
     return axes.figure
@@ -179,7 +180,17 @@ def _draw_box(axes, box, colour, text, style):
     axes.add_patch(Rectangle((x, y), box[2] - x, box[3] - y, fill=False, edgecolor=colour, ls=style, lw=1.5))
     if text:
         background = {"facecolor": colour, "edgecolor": "none", "pad": 1, "alpha": 0.8}
-        axes.text(x, y, text, color="black", va="bottom", fontsize=8, bbox=background, clip_on=True)
+        bottom, top = axes.get_ylim()
+        above = y - top > 0.06 * (bottom - top)  # otherwise the label would be cut off at the image's edge
+        place = {"va": "bottom" if above else "top", "clip_on": True}
+        ink = "white" if _luminance(colour) < 0.4 else "black"
+        axes.text(max(x, 0), max(y, 0), text, color=ink, fontsize=8, bbox=background, **place)
+
+
+def _luminance(colour):
+    from matplotlib.colors import to_rgb
+
+    return float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114)))
 
 
 def _colour(class_id):

@@ -28,6 +28,20 @@ def test_boxes_and_names_above_the_score():
     assert (box.get_xy(), box.get_width(), box.get_height()) == ((10, 20), 40, 60)
 
 
+@pytest.mark.parametrize("ymin, inside", [(0, True), (5, True), (20, False)])
+def test_a_label_stays_on_the_picture(ymin, inside):
+    image = np.zeros((100, 200, 3), np.uint8)
+    axes = mb.plot_detections(image, np.array([[1, 0.9, 10, ymin, 50, 80]])).axes[0]
+    (label,) = axes.texts
+    assert (label.get_position(), label.get_va()) == ((10, ymin), "top" if inside else "bottom")
+
+
+def test_the_best_detection_is_drawn_last():
+    rows = np.array([[1, 0.9, 10, 20, 50, 80], [2, 0.6, 12, 20, 50, 80]])
+    axes = mb.plot_detections(np.zeros((100, 200, 3), np.uint8), rows).axes[0]
+    assert [t.get_text() for t in axes.texts] == ["2 0.60", "1 0.90"]
+
+
 def test_ground_truth_alone_is_named():
     record = DATASET[0]
     axes = mb.plot_detections(record.image(), ground_truth=record, class_names=DATASET.class_names).axes[0]
