@@ -5,6 +5,7 @@ import struct
 import numpy as np
 import pytest
 from damaged_files import cut_off, flipped, refused_or_read
+from foreign_files import integer, message, varint
 
 from multibox.weights.caffe import looks_like_caffe, read_caffe
 
@@ -36,21 +37,6 @@ def test_damaged_files_are_refused_or_read(golden, tmp_path, name):
 
 
 # A network written here, field by field -----------------------------------------------------------------
-
-
-def varint(value):
-    out = b""
-    while value > 0x7F:
-        out, value = out + bytes([value & 0x7F | 0x80]), value >> 7
-    return out + bytes([value])
-
-
-def message(number, content):
-    return varint(number << 3 | 2) + varint(len(content)) + content
-
-
-def integer(number, value):
-    return varint(number << 3) + varint(value)
 
 
 def layer(*blobs, name=b"conv"):

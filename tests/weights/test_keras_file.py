@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import pytest
 from damaged_files import cut_off, flipped, refused_or_read
+from foreign_files import keras2
 
 from multibox.weights.keras_file import read_keras
 
@@ -71,27 +72,6 @@ def test_half_precision_is_read_as_float32(tmp_path):
 
 
 # Keras 2 ------------------------------------------------------------------------------------------------
-
-
-def keras2(path, layers, inside=None, encode=str.encode, chunks=None, **options):
-    """Writes {layer: {weight name: array}} as Keras 2 does, at the root or in a group."""
-    with h5py.File(path, "w") as file:
-        root = file.create_group(inside) if inside else file
-        _attribute(root, "layer_names", [encode(name) for name in layers], chunks)
-        for name, arrays in layers.items():
-            group = root.create_group(name)
-            _attribute(group, "weight_names", [encode(weight) for weight in arrays], chunks)
-            for weight, array in arrays.items():
-                group.create_dataset(weight, data=array, **options)
-    return path
-
-
-def _attribute(group, name, values, chunks):
-    if chunks is None:
-        group.attrs[name] = values
-        return
-    for i in range(0, max(len(values), 1), chunks):
-        group.attrs[f"{name}{i // chunks}"] = values[i : i + chunks]
 
 
 def two_layers():

@@ -10,6 +10,7 @@ import zlib
 import numpy as np
 import pytest
 from damaged_files import cut_off, flipped, refused_or_read
+from foreign_files import number, state_dict, tensor, text
 
 from multibox.weights.torch_file import read_torch
 
@@ -30,40 +31,8 @@ def test_every_tensor_of_a_real_file(golden):
 # Files written here, as torch writes them ---------------------------------------------------------------
 
 
-def text(value):
-    return b"X" + struct.pack("<I", len(value)) + value.encode()
-
-
-def number(value):
-    return b"J" + struct.pack("<i", value)
-
-
-def numbers(values):
-    return b"(" + b"".join(map(number, values)) + b"t"
-
-
-def tensor(storage="FloatStorage", count=24, offset=0, size=(4, 6), stride=(6, 1), key="0"):
-    identity = b"(" + text("storage") + f"ctorch\n{storage}\n".encode() + text(key) + text("cpu")
-    identity += number(count) + b"tQ"
-    hooks = b"\x89ccollections\nOrderedDict\n)R"
-    return (
-        b"ctorch._utils\n_rebuild_tensor_v2\n("
-        + identity
-        + number(offset)
-        + numbers(size)
-        + numbers(stride)
-        + hooks
-        + b"tR"
-    )
-
-
 def parameter(data):
     return b"ctorch._utils\n_rebuild_parameter\n(" + data + b"\x88ccollections\nOrderedDict\n)RtR"
-
-
-def state_dict(**entries):
-    items = b"".join(text(name) + value for name, value in entries.items())
-    return b"ccollections\nOrderedDict\n)R(" + items + b"u}" + text("_metadata") + b"}sb"
 
 
 def write(path, content, data=None, compression=zipfile.ZIP_STORED, **members):

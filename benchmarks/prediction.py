@@ -1,0 +1,80 @@
+"""Milliseconds an image takes from the JPEG file to boxes in pixels, and what of that is the network.
+
+    python benchmarks/prediction.py --weights detect.tflite --voc VOCdevkit
+
+"network": the forward pass, which is the reference. "detector": with decoding and non-max suppression.
+"predict": `model.predict` of images that are ready. "whole path": read, resize, predict, scale to pixels; one
+file after the other (batch 1), or by `predict_dataset`, which reads ahead while the network runs.
+"""
+
+import argparse
+
+import cv2
+import keras
+import numpy as np
+from timing import report, time_in_turn
+
+import multibox as mb
+from multibox.labels import COCO_NAMES_BY_ID
+
+IMAGES = 96
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--weights", default="coco", help="the COCO detector's file")
+    parser.add_argument("--voc", required=True, help="folder that holds VOC2007")
+    parser.add_argument("--set", default="val", help="image set of VOC2007")
+    parser.add_argument("--rounds", type=int, default=5)
+    args = parser.parse_args()
+
+    coco = mb.SSDMobileNet(90, alpha=0.75, batch_norm=False, weights=args.weights)
+    network = mb.sample_classes(coco, mb.VOC_CLASSES, class_names=COCO_NAMES_BY_ID)
+    detector = mb.to_inference(network, top_k=100)
+    size = mb.anchors_of(network).image_size
+    dataset = mb.load_voc(args.voc, [("2007", args.set)], progress=False)[:IMAGES]
+    batch = np.stack([read(record, size) for record in dataset])
+
+    rows = []
+    for batch_size in (1, 8):
+        seconds = time_in_turn(functions(network, detector, dataset, batch, batch_size, size), args.rounds)
+        for what, value in seconds.items():
+            times = value / seconds["network"]
+            rows.append(
+                {"batch": batch_size, "what": what, "ms an image": 1e3 * value / IMAGES, "times": times}
+            )
+    report("prediction of SSD MobileNet, 20 classes", rows, backend=keras.backend.backend())
+
+
+def read(record, size):
+    return cv2.resize(mb.read_image(record.image), size[::-1])
+
+
+def functions(network, detector, dataset, batch, batch_size, size):
+    """{what: function that handles all images}."""
+
+    def by_batch(model):
+        return lambda: [
+            model.predict_on_batch(batch[i : i + batch_size]) for i in range(0, IMAGES, batch_size)
+        ]
+
+    def one_after_the_other():
+        for record in dataset:
+            rows = detector.predict_on_batch(read(record, size)[None])[0]
+            mb.to_pixels(rows, record.width, record.height)
+
+    whole = one_after_the_other
+    if batch_size > 1:
+        whole = lambda: mb.predict_dataset(detector, dataset, batch_size, progress=False)  # noqa: E731
+    return {
+        "network": by_batch(network),
+        "detector": by_batch(detector),
+        "predict": lambda: detector.predict(batch, batch_size, verbose=0),
+        "whole path": whole,
+    }
+
+
+if __name__ == "__main__":
+    main()
