@@ -9,6 +9,7 @@ import typer
 from .data_check import command
 from .demo import run_demo
 from .weights.command import convert
+from .weights.download import DownloadError
 
 app = typer.Typer(
     add_completion=False,
@@ -61,7 +62,7 @@ def main():
     """Runs the command; what goes wrong with files or data is said in one line."""
     try:
         app()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, DownloadError) as error:
         print(f"multibox: {error}", file=sys.stderr)
         sys.exit(1)
 

@@ -23,7 +23,9 @@ SUFFIXES = (".keras", ".weights.h5")
 
 
 def convert(
-    source: Annotated[Path, typer.Argument(help="Weight file: Keras, Caffe, torch or TensorFlow Lite.")],
+    source: Annotated[
+        str, typer.Argument(help="Weight file of Keras, Caffe, torch or TensorFlow Lite; or coco, imagenet.")
+    ],
     output: Annotated[Path, typer.Argument(help="The model (.keras) or its weights (.weights.h5).")],
     model: Annotated[Network, typer.Option(help="The network.")],
     classes: Annotated[int, typer.Option(min=1, help="Number of classes, background not counted.")],
@@ -53,10 +55,12 @@ def convert(
     network = function(classes, **options)
     print(load_weights(network, source, strict=not partial, channel_order=channel_order))
     output.parent.mkdir(parents=True, exist_ok=True)
-    if output.name.endswith(".weights.h5"):
-        network.save_weights(output)
-    else:
-        network.save(output)
+    part = output.with_name(f"partial-{output.name}")
+    try:
+        (network.save_weights if output.name.endswith(".weights.h5") else network.save)(part)
+        part.rename(output)
+    finally:
+        part.unlink(missing_ok=True)
     print(f"Written to {output}.")
 
 

@@ -6,7 +6,9 @@ import pytest
 from typer.testing import CliRunner
 
 import multibox as mb
-from multibox.cli import app
+from multibox.cli import app, main
+from multibox.weights import loading
+from multibox.weights.download import DownloadError
 from multibox.weights.loading import load_weights
 
 TFLITE = "ssd_mobilenet_v1_coco/ssd_mobilenet.tflite"
@@ -33,6 +35,29 @@ def test_convert(golden, tmp_path, name):
         np.testing.assert_array_equal(ours, theirs)
     again = command(golden / TFLITE, tmp_path / name, *TRAINED)
     assert isinstance(again.exception, FileExistsError) and "not overwritten" in str(again.exception)
+
+
+def test_a_failure_to_write_leaves_nothing(golden, tmp_path, monkeypatch):
+    def broken(self, path):
+        path.write_bytes(b"half")
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(keras.Model, "save", broken)
+    result = command(golden / TFLITE, tmp_path / "x.keras", *TRAINED)
+    assert isinstance(result.exception, OSError) and not list(tmp_path.iterdir())
+
+
+def test_published_weights_by_name_and_one_line_where_they_cannot_be_had(tmp_path, monkeypatch, capsys):
+    def offline(source):
+        raise DownloadError(f"{source.url}: no network; put the file into the cache")
+
+    monkeypatch.setattr(loading, "fetch_source", offline)
+    monkeypatch.setattr("sys.argv", ["multibox", "convert", "coco", str(tmp_path / "x.keras"), *TRAINED])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    error = capsys.readouterr().err
+    assert error.startswith("multibox: https://") and "no network" in error and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
