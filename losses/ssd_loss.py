@@ -44,8 +44,8 @@ class SSDLoss(keras.losses.Loss):
             `multibox.loss_of(model)` sets it.
 
     Raises:
-        ValueError: for negative arguments, an unknown activation, or if targets and predictions differ
-            in shape.
+        ValueError: for negative arguments, an unknown activation, another reduction than "sum", or if targets
+            and predictions differ in shape.
     """
 
     def __init__(
@@ -58,7 +58,11 @@ class SSDLoss(keras.losses.Loss):
         **kwargs,
     ):
         # The division by the positives is the reduction; images are summed, not averaged.
-        super().__init__(name=name, **{**kwargs, "reduction": "sum"})
+        if (reduction := kwargs.pop("reduction", "sum")) != "sum":
+            raise ValueError(
+                f'SSDLoss: reduction must be "sum", since the loss divides itself, got {reduction!r}'
+            )
+        super().__init__(name=name, reduction="sum", **kwargs)
         if min(negative_ratio, min_negatives, alpha) < 0:
             raise ValueError(
                 "SSDLoss: negative_ratio, min_negatives and alpha must not be negative, "

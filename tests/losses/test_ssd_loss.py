@@ -207,3 +207,9 @@ def test_parts_are_logged_add_up_and_survive_saving(tmp_path):
     reloaded = keras.models.load_model(tmp_path / "model.keras")
     again = reloaded.evaluate(x, y, batch_size=2, verbose=0, return_dict=True)
     assert again == pytest.approx(logs)
+
+
+def test_another_reduction_is_refused():
+    assert SSDLoss(reduction="sum").reduction == "sum"
+    with pytest.raises(ValueError, match=r"reduction must be .* got 'mean'"):
+        SSDLoss(reduction="mean")
