@@ -37,7 +37,7 @@ from .eval_utils import (
     predict_dataset,
     to_pixels,
 )
-from .losses import SSDLoss
+from .losses import SSDFocalLoss, SSDLoss
 from .models import SSD7, SSD300, SSD512, SSDLite, SSDMobileNet, activation_of, anchors_of, to_inference
 from .training import loss_of, train
 from .weights import load_weights, sample_classes
@@ -53,6 +53,7 @@ __all__ = [
     "DataGenerator",
     "DetectionDataset",
     "GroundTruthEncoder",
+    "SSDFocalLoss",
     "SSDLite",
     "SSDLoss",
     "SSDMobileNet",
