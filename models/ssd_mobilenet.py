@@ -45,7 +45,8 @@ def SSDMobileNet(
             identity would, in training, normalise by the statistics of the batch and so undo the weights.
         activation: "sigmoid", as the API trains it, or "softmax". A new class head learns with either.
         weight_decay: of the kernels (gradient weight_decay * w).
-        weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
+        weights: None, a weight file of any known kind, "imagenet" (alpha 1.0, 0.75, 0.5 or 0.25) or "coco"
+            (90 classes, alpha=0.75, batch_norm=False); see `load_weights`.
         **decoding: options of `to_inference`, for mode "inference".
 
     Returns:

@@ -1,6 +1,7 @@
 """`multibox convert`: a weight file of any known kind becomes a model file."""
 
 import inspect
+import os
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -47,6 +48,7 @@ def convert(
         raise ValueError(f"{output}: expected a name that ends in {' or '.join(SUFFIXES)}")
     if output.exists():
         raise FileExistsError(f"{output} exists already; it is not overwritten")
+    output.parent.mkdir(parents=True, exist_ok=True)
     given = {"anchors": _anchors(anchors), "alpha": alpha, "backbone": backbone, "batch_norm": batch_norm}
     options = {name: value for name, value in given.items() if value is not None}
     function = NETWORKS[model.value]
@@ -54,8 +56,7 @@ def convert(
         raise ValueError(f"{model.value} has no option --{name.replace('_', '-')}")
     network = function(classes, **options)
     print(load_weights(network, source, strict=not partial, channel_order=channel_order))
-    output.parent.mkdir(parents=True, exist_ok=True)
-    part = output.with_name(f"partial-{output.name}")
+    part = output.with_name(f"partial-{os.getpid()}-{output.name}")
     try:
         (network.save_weights if output.name.endswith(".weights.h5") else network.save)(part)
         part.rename(output)

@@ -60,8 +60,10 @@ def load_weights(model, weights, strict=True, layers=None, channel_order=None):
         model: of this package, for training or inference.
         weights: path of a weight file; or "imagenet" (the backbone) or "coco" (the whole detector, which then
             must have COCO's 90 classes), which are downloaded once.
-        strict: True: every layer of the model must be in the file with the same shapes; for the weights of a
-            classifier, every layer of its backbone. False: what fits is loaded, the rest reported.
+        strict: True: every layer of the model must be in the file with the same shapes, those of a detector
+            must all be in the model, and its anchors, where they are known, must be the model's; for the
+            weights of a classifier, every layer of its backbone must be there. False: what fits is loaded,
+            the rest reported.
         layers: names or patterns ("conv*") of the layers to load; None for all.
         channel_order: "rgb" or "bgr" for weights whose first layer expects another order of channels than is
             usual for their origin, such as those of ssd.pytorch that come from Caffe.
@@ -76,15 +78,20 @@ def load_weights(model, weights, strict=True, layers=None, channel_order=None):
             numbers that are not finite, fits no layer, or, with strict, lacks a layer or has another shape;
             the model is unchanged then.
     """
-    path = fetch_source(published(model, weights)) if weights in PUBLISHED else weights
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"{model.name}: no weight file {path}")
-    mapped = read_weights(path, channel_order)
+    if weights in PUBLISHED:
+        path, mapped = _read_published(published(model, weights), channel_order)
+    elif Path(weights).is_file():
+        path, mapped = weights, read_weights(weights, channel_order)
+    else:
+        names = " or ".join(f'"{name}"' for name in PUBLISHED)
+        raise FileNotFoundError(f"{model.name}: no weight file {weights}; expected a path, or {names}")
     for layer in model.layers:
         if isinstance(layer, ImageNormalization):
             adapt_pixels(mapped, {"mean": layer.mean, "scale": layer.scale, "bgr": layer.bgr})
     report = LoadReport(str(path), mapped.origin, model.name)
     plan, problems = _compare(model, mapped, layers, report)
+    if any(layer.name.endswith("_mbox_loc") for layer, _ in plan):
+        _check_anchors(model, mapped, path, strict)
     if strict and problems:
         raise ValueError(f"{path}: {mapped.origin} do not fit the model {model.name!r}: {_join(problems)}")
     if not plan:
@@ -94,7 +101,6 @@ def load_weights(model, weights, strict=True, layers=None, channel_order=None):
             f"{path}: {mapped.origin} with the layers {names}, ... fit no layer of the model "
             f"{model.name!r}{reasons}"
         )
-    _warn_of_anchors(model, mapped)
     for layer, arrays in plan:
         for variable, array in zip(layer.weights, arrays, strict=True):
             variable.assign(array)
@@ -102,19 +108,33 @@ def load_weights(model, weights, strict=True, layers=None, channel_order=None):
     return report
 
 
-def _warn_of_anchors(model, mapped):
+def _read_published(source, channel_order):
+    path = fetch_source(source)
+    try:
+        return path, read_weights(path, channel_order)
+    except ValueError as error:
+        if source.digest is not None:
+            raise
+        # Nothing has vouched for it: a page that asks for a password, perhaps, which would stay for ever.
+        Path(path).unlink()
+        raise ValueError(f"{error}; the file is deleted, so that the next attempt fetches it anew") from None
+
+
+def _check_anchors(model, mapped, path, strict):
     """Nothing in the shapes of a detector tells which anchors its offsets refer to."""
     multibox = next((layer for layer in model.layers if isinstance(layer, MultiBox)), None)
     if mapped.anchors and multibox and multibox.anchors != getattr(anchors, mapped.anchors):
-        warnings.warn(
-            f"{mapped.origin} were trained with the anchors multibox.anchors.{mapped.anchors}, the model "
-            f"{model.name!r} has others: its boxes need training, or build it with anchors={mapped.anchors}",
-            stacklevel=3,
+        message = (
+            f"{path}: {mapped.origin} were trained with the anchors multibox.anchors.{mapped.anchors}, the "
+            f"model {model.name!r} has others: build it with those"
         )
+        if strict:
+            raise ValueError(f"{message}, or load with strict=False and train it")
+        warnings.warn(f"{message}, or train it", stacklevel=3)
 
 
 def _compare(model, mapped, patterns, report):
-    """([(layer, arrays)], [(problem, likely cause)]); notes in the report what is not loaded."""
+    """([(layer, arrays)], [(problem, likely causes)]); notes in the report what is not loaded."""
     plan, problems = [], []
     own = {layer.name: layer for layer in model.layers if layer.weights}
     chosen = _chosen(own, patterns, model)
@@ -125,12 +145,12 @@ def _compare(model, mapped, patterns, report):
         elif arrays is None:
             report.left[name] = "not in the file"
             if mapped.expected is None or name in mapped.expected:
-                problems.append((f"layer {name} is not in the file", ""))
+                problems.append((f"layer {name} is not in the file", []))
         elif (theirs := _shapes(arrays)) != (ours := _shapes(layer.weights)):
             report.left[name] = report.skipped[name] = "other shapes"
             if name not in mapped.optional:
                 what = f"layer {name} has the shapes {_say(theirs)} in the file, {_say(ours)} in the model"
-                problems.append((what, _cause(model, name, theirs, ours)))
+                problems.append((what, _causes(model, name, theirs, ours)))
         elif not all(np.isfinite(array).all() for array in arrays):
             raise ValueError(f"{report.path}: layer {name} has numbers that are not finite")
         else:
@@ -138,6 +158,8 @@ def _compare(model, mapped, patterns, report):
     for name in mapped.layers:
         if name not in own:
             report.skipped[name] = "no such layer in the model"
+            if mapped.expected is None and patterns is None:
+                problems.append((f"layer {name} of the file is not in the model", ["another network"]))
         elif name not in chosen:
             report.skipped[name] = "not chosen"
     report.skipped.update(dict.fromkeys(mapped.unused, "not part of the detector"))
@@ -161,32 +183,41 @@ def _shapes(arrays):
     return [tuple(array.shape) for array in arrays]
 
 
-def _cause(model, name, theirs, ours):
-    """The likely reason for other shapes, in words; empty if there is none to name."""
+def _causes(model, name, theirs, ours):
+    """The likely reasons for other shapes, in words; empty if there is none to name."""
+    kernel, own = theirs[0], ours[0]
+    if name.endswith(("_mbox_conf", "_mbox_loc")):
+        causes = _head_causes(model, name, theirs[-1][-1], ours[-1][-1])
+    else:
+        causes = []
+        if len(kernel) == len(own) == 4 and kernel[:2] == own[:2] and kernel[-1] != own[-1]:
+            causes.append(f"{kernel[-1] / own[-1]:.3g} times the width: another alpha, or another network")
+        if len(theirs) < len(ours):
+            causes.append("the file's convolutions have no bias, since BatchNorm follows: batch_norm=True")
+        elif len(theirs) > len(ours):
+            causes.append("the file's BatchNorm is folded into a bias: batch_norm=False")
+    return causes
+
+
+def _head_causes(model, name, theirs, ours):
+    """Of outputs of a head in the file and in the model."""
     classes = next((layer.num_classes for layer in model.layers if isinstance(layer, MultiBox)), None)
-    same_input = theirs[0][:-1] == ours[0][:-1]
-    if classes and name.endswith("_mbox_conf") and same_input:
-        found, rest = divmod(theirs[0][-1], ours[0][-1] // (1 + classes))
-        if not rest and found > 1:
-            return f"the file has {found - 1} classes, the model {classes}: see sample_classes"
-        return "another number of classes, or of anchors for each cell"
-    if name.endswith("_mbox_loc") and same_input:
-        return f"the file has {theirs[0][-1] // 4} anchors for each cell, the model {ours[0][-1] // 4}"
-    if theirs[0] == ours[0] and len(theirs) == 1:
-        return "the file's convolutions have no bias, since BatchNorm follows: batch_norm=True"
-    if theirs[0] == ours[0] and len(ours) == 1:
-        return "the file's BatchNorm is folded into a bias: batch_norm=False"
-    if len(theirs[0]) == len(ours[0]) == 4 and theirs[0][:2] == ours[0][:2] and theirs[0][-1] != ours[0][-1]:
-        return f"{theirs[0][-1] / ours[0][-1]:.3g} times the width: another alpha, or another network"
-    return ""
+    if theirs == ours or not classes:
+        return []
+    if name.endswith("_mbox_loc"):
+        return [f"the file has {theirs // 4} anchors for each cell, the model {ours // 4}"]
+    found, rest = divmod(theirs, ours // (1 + classes))
+    if not rest and found > 1:
+        return [f"the file has {found - 1} classes, the model {classes}: see sample_classes"]
+    return ["another number of classes, or of anchors for each cell"]
 
 
 def _join(problems):
     """At most a few problems, then their likely causes, each once."""
     text = "; ".join(what for what, _ in problems[:SHOWN])
     text += f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-    causes = list(dict.fromkeys(cause for _, cause in problems if cause))
-    return f"{text} ({'; '.join(causes[:2])})" if causes else text
+    causes = list(dict.fromkeys(cause for _, found in problems for cause in found))
+    return f"{text} ({'; '.join(causes[:SHOWN])})" if causes else text
 
 
 def _say(shapes):

@@ -18,7 +18,7 @@ def sample_classes(model, classes, class_names=None, new=(), strict=True, seed=0
     that was given stays as it is, and the new one is not compiled.
 
     Args:
-        model: a model of this package, for training or for inference.
+        model: a model of this package, for training or for inference, or the path of a saved one (`.keras`).
         classes: the new classes in the order of the labels 1, 2, ...: names, or ids of the model's classes,
             from 1. Names may be synonyms, such as COCO's "tv" of VOC's "tvmonitor", see `labels.map_names`.
         class_names: the model's class names in the order of its labels, None for unused ones; the list may
@@ -34,6 +34,8 @@ def sample_classes(model, classes, class_names=None, new=(), strict=True, seed=0
         ValueError: for classes that are empty, repeated or not known, for names without `class_names`, if
             `class_names` are not as many as the model has classes, or if a class head is no `Conv2D`.
     """
+    if not isinstance(model, keras.Model):
+        model = keras.models.load_model(model, compile=False)
     multibox = multibox_of(model)
     columns = [0, *_kept_ids(classes, class_names, new, strict, multibox.num_classes)]
     heads = _class_heads(model, multibox)

@@ -1,10 +1,11 @@
 """Published weights as a table: where they are, how they are verified, and what they know."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import keras
 
 from ..labels import COCO_NAMES_BY_ID
+from ..layers import MultiBox
 from .archives import extract_member
 from .download import MAX_BYTES, fetch
 
@@ -28,6 +29,9 @@ class Source:
         class_names: by class id, None for background and for unused ids; None if the classes do not matter,
             since a detector takes only the backbone.
         member: the file to take out of a ZIP archive; None if the file is the weights.
+        arguments: of the model function, for the model that the weights fit.
+        filters: {layer name: filters} that tell a model of that width.
+        batch_norm: whether that model has BatchNorm; None if it does not matter.
         max_bytes: size beyond which it cannot be the right file, nor its member.
     """
 
@@ -39,6 +43,18 @@ class Source:
     class_names: tuple | None = None
     member: str | None = None
     max_bytes: int = MAX_BYTES
+    arguments: str = ""
+    filters: dict = field(default_factory=dict)
+    batch_norm: bool | None = None
+
+    def fits(self, model):
+        """Whether the model has the classes and the width of the weights, which is known without them."""
+        norms = any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
+        return (
+            self.batch_norm in (None, norms)
+            and (self.class_names is None or _num_classes(model) == self.num_classes)
+            and all(model.get_layer(name).filters == count for name, count in self.filters.items())
+        )
 
 
 SOURCES = {
@@ -57,6 +73,8 @@ SOURCES = {
             "sha256:8738ca79",
             "MobileNetV3-Large with the full last stage, 160 and 960 channels (torchvision, IMAGENET1K_V1)",
             1000,
+            arguments="alpha=1.0",
+            filters={"block12_project": 112},
         ),
         # keras.applications states no digest of the MobileNets v1 and v2.
         *(
@@ -66,6 +84,9 @@ SOURCES = {
                 None,
                 f"MobileNet v1 without its classifier, alpha {alpha} (keras.applications)",
                 1000,
+                arguments=f"alpha={alpha}, batch_norm=True" + (", min_depth=8" if alpha == 0.25 else ""),
+                filters={"conv1": int(32 * alpha), "conv_pw_13": int(1024 * alpha)},
+                batch_norm=True,
             )
             for alpha, name in ((1.0, "1_0"), (0.75, "7_5"), (0.5, "5_0"), (0.25, "2_5"))
         ),
@@ -73,8 +94,10 @@ SOURCES = {
             "mobilenet_v2_imagenet",
             f"{_KERAS}/mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5",
             None,
-            "MobileNet v2 without its classifier, width 1.0 (keras.applications)",
+            "MobileNet v2 without its classifier, alpha 1.0 (keras.applications)",
             1000,
+            arguments='backbone="mobilenet_v2", alpha=1.0',
+            filters={"block_16_project": 320},
         ),
         Source(
             "ssd300_coco",
@@ -83,6 +106,7 @@ SOURCES = {
             "SSD300 on VGG16, 91 outputs by category id (torchvision, COCO_V1)",
             90,
             COCO_NAMES_BY_ID,
+            arguments="num_classes=90, anchors=multibox.anchors.SSD300_TORCHVISION",
         ),
         Source(
             "ssdlite_coco",
@@ -91,6 +115,8 @@ SOURCES = {
             "SSDLite320 on MobileNetV3-Large with the reduced last stage, 91 outputs (torchvision, COCO_V1)",
             90,
             COCO_NAMES_BY_ID,
+            arguments="num_classes=90, alpha=1.0",
+            filters={"block12_project": 112},
         ),
         # The model zoo states no digest.
         Source(
@@ -102,30 +128,29 @@ SOURCES = {
             COCO_NAMES_BY_ID,
             member="detect.tflite",
             max_bytes=256 << 20,
+            arguments="num_classes=90, alpha=0.75, batch_norm=False",
+            filters={"conv1": 24, "conv_pw_13": 768},
+            batch_norm=False,
         ),
     )
 }
 
-# (name of a model function's model, what it was trained on) -> key of the source, or keys by the channels of
-# the model's first convolution where the publisher has several widths.
+# (name of a model function's model, what it was trained on) -> keys of the sources, one for each width.
 WEIGHTS = {
-    ("ssd300", "imagenet"): "vgg16_imagenet",
-    ("ssd512", "imagenet"): "vgg16_imagenet",
-    ("ssdlite", "imagenet"): "mobilenet_v3_large_imagenet",
-    ("ssdlite_mobilenet_v2", "imagenet"): "mobilenet_v2_imagenet",
-    ("ssd_mobilenet", "imagenet"): {
-        32: "mobilenet_1.0_imagenet",
-        24: "mobilenet_0.75_imagenet",
-        16: "mobilenet_0.5_imagenet",
-        8: "mobilenet_0.25_imagenet",
-    },
-    ("ssd300", "coco"): "ssd300_coco",
-    ("ssdlite", "coco"): "ssdlite_coco",
-    ("ssd_mobilenet", "coco"): "ssd_mobilenet_coco",
+    ("ssd300", "imagenet"): ("vgg16_imagenet",),
+    ("ssd512", "imagenet"): ("vgg16_imagenet",),
+    ("ssdlite", "imagenet"): ("mobilenet_v3_large_imagenet",),
+    ("ssdlite_mobilenet_v2", "imagenet"): ("mobilenet_v2_imagenet",),
+    ("ssd_mobilenet", "imagenet"): tuple(f"mobilenet_{alpha}_imagenet" for alpha in (1.0, 0.75, 0.5, 0.25)),
+    ("ssd300", "coco"): ("ssd300_coco",),
+    ("ssdlite", "coco"): ("ssdlite_coco",),
+    ("ssd_mobilenet", "coco"): ("ssd_mobilenet_coco",),
 }
-
-
 PUBLISHED = tuple(dict.fromkeys(trained_on for _, trained_on in WEIGHTS))
+
+
+def _num_classes(model):
+    return next(layer.num_classes for layer in model.layers if isinstance(layer, MultiBox))
 
 
 def published(model, weights):
@@ -136,23 +161,22 @@ def published(model, weights):
         weights: "imagenet" or "coco".
 
     Raises:
-        ValueError: if there are none, or none of the model's width; names what there is for the model.
+        ValueError: if there are none for the model; says for which arguments there are.
     """
     if (model.name, weights) not in WEIGHTS:
         there = sorted(w for name, w in WEIGHTS if name == model.name)
         raise ValueError(
             f"{model.name}: there are no published weights {weights!r}, only {', '.join(there) or 'none'}"
         )
-    key = WEIGHTS[model.name, weights]
-    if isinstance(key, dict):
-        channels = next(layer.filters for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
-        if channels not in key:
-            raise ValueError(
-                f"{model.name}: there are published weights {weights!r} for {', '.join(map(str, key))} "
-                f"channels in the first convolution, the model has {channels}: another alpha, or weights=None"
-            )
-        key = key[channels]
-    return SOURCES[key]
+    sources = [SOURCES[key] for key in WEIGHTS[model.name, weights]]
+    fitting = next((source for source in sources if source.fits(model)), None)
+    if fitting is None:
+        raise ValueError(
+            f"{model.name}: the published weights {weights!r} are for a model with "
+            f"{'; or '.join(source.arguments for source in sources)}"
+            + (" (for other classes see sample_classes)" if sources[0].class_names else "")
+        )
+    return fitting
 
 
 def fetch_source(source, cache_dir=None, progress=True):

@@ -1,11 +1,13 @@
 """Weights of every origin in our models; the reference outputs of their own networks are the judge."""
 
 import json
+import warnings
 
 import h5py
 import keras
 import numpy as np
 import pytest
+from foreign_files import keras2
 from golden_mobilenet import stored_weights
 from reference import caffe_weights, torchvision_state
 
@@ -72,6 +74,18 @@ def test_inference_models_take_the_same_files(golden, mobile):
 # Strict or not ------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def blobs_with_another_layer(tmp_path):
+    model = mb.SSD7(2)
+    layers = {
+        layer.name: {f"{layer.name}/{w.name}:0": np.ones(w.shape, np.float32) for w in layer.weights}
+        for layer in model.layers
+        if layer.weights
+    }
+    layers["conv99"] = {"conv99/kernel:0": np.ones((1, 1, 2, 2), np.float32)}
+    return keras2(tmp_path / "other.h5", layers)
+
+
 def fails(model, path, *parts, **options):
     before = snapshot(model)
     with pytest.raises(ValueError) as error:
@@ -96,6 +110,13 @@ def test_other_numbers_of_classes(golden):
     assert "conv_pw_11_mbox_conf, conv_pw_13_mbox_conf, extra1_mbox_conf and 3 more: other shapes" in str(
         report
     )
+
+
+def test_all_causes_are_named_at_once(golden):
+    """The model with default arguments: another width, BatchNorm, other classes."""
+    model = mb.SSDMobileNet(20)
+    causes = ("0.75 times the width", "batch_norm=False", "the file has 90 classes, the model 20")
+    fails(model, golden / TFLITE, *causes)
 
 
 def test_the_cause_is_named(golden):
@@ -324,8 +345,12 @@ def test_the_backbone_of_ssdlite_up_to_its_last_stage(golden, monkeypatch):
 def test_other_anchors_than_the_weights_were_trained_with(golden):
     anchors = mb.anchors.ssd_mobilenet_anchors((300, 300), min_scale=0.1)
     model = mb.SSDMobileNet(90, alpha=0.75, batch_norm=False, anchors=anchors)
+    fails(model, golden / TFLITE, "multibox.anchors.SSD_MOBILENET_V1", "strict=False")
     with pytest.warns(UserWarning, match=r"multibox\.anchors\.SSD_MOBILENET_V1"):
-        load_weights(model, golden / TFLITE)
+        load_weights(model, golden / TFLITE, strict=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the backbone knows no anchors
+        load_weights(model, golden / TFLITE, layers=["conv1", "conv_dw_*"])
 
 
 @pytest.mark.parametrize(
@@ -371,3 +396,35 @@ def test_published_weights_are_fetched_by_the_name_of_the_data_set(golden, monke
     with pytest.raises(ValueError, match="no published weights 'coco'"):
         mb.SSD7(3, weights="coco")
     assert len(fetched) == 1
+
+
+def test_a_page_in_place_of_a_file_without_a_digest_does_not_stay(tmp_path, monkeypatch):
+    page = tmp_path / "mobilenet_1_0_224_tf_no_top.h5"
+    page.write_text("<!DOCTYPE html><title>Sign in</title>")
+    monkeypatch.setattr(loading, "fetch_source", lambda source: page)
+    with pytest.raises(ValueError, match=r"mobilenet_1_0.*deleted, so that the next attempt fetches it anew"):
+        mb.SSDMobileNet(3, weights="imagenet")
+    assert not page.exists()
+    page.write_text("<!DOCTYPE html>")
+    with pytest.raises(ValueError, match="weight file, found a text file"):
+        mb.SSDMobileNet(3, weights=page)
+    assert page.exists()  # a file of the user's
+
+
+def test_a_layer_that_the_model_lacks(tmp_path, blobs_with_another_layer):
+    model = mb.SSD7(2)
+    fails(model, blobs_with_another_layer, "layer conv99 of the file is not in the model", "another network")
+    report = load_weights(model, blobs_with_another_layer, strict=False)
+    assert report.skipped == {"conv99": "no such layer in the model"} and not report.left
+
+
+def test_a_backbone_of_which_layers_are_missing(tmp_path):
+    """The stem of a MobileNet is not the MobileNet."""
+    model = mb.SSDMobileNet(2, alpha=0.5)
+    layers = {}
+    for name in ("conv1", "conv1_bn"):
+        weights = model.get_layer(name).weights
+        layers[name] = {f"{name}/{w.name}:0": np.ones(w.shape, np.float32) for w in weights}
+    path = keras2(tmp_path / "mobilenet.h5", layers)
+    fails(model, path, "layer conv_dw_1 is not in the file")
+    assert set(load_weights(model, path, strict=False).loaded) == {"conv1", "conv1_bn"}

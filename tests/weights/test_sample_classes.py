@@ -257,3 +257,12 @@ def test_a_head_of_another_kind_is_refused():
     model = keras.Model(x, MultiBox(anchors, 2)(offsets, logits))
     with pytest.raises(ValueError, match="the class head 'head0' must be a Conv2D, got a Dense"):
         sample_classes(model, [1])
+
+
+def test_a_saved_model(model, tmp_path):
+    model.save(tmp_path / "detector.keras")
+    from_file = sample_classes(tmp_path / "detector.keras", ["tv"], NAMES)
+    for ours, theirs in zip(
+        from_file.get_weights(), sample_classes(model, ["tv"], NAMES).get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(ours, theirs)

@@ -7,6 +7,7 @@ from foreign_files import keras2, write_caffemodel, write_pth
 from reference import caffe_weights, torchvision_state
 
 import multibox as mb
+from multibox.labels import COCO_NAMES_BY_ID
 from multibox.weights.mapping import vgg16
 
 
@@ -42,7 +43,7 @@ def test_a_file_of_ssd_keras(golden, tmp_path, blobs):
 
 
 def converted_from_caffe(blobs):
-    """Names of ssd.pytorch, whose published files are Caffe's numbers: the first layer expects BGR."""
+    """Names of ssd.pytorch, whose `ssd_300_VOC0712.pth` has Caffe's numbers: the first layer expects BGR."""
     state = {"L2Norm.weight": blobs["conv4_3_norm"][0]}
     for ours, theirs in vgg16.SSD_PYTORCH.items():
         state[f"{theirs}.weight"], state[f"{theirs}.bias"] = blobs[ours]
@@ -53,7 +54,7 @@ def converted_from_caffe(blobs):
 
 
 def test_a_file_of_ssd_pytorch_from_caffe(golden, tmp_path, blobs):
-    path = write_pth(tmp_path / "ssd300_mAP_77.43_v2.pth", converted_from_caffe(blobs))
+    path = write_pth(tmp_path / "ssd_300_VOC0712.pth", converted_from_caffe(blobs))
     model = mb.SSD300(20)
     mb.load_weights(model, path, channel_order="bgr")
     assert_caffe_heads(golden, model)
@@ -74,3 +75,14 @@ def test_a_converted_file_is_the_same_detector(tmp_path, golden, blobs):
     path = write_caffemodel(tmp_path / "ssd300.caffemodel", blobs)
     mb.SSD300(20, weights=path).save(tmp_path / "ssd300.keras")
     assert_caffe_heads(golden, keras.models.load_model(tmp_path / "ssd300.keras"))
+
+
+def test_the_published_detector_on_real_images(golden, voc_mini):
+    """The same weights give 0.631 on all 4952 test images of VOC 2007, of which these are 300."""
+    weights = golden / "ssd_mobilenet_v1_coco" / "ssd_mobilenet.tflite"
+    coco = mb.SSDMobileNet(90, alpha=0.75, batch_norm=False, weights=weights)
+    model = mb.sample_classes(coco, mb.VOC_CLASSES, class_names=COCO_NAMES_BY_ID)
+    images = mb.load_voc(voc_mini, [("2007", "val")], progress=False)
+    detections = mb.predict_dataset(mb.to_inference(model, top_k=100), images, progress=False)
+    result = mb.evaluate_voc(detections, images, metric="11_point")
+    assert result.mean_average_precision == pytest.approx(0.631, abs=0.01)

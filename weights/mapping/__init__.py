@@ -64,5 +64,7 @@ def _from_keras(layers):
     """Our own files, those of ssd_keras and of keras.applications: the names are ours."""
     if "block1_conv1" in layers:
         return vgg16.from_keras(layers)
-    detector = has_heads(layers)
-    return Mapped("Keras' weights", layers, expected=None if detector else frozenset(layers))
+    if has_heads(layers):
+        return Mapped("Keras' weights", layers)
+    backbone = next((names for names in mobilenet.KERAS_BACKBONES if names & set(layers)), frozenset(layers))
+    return Mapped("Keras' weights", layers, expected=backbone)

@@ -101,6 +101,25 @@ def _conv_bn(states, name, module):
     return {name: states.conv(f"{module}.0", depthwise), f"{name}_bn": states.norm(f"{module}.1")}
 
 
+# The layers of keras.applications' MobileNets v1 and v2, which are ours, BatchNorm included.
+KERAS_BACKBONES = (
+    frozenset(
+        f"{name}{norm}"
+        for name in ("conv1", *(f"conv_{kind}_{i}" for i in range(1, 14) for kind in ("dw", "pw")))
+        for norm in ("", "_bn")
+    ),
+    frozenset(("Conv1", "bn_Conv1", "Conv_1", "Conv_1_bn"))
+    | frozenset(
+        f"{block}_{part}{norm}"
+        for block, parts in (
+            ("expanded_conv", ("depthwise", "project")),
+            *((f"block_{i}", ("expand", "depthwise", "project")) for i in range(1, 17)),
+        )
+        for part in parts
+        for norm in ("", "_BN")
+    ),
+)
+
 V1_SOURCES = ("conv_pw_11", "conv_pw_13", "extra1", "extra2", "extra3", "extra4")
 V1_LAYER = re.compile(
     r"(?:^|/)(?:"
