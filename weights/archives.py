@@ -4,7 +4,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from .download import cannot_write
 from .file_lock import locked
+from .plain_pickle import one_line
 
 _ENCRYPTED = 0x1  # bit of a member's flags
 _BLOCK = 1 << 20
@@ -25,6 +27,7 @@ def extract_member(archive, member, target, max_bytes):
         `target` as a `pathlib.Path`.
 
     Raises:
+        DownloadError: if the member is not there yet and cannot be written.
         ValueError: for a broken or encrypted archive, or a member that is not in it or too large.
     """
     target = Path(target)
@@ -35,20 +38,31 @@ def extract_member(archive, member, target, max_bytes):
                 raise ValueError(
                     f"{archive}: {member} has {info.file_size} bytes, expected at most {max_bytes}"
                 )
-            with locked(target):
-                if not _holds(target, info):
-                    _write(zipped, info, target)
+            _write_once(zipped, info, target)
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise ValueError(
-            f"{archive}: not a readable ZIP file, delete it to fetch it anew: {error}"
+            f"{archive}: not a readable ZIP file, delete it to fetch it anew: {one_line(error, 200)}"
         ) from error
     return target
+
+
+def _write_once(zipped, info, target):
+    try:
+        # Without the lock, whose file cannot be made in a cache that may only be read.
+        if _holds(target, info):
+            return
+        with locked(target):
+            if not _holds(target, info):
+                _write(zipped, info, target)
+    except OSError as error:
+        raise cannot_write(target, error) from error
 
 
 def _find(zipped, member, archive):
     names = zipped.namelist()
     if member not in names:
-        raise ValueError(f"{archive}: has no file {member!r}, only {', '.join(names[:20]) or 'none'}")
+        listed = one_line(", ".join(names[:20]), 200) or "none"
+        raise ValueError(f"{archive}: has no file {member!r}, only {listed}")
     info = zipped.getinfo(member)
     if info.flag_bits & _ENCRYPTED:
         raise ValueError(f"{archive}: {member} is encrypted")

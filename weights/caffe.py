@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from .plain_pickle import one_line
+
 NET_NAME, NET_V1_LAYERS, NET_LAYER = 1, 2, 100
 NET_FIELDS = {NET_NAME, NET_V1_LAYERS, 3, 4, 5, 6, 7, 8, NET_LAYER}
 BLOB_LEGACY_SHAPE, BLOB_DATA, BLOB_SHAPE, BLOB_DOUBLE_DATA = (1, 2, 3, 4), 5, 7, 8
@@ -49,7 +51,7 @@ def read_caffe(path):
             if number in LAYER_FIELDS:
                 name, blobs = _layer(_expect(value, wire, BYTES, "a layer"), *LAYER_FIELDS[number])
                 if blobs and name in layers:
-                    raise WireError(f"two layers {name!r} with weights")
+                    raise WireError(f"two layers '{one_line(name)}' with weights")
                 if blobs:
                     layers[name] = blobs
     except WireError as error:
@@ -143,13 +145,15 @@ def _blob(data, layer, kind, index):
         elif number == BLOB_DOUBLE_DATA:
             doubles.append(_numbers(value, wire, FIXED64, layer))
     if chunks and doubles:
-        raise WireError(f"blob {index} of layer {layer!r} with both float and double data")
+        raise WireError(f"blob {index} of layer '{one_line(layer)}' with both float and double data")
     raw = (chunks or doubles or [b""])[0] if len(chunks or doubles) < 2 else b"".join(chunks or doubles)
     array = np.frombuffer(raw, "<f8" if doubles else "<f4").astype(np.float32, copy=False)
     if shape is None:
         shape = _natural(tuple(legacy.get(i, 1) for i in BLOB_LEGACY_SHAPE), kind, index)
     if len(shape) > MAX_DIMENSIONS or math.prod(shape) != array.size:
-        raise WireError(f"blob {index} of layer {layer!r} with shape {shape} but {array.size} numbers")
+        raise WireError(
+            f"blob {index} of layer '{one_line(layer)}' with shape {one_line(shape)} but {array.size} numbers"
+        )
     return array.reshape(shape)
 
 
@@ -182,7 +186,7 @@ def _natural(shape, kind, index):
 def _numbers(value, wire, single, layer):
     """The bytes of a repeated number: packed, or a single one."""
     if wire not in (single, BYTES) or len(value) % struct.calcsize("d" if single == FIXED64 else "f"):
-        raise WireError(f"data of layer {layer!r} that are no array of numbers")
+        raise WireError(f"data of layer '{one_line(layer)}' that are no array of numbers")
     return value
 
 

@@ -79,11 +79,16 @@ def fetch(url, digest, file_name=None, cache_dir=None, max_bytes=MAX_BYTES, prog
             if not _is_cached(target, digest):
                 _download(url, digest, target, max_bytes, progress)
     except OSError as error:  # those of the connection are not among them, see `_Interrupted`
-        raise DownloadError(
-            f"cannot write {target}: {error.strerror or error}; set the environment variable MULTIBOX_HOME "
-            "to a folder that can be written"
-        ) from error
+        raise cannot_write(target, error) from error
     return target
+
+
+def cannot_write(path, error):
+    """The `DownloadError` for an OSError at a path of the cache."""
+    return DownloadError(
+        f"cannot write {path}: {error.strerror or error}; set the environment variable MULTIBOX_HOME to a "
+        "folder that can be written"
+    )
 
 
 def _is_web(url):
@@ -101,8 +106,17 @@ def _is_cached(path, digest):
 
 
 def _download(url, digest, target, max_bytes, progress):
-    """Makes the target, in several attempts."""
+    """Makes the target; leaves a part of it only where a later call can go on from there."""
     partial = target.with_name(f"{target.name}.partial")
+    try:
+        _attempt(url, digest, target, partial, max_bytes, progress)
+    finally:
+        if digest is None:
+            partial.unlink(missing_ok=True)
+
+
+def _attempt(url, digest, target, partial, max_bytes, progress):
+    """Makes the target, in several attempts."""
     wait = WAIT_SECONDS
     for attempt in range(1, ATTEMPTS + 1):
         if digest is None:

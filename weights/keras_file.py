@@ -6,6 +6,7 @@ refused.
 """
 
 import io
+import math
 import mmap
 import zipfile
 import zlib
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+
+from .plain_pickle import one_line
 
 WEIGHTS_MEMBER = "model.weights.h5"
 ZIP_ERRORS = (
@@ -24,6 +27,7 @@ HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, Attribute
 HEAP = b"GCOL\x01\x00\x00\x00"
 MAX_FILE = 4 << 30
 MAX_ARRAY = 2 << 30
+MAX_RATIO = 20  # weights hardly compress; what unfolds by more is made to fill the memory
 MAX_DEPTH = 16  # of layers within layers
 MAX_LAYERS = 10_000
 
@@ -50,12 +54,14 @@ def read_keras(path):
     try:
         with _hdf5(path) as file:
             layers = _layers(file)
+            _check_sizes(layers, Path(path).stat().st_size)
+            layers = {name: [_numbers(dataset) for dataset in layer] for name, layer in layers.items()}
     except LayoutError as error:
         raise ValueError(f"{path}: expected Keras weights, found {error}") from None
     except HDF5_ERRORS as error:
         if not Path(path).is_file():
             raise
-        reason = " ".join(str(error).split())
+        reason = one_line(" ".join(str(error).split()), 200)
         raise ValueError(f"{path}: expected Keras weights, found a damaged HDF5 file: {reason}") from None
     if not layers:
         raise ValueError(f"{path}: expected Keras weights, found no layer with weights")
@@ -105,17 +111,17 @@ def _member(path):
     try:
         with zipfile.ZipFile(path) as archive:
             info = archive.getinfo(WEIGHTS_MEMBER)
-            # Weights hardly compress; a member that does by more is made to fill the memory.
-            if info.file_size > min(MAX_FILE, 20 * Path(path).stat().st_size):
+            if info.file_size > min(MAX_FILE, MAX_RATIO * Path(path).stat().st_size):
                 raise LayoutError(f"{WEIGHTS_MEMBER} of {info.file_size} bytes in the archive")
             return archive.read(info)
     except LayoutError:
         raise
     except ZIP_ERRORS as error:
-        raise LayoutError(f"a damaged archive: {error}") from None
+        raise LayoutError(f"a damaged archive: {one_line(error, 200)}") from None
 
 
 def _layers(file):
+    """{layer name: [dataset, ...]}."""
     if "layer_names" in file.attrs or "layer_names0" in file.attrs:
         return _keras2(file)
     if "model_weights" in file:
@@ -124,7 +130,7 @@ def _layers(file):
         layers = {}
         _keras3(file, layers, 0)
         return layers
-    listed = ", ".join(list(file)[:5]) or "nothing"
+    listed = one_line(", ".join(list(file)[:5]), 200) or "nothing"
     raise LayoutError(f'neither "layers" (Keras 3) nor the attribute "layer_names" (Keras 2), but {listed}')
 
 
@@ -133,9 +139,9 @@ def _keras2(group):
     layers = {}
     for name in _names(group, "layer_names"):
         layer = _child(group, name, h5py.Group)
-        arrays = [_array(layer, weight) for weight in _names(layer, "weight_names")]
-        if arrays:
-            layers[name] = arrays
+        datasets = [_dataset(layer, weight) for weight in _names(layer, "weight_names")]
+        if datasets:
+            layers[name] = datasets
     return layers
 
 
@@ -149,10 +155,10 @@ def _names(group, attribute):
             values.extend(group.attrs[f"{attribute}{i}"])
             i += 1
         if not i:
-            raise LayoutError(f"group {group.name} without the attribute {attribute}")
+            raise LayoutError(f"group {one_line(group.name)} without the attribute {attribute}")
     names = [value.decode() if isinstance(value, bytes) else str(value) for value in values]
     if len(set(names)) != len(names):
-        raise LayoutError(f"group {group.name} whose {attribute} repeat")
+        raise LayoutError(f"group {one_line(group.name)} whose {attribute} repeat")
     return names
 
 
@@ -171,13 +177,13 @@ def _keras3(group, layers, depth):
         elif len(child):
             if "name" not in child.attrs:
                 raise LayoutError(
-                    f"group {child.name} without the layer's name, as older versions of Keras 3 wrote it: "
-                    "load it with keras.Model.load_weights and save it again"
+                    f"group {one_line(child.name)} without the layer's name, as older versions of Keras 3 "
+                    "wrote it: load it with keras.Model.load_weights and save it again"
                 )
             name = str(child.attrs["name"])
             if name in layers:
-                raise LayoutError(f"two layers {name!r}")
-            layers[name] = [_array(child, str(i)) for i in range(len(child))]
+                raise LayoutError(f"two layers '{one_line(name)}'")
+            layers[name] = [_dataset(child, str(i)) for i in range(len(child))]
 
 
 def _child(group, path, kind):
@@ -186,31 +192,57 @@ def _child(group, path, kind):
     for i, part in enumerate(parts):
         link = group.get(part, getlink=True) if part in group else None
         if link is None:
-            raise LayoutError(f"no {path!r} in group {group.name}")
+            raise LayoutError(f"no '{one_line(path)}' in group {one_line(group.name)}")
         if not isinstance(link, h5py.HardLink):
-            raise LayoutError(f"a link to another place in {group.name}/{part}, which is not followed")
+            place = one_line(f"{group.name}/{part}")
+            raise LayoutError(f"a link to another place in {place}, which is not followed")
         child = group[part]
         expected = kind if i == len(parts) - 1 else h5py.Group
         if not isinstance(child, expected):
-            raise LayoutError(f"no {expected.__name__.lower()} in {group.name}/{part}")
+            raise LayoutError(f"no {expected.__name__.lower()} in {one_line(f'{group.name}/{part}')}")
         group = child
     return group
 
 
-def _array(group, path):
-    """A float32 array, after its declared size has been compared with what the file holds."""
+def _dataset(group, path):
+    """An array that is in the file, after its declared size has been compared with what is stored of it."""
     dataset = _child(group, path, h5py.Dataset)
+    name, stored = one_line(dataset.name), dataset.id.get_storage_size()
     if dataset.external or dataset.is_virtual:
-        raise LayoutError(f"an array kept in another file: {dataset.name}")
-    bfloat16 = dataset.dtype.kind == "V" and dataset.attrs.get("dtype") == "bfloat16"
-    if dataset.dtype.kind not in "fiub" and not bfloat16:
-        raise LayoutError(f"an array of type {dataset.dtype} in {dataset.name}")
+        raise LayoutError(f"an array kept in another file: {name}")
+    if dataset.dtype.kind not in "fiub" and not _is_bfloat16(dataset):
+        raise LayoutError(f"an array of type {one_line(dataset.dtype)} in {name}")
+    size = math.prod(dataset.shape) * dataset.dtype.itemsize
     plain = dataset.chunks is None
-    if dataset.nbytes > MAX_ARRAY or (plain and dataset.id.get_storage_size() != dataset.nbytes):
-        raise LayoutError(
-            f"the array {dataset.name} of shape {dataset.shape}, "
-            f"but {dataset.id.get_storage_size()} bytes for it"
-        )
-    if bfloat16:  # the upper half of a float32
+    if size > MAX_ARRAY or (plain and stored != size):
+        raise LayoutError(f"the array {name} of shape {one_line(dataset.shape)}, but {stored} bytes for it")
+    return dataset
+
+
+def _check_sizes(layers, file_size):
+    """Refuses arrays that take much more memory than the file has bytes, before any is read.
+
+    Chunks that are compressed, or not stored, unfold to any size from a few bytes. The sum is bounded, since
+    several names may lead to one array; and each chunk, which is unfolded whole whatever is asked of it.
+    """
+    total = 0
+    for dataset in (dataset for layer in layers.values() for dataset in layer):
+        width = max(dataset.dtype.itemsize, 4)  # float32 is what they become
+        total += math.prod(dataset.shape) * width
+        chunk = math.prod(dataset.chunks or ()) * width
+        if max(total, chunk) > MAX_RATIO * file_size:
+            raise LayoutError(
+                f"arrays of {max(total, chunk)} bytes or more, as far as {one_line(dataset.name)} of shape "
+                f"{one_line(dataset.shape)}, in a file of {file_size} bytes"
+            )
+
+
+def _is_bfloat16(dataset):
+    return dataset.dtype.kind == "V" and dataset.attrs.get("dtype") == "bfloat16"
+
+
+def _numbers(dataset):
+    """A float32 array."""
+    if _is_bfloat16(dataset):  # the upper half of a float32
         return (dataset[()].view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     return np.asarray(dataset[()], np.float32)

@@ -25,6 +25,16 @@ class PickleError(ValueError):
     """What is wrong with a pickle; the reader of the file adds its name."""
 
 
+def one_line(text, limit=80):
+    """What a file says, as it may stand in a message: ASCII, control characters escaped, cut at the limit.
+
+    The names in a file are anything its writer wanted: they must not begin lines of their own, steer a
+    terminal or fill it.
+    """
+    escaped = ascii(str(text)[: limit + 1])[1:-1]
+    return escaped if len(escaped) <= limit else f"{escaped[: limit - 3]}..."
+
+
 class Global(NamedTuple):
     """The name of a class or function."""
 
@@ -60,7 +70,7 @@ def read_plain_pickle(file, functions, persistent):
     except PickleError:
         raise
     except (ValueError, TypeError, LookupError, AttributeError, OverflowError) as error:
-        raise PickleError(f"a pickle that is cut off or damaged: {error}") from None
+        raise PickleError(f"a pickle that is cut off or damaged: {one_line(error)}") from None
 
 
 class _Machine:
@@ -78,7 +88,7 @@ class _Machine:
         elif (method := getattr(self, f"op_{opcode.lower()}", None)) is not None:
             method(argument)
         elif opcode in ("INST", "EXT1", "EXT2", "EXT4", "NEWOBJ", "NEWOBJ_EX", "OBJ"):
-            what = ".".join(argument.split()) if isinstance(argument, str) else "an object"
+            what = one_line(".".join(argument.split())) if isinstance(argument, str) else "an object"
             raise PickleError(
                 f"the pickle wants to create {what} ({opcode}), which is refused: it could run code"
             )
@@ -187,10 +197,13 @@ class _Machine:
         self.push_global(*self.pop_many(2))
 
     def push_global(self, module, name):
+        # A tuple in place of a name may be nested deeply enough to break hash().
+        if type(module) is not str or type(name) is not str:
+            raise PickleError("a pickle that is damaged: a global whose name is no text")
         if (module, name) not in self.functions:
             raise PickleError(
-                f"the pickle names {module}.{name}, which is refused: weights have no use for it, and it "
-                "could run code"
+                f"the pickle names {one_line(f'{module}.{name}')}, which is refused: weights have no use for "
+                "it, and it could run code"
             )
         self.stack.append(Global(module, name))
 

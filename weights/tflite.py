@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .plain_pickle import one_line
+
 # Field numbers of the schema.
 MODEL_VERSION, MODEL_SUBGRAPHS, MODEL_BUFFERS = 0, 2, 4
 SUBGRAPH_TENSORS = 0
@@ -22,6 +24,7 @@ BUFFER_DATA = 0
 TYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 6: "?", 7: "<i2", 9: "i1", 10: "<f8"}
 SCHEMA_VERSION = 3
 MAX_TENSORS = 100_000
+MAX_DIMENSIONS = 32
 
 
 class FlatBufferError(ValueError):
@@ -99,17 +102,20 @@ def _constants(buffer):
         if len(raw) and kind in TYPES:
             name = buffer.string(table, TENSOR_NAME)
             if name in tensors:
-                raise FlatBufferError(f"two constants {name!r}")
+                raise FlatBufferError(f"two constants '{one_line(name)}'")
             tensors[name] = _tensor(buffer, table, name, raw, TYPES[kind])
     return tensors
 
 
 def _tensor(buffer, table, name, raw, dtype):
     shape = tuple(np.frombuffer(buffer.vector(table, TENSOR_SHAPE, 4), "<i4").tolist())
+    what = f"tensor '{one_line(name)}' of shape {one_line(shape)}"
     if buffer.field(table, TENSOR_SPARSITY):
-        raise FlatBufferError(f"the sparse tensor {name!r}, which is not read")
-    if min(shape, default=0) < 0 or math.prod(shape) * np.dtype(dtype).itemsize != len(raw):
-        raise FlatBufferError(f"{len(raw)} bytes for tensor {name!r} of shape {shape} and type {dtype}")
+        raise FlatBufferError(f"the sparse {what}, which is not read")
+    if len(shape) > MAX_DIMENSIONS or min(shape, default=0) < 0:
+        raise FlatBufferError(f"a damaged {what}")
+    if math.prod(shape) * np.dtype(dtype).itemsize != len(raw):
+        raise FlatBufferError(f"{len(raw)} bytes for {what} and type {dtype}")
     scale, zero_point, axis = np.zeros(0, np.float32), np.zeros(0, np.int64), 0
     if buffer.field(table, TENSOR_QUANTIZATION):
         quantization = buffer.indirect(buffer.field(table, TENSOR_QUANTIZATION))
@@ -117,13 +123,11 @@ def _tensor(buffer, table, name, raw, dtype):
         zero_point = np.frombuffer(buffer.vector(quantization, QUANTIZATION_ZERO_POINT, 8), "<i8")
         axis = buffer.number(quantization, QUANTIZATION_AXIS, "<i", 0)
         if buffer.number(quantization, QUANTIZATION_DETAILS, "<B", 0):
-            raise FlatBufferError(f"tensor {name!r} with a quantisation of its own kind")
+            raise FlatBufferError(f"{what} with a quantisation of its own kind")
         zero_point = zero_point if zero_point.size else np.zeros(scale.size, np.int64)
         by_channel = scale.size > 1 and not (0 <= axis < len(shape) and shape[axis] == scale.size)
         if scale.size != zero_point.size or by_channel:
-            raise FlatBufferError(
-                f"{scale.size} scales and {zero_point.size} zero points for tensor {name!r} of shape {shape}"
-            )
+            raise FlatBufferError(f"{scale.size} scales and {zero_point.size} zero points for {what}")
     return TFLiteTensor(np.frombuffer(raw, dtype).reshape(shape), scale, zero_point, axis)
 
 

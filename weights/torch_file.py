@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .plain_pickle import Global, PickleError, integers, read_plain_pickle
+from .plain_pickle import Global, PickleError, integers, one_line, read_plain_pickle
 
 STORAGES = {
     "FloatStorage": "<f4",
@@ -29,9 +29,10 @@ STORAGES = {
 }
 MAX_PICKLE = 64 << 20
 MAX_DIMENSIONS = 32
+MAX_COUNT = 1 << 60  # of numbers; eight bytes each still fit into 64 bits
 WRAPPERS = ("state_dict", "model_state_dict", "model", "ema")
 LEGACY_MAGIC, LEGACY_PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
-ZIP_ERRORS = (
+DAMAGE = (
     *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
     *(OSError, EOFError, ValueError, KeyError, OverflowError),
 )
@@ -71,52 +72,53 @@ def read_torch(path):
         ValueError: if it is cut off or damaged, names anything but tensors and plain containers, or holds no
             tensors.
     """
+    with Path(path).open("rb") as file:
+        zipped = file.read(4) == b"PK\x03\x04"
+        file.seek(0)
+        # In memory, a read beyond the end costs nothing, whatever size a damaged file asks for.
+        legacy = None if zipped else io.BytesIO(file.read())
     try:
-        with Path(path).open("rb") as file:
-            if file.read(4) == b"PK\x03\x04":
-                return _read_zip(path)
-            file.seek(0)
-            # In memory, a read beyond the end costs nothing, whatever size a damaged file asks for.
-            return _read_legacy(io.BytesIO(file.read()))
+        return _read_zip(path) if zipped else _read_legacy(legacy)
     except PickleError as error:
-        raise ValueError(f"{path}: expected a torch file with a state_dict, found {error}") from None
+        fault = str(error)
+    except DAMAGE as error:
+        kind = "zip archive" if zipped else "file in torch's older format"
+        fault = f"a damaged {kind}: {one_line(error, 200)}"
+    raise ValueError(f"{path}: expected a torch file with a state_dict, found {fault}")
 
 
 def _read_zip(path):
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {info.filename: info for info in archive.infolist()}
-            names = [name for name in members if name.rpartition("/")[2] == "data.pkl"]
-            if len(names) != 1:
-                raise PickleError(f"{len(names)} members data.pkl in the zip archive in place of one")
-            folder = names[0].removesuffix("data.pkl")
+    with zipfile.ZipFile(path) as archive:
+        members = {info.filename: info for info in archive.infolist()}
+        names = [name for name in members if name.rpartition("/")[2] == "data.pkl"]
+        if len(names) != 1:
+            raise PickleError(f"{len(names)} members data.pkl in the zip archive in place of one")
+        folder = names[0].removesuffix("data.pkl")
 
-            def member(name, limit):
-                return _member(archive, members, folder + name, limit)
+        def member(name, limit):
+            return _member(archive, members, folder + name, limit)
 
-            if f"{folder}byteorder" in members and member("byteorder", 16) != b"little":
-                raise PickleError("big-endian numbers; save the file on an ordinary machine")
-            content = _unpickle(member("data.pkl", MAX_PICKLE))
+        if f"{folder}byteorder" in members and member("byteorder", 16) != b"little":
+            raise PickleError("big-endian numbers; save the file on an ordinary machine")
+        content = _unpickle(member("data.pkl", MAX_PICKLE))
 
-            def numbers(storage):
-                return member(f"data/{storage.key}", _bytes(storage))
+        def numbers(storage):
+            return member(f"data/{storage.key}", _bytes(storage))
 
-            return _state_dict(content, numbers)
-    except PickleError:
-        raise
-    except ZIP_ERRORS as error:
-        raise PickleError(f"a damaged zip archive: {error}") from None
+        return _state_dict(content, numbers)
 
 
 def _member(archive, members, name, limit):
     """The bytes of a member; torch stores them as they are, so that none is larger than the file."""
     if name not in members:
-        raise PickleError(f"no member {name} in the zip archive")
+        raise PickleError(f"no member {one_line(name)} in the zip archive")
     info = members[name]
     if info.compress_type != zipfile.ZIP_STORED:
-        raise PickleError(f"the member {name} compressed, which torch.save does not do")
+        raise PickleError(f"the member {one_line(name)} compressed, which torch.save does not do")
     if not info.file_size == info.compress_size <= limit:
-        raise PickleError(f"the member {name} of {info.file_size} bytes in place of at most {limit}")
+        raise PickleError(
+            f"the member {one_line(name)} of {info.file_size} bytes in place of at most {limit}"
+        )
     return archive.read(info)
 
 
@@ -139,14 +141,16 @@ def _read_legacy(file):
         size = _bytes(storages[key])
         count = int.from_bytes(file.read(8), "little")
         if count != storages[key].count:
-            raise PickleError(f"storage {key} of {count} numbers in place of {storages[key].count}")
+            raise PickleError(f"storage {one_line(key)} of {count} numbers in place of {storages[key].count}")
         raw[key] = file.read(size)
         if len(raw[key]) < size:
-            raise PickleError(f"storage {key} of {size} bytes where {len(raw[key])} are left: cut off")
+            raise PickleError(
+                f"storage {one_line(key)} of {size} bytes where {len(raw[key])} are left: cut off"
+            )
 
     def numbers(storage):
         if storage.key not in raw:
-            raise PickleError(f"no storage {storage.key}")
+            raise PickleError(f"no storage {one_line(storage.key)}")
         return raw[storage.key]
 
     return _state_dict(content, numbers)
@@ -171,11 +175,11 @@ def _unpickle(source, storages=None):
             )
         if not isinstance(kind, Global) or kind.name not in STORAGES:
             raise PickleError("a storage of no known type")
-        if not isinstance(key, str) or type(count) is not int or count < 0:
+        if not isinstance(key, str) or type(count) is not int or not 0 <= count < MAX_COUNT:
             raise PickleError("a damaged storage")
         storage = Storage(STORAGES[kind.name], key, count)
         if storages.setdefault(key, storage) != storage:
-            raise PickleError(f"two different storages {key}")
+            raise PickleError(f"two different storages {one_line(key)}")
         return storage
 
     functions = {("torch", name): None for name in STORAGES}
@@ -198,15 +202,21 @@ def _tensor(storage, offset, size, stride, *_):
     size, stride = integers(size), integers(stride)
     if not isinstance(storage, Storage) or type(offset) is not int:
         raise PickleError("a tensor without storage")
+    # Beyond the limit a number may have too many digits to be printed.
+    if max(map(abs, (offset, *size, *stride))) >= MAX_COUNT:
+        raise PickleError(f"a tensor with an offset, size or stride of {MAX_COUNT} or more")
     if len(size) != len(stride) or len(size) > MAX_DIMENSIONS or min((offset, *size, *stride)) < 0:
-        raise PickleError(f"a tensor of size {size} and stride {stride}")
+        raise PickleError(f"a tensor of size {one_line(size)} and stride {one_line(stride)}")
+    # NumPy wants the other sizes of an empty tensor to be possible, too.
+    if math.prod(max(n, 1) for n in size) >= MAX_COUNT:
+        raise PickleError(f"a tensor of size {one_line(size)}, {MAX_COUNT} numbers or more")
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
     # A tensor that repeats its numbers (stride 0) could be of any size.
     if count and (last >= storage.count or count > storage.count):
         raise PickleError(
-            f"a tensor of size {size}, stride {stride} and offset {offset} in a storage of {storage.count} "
-            "numbers"
+            f"a tensor of size {one_line(size)}, stride {one_line(stride)} and offset {offset} in a storage "
+            f"of {storage.count} numbers"
         )
     return Tensor(storage, offset, size, stride)
 
@@ -228,9 +238,8 @@ def _state_dict(content, numbers):
     if isinstance(content, dict):
         tensors = {key: value for key, value in content.items() if isinstance(value, Tensor)}
     if not tensors or not all(isinstance(name, str) for name in tensors):
-        found = (
-            f"the keys {', '.join(map(str, list(content)[:5]))}" if isinstance(content, dict) else "no dict"
-        )
+        keys = ", ".join(map(str, list(content)[:5])) if isinstance(content, dict) else None
+        found = "no dict" if keys is None else f"the keys {one_line(keys, 200)}"
         raise PickleError(f"{found}, among them no tensor")
     loaded = {}
     for tensor in tensors.values():
@@ -246,7 +255,9 @@ def _bytes(storage):
 
 def _array(storage, raw):
     if len(raw) != _bytes(storage):
-        raise PickleError(f"storage {storage.key} of {len(raw)} bytes in place of {_bytes(storage)}")
+        raise PickleError(
+            f"storage {one_line(storage.key)} of {len(raw)} bytes in place of {_bytes(storage)}"
+        )
     if storage.dtype == "bfloat16":
         # The upper half of a float32.
         return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)

@@ -94,6 +94,29 @@ def test_errors_name_the_file_and_the_fault(tmp_path, content, message_part):
     assert message_part in str(error.value)
 
 
+HOSTILE = b"a\nERROR: all is well\x1b[31m" + b"x" * 10_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        layer(SHAPE + PACKED, name=HOSTILE) * 2,
+        layer(SHAPE + message(5, bytes(5)), name=HOSTILE),
+        layer(SHAPE + PACKED + message(8, bytes(8)), name=HOSTILE),
+        layer(message(7, message(1, varint(3) * 10_000)) + PACKED, name=HOSTILE),
+    ],
+)
+def test_messages_stay_one_short_line_whatever_the_names(tmp_path, content):
+    path = tmp_path / "net.caffemodel"
+    path.write_bytes(content)
+    with pytest.raises(
+        ValueError, match=r"layer 'a\\nERROR: all is well\\x1b\[31mx+\.\.\.|two layers"
+    ) as error:
+        read_caffe(path)
+    text = str(error.value).removeprefix(str(path))
+    assert text.isascii() and text.isprintable() and len(text) < 400
+
+
 def test_what_begins_like_a_network():
     assert looks_like_caffe(message(1, b"net") + layer(SHAPE + PACKED))
     assert looks_like_caffe(layer(SHAPE + PACKED)[:20])

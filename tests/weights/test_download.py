@@ -208,6 +208,22 @@ def test_without_digest_nothing_is_pieced_together(server, tmp_path):
     assert ranges(server) == [None, None]
 
 
+def test_without_digest_nothing_is_left_of_a_download_that_fails(server, tmp_path, monkeypatch):
+    url = server.add("/a.h5", send(cut=100_000))
+    with pytest.raises(DownloadError, match="in 4 attempts"):
+        get(url, None, tmp_path)
+    assert names(tmp_path) == [] and len(server.requests) == 4
+
+    def full(response, file, *args):
+        file.write(b"a part")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(download, "_receive", full)
+    with pytest.raises(DownloadError, match=r"cannot write .*No space left"):
+        get(url, None, tmp_path)
+    assert names(tmp_path) == []
+
+
 def test_another_range_than_asked_for_is_not_appended(server, tmp_path):
     def another(handler):
         handler.head(206, Content_Length=10, Content_Range=f"bytes 0-9/{len(CONTENT)}")

@@ -127,6 +127,36 @@ def large(file):
     file["conv1_1/conv1_1"].create_dataset("kernel:0", (1 << 20, 1 << 12), "f4", chunks=(64, 64))
 
 
+def sparse(file):
+    """256 MB of which nothing is stored."""
+    del file["conv1_1/conv1_1/kernel:0"]
+    file["conv1_1/conv1_1"].create_dataset("kernel:0", (1 << 10, 1 << 16), "f4", chunks=(64, 64))
+
+
+def many_sparse(file):
+    """Each array less than 20 times the file, but not all of them."""
+    names = [f"x{i}" for i in range(12)]
+    for name in names:
+        file["conv1_1"].create_dataset(name, (1 << 14,), "i1", chunks=(64,))
+    file["conv1_1"].attrs["weight_names"] = names
+
+
+def many_names(file):
+    """One array under many names."""
+    del file["conv1_1/conv1_1/kernel:0"]
+    kernel = file["conv1_1/conv1_1"].create_dataset("kernel:0", data=np.ones((64, 64), "f4"))
+    names = [f"x{i}" for i in range(100)]
+    for name in names:
+        file["conv1_1"][name] = kernel
+    file["conv1_1"].attrs["weight_names"] = names
+
+
+def large_chunk(file):
+    """A chunk is unfolded whole, also where the array is only its corner."""
+    del file["conv1_1/conv1_1/bias:0"]
+    file["conv1_1/conv1_1"].create_dataset("bias:0", (4,), "f4", chunks=(1 << 24,), maxshape=(None,))
+
+
 def link(target):
     def change(file):
         del file["conv1_1"]
@@ -160,6 +190,10 @@ def other_file(file):
         (lambda f: f.attrs.__setitem__("layer_names", 3), "Keras weights"),
         (shrink, "4294967296|0 bytes for it"),
         (large, "bytes for it"),
+        (sparse, r"arrays of 268435456 bytes or more.* in a file of \d{4,5} bytes"),
+        (many_sparse, "arrays of .* bytes or more"),
+        (many_names, r"arrays of .* bytes or more, as far as /conv1_1/x\d+ of shape \(64, 64\)"),
+        (large_chunk, "arrays of 67108864 bytes or more"),
         (link(h5py.ExternalLink("other.h5", "/")), "a link to another place"),
         (link(h5py.SoftLink("/conv1_2")), "a link to another place"),
         (other_file, "kept in another file"),
@@ -176,6 +210,49 @@ def test_errors_name_the_file_and_the_fault(tmp_path, change, message):
         read_keras(path)
     assert str(error.value).startswith(f"{path}: expected Keras weights, found")
     assert "\n" not in str(error.value)
+
+
+def test_weights_that_compress_well_are_read(tmp_path):
+    rng = np.random.default_rng(0)
+    kernel = rng.integers(0, 3, (300, 400)).astype(np.float32)
+    path = keras2(tmp_path / "x.h5", {"dense": {"kernel:0": kernel}}, compression="gzip", compression_opts=9)
+    assert kernel.nbytes > 8 * path.stat().st_size
+    np.testing.assert_array_equal(read_keras(path)["dense"][0], kernel)
+
+
+HOSTILE = "a\nERROR: all is well\x1b[31m" + "x" * 10_000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda f: f.attrs.__setitem__("layer_names", [HOSTILE]),
+        lambda f: f["conv1_1"].attrs.__setitem__("weight_names", [HOSTILE]),
+        lambda f: f.attrs.__delitem__("layer_names") or f.create_group(HOSTILE[:20_000]),
+        lambda f: f.move("conv1_1", HOSTILE) or f.attrs.__setitem__("layer_names", [HOSTILE]) or inside(f),
+        lambda f: replace_kernel(np.zeros(2, [(HOSTILE[:200], "f4")]))(f),
+    ],
+)
+def test_messages_stay_one_short_line_whatever_the_names(tmp_path, change):
+    path = changed(tmp_path / "x.h5", change)
+    with pytest.raises(ValueError, match="expected Keras weights") as error:
+        read_keras(path)
+    message = str(error.value).removeprefix(str(path))
+    assert message.isascii() and message.isprintable() and len(message) < 400
+
+
+def inside(file):
+    del file[HOSTILE].attrs["weight_names"]
+
+
+def test_names_of_keras_3_in_messages(tmp_path, model):
+    path = tmp_path / "x.weights.h5"
+    model.save_weights(path)
+    with h5py.File(path, "r+") as file:
+        for group in ("conv2d", "conv2d_1"):
+            file[f"layers/{group}/vars"].attrs["name"] = HOSTILE
+    with pytest.raises(ValueError, match=r"two layers 'a\\nERROR: all is well\\x1b\[31mx+\.\.\.'$"):
+        read_keras(path)
 
 
 def test_an_archive_that_would_fill_the_memory(tmp_path):

@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 import pytest
 
-from multibox.weights.plain_pickle import PickleError, read_plain_pickle
+from multibox.weights.plain_pickle import PickleError, one_line, read_plain_pickle
 
 DATA = {
     "a": [1, 2.5, "text", None, True, False],
@@ -140,6 +140,44 @@ def test_deep_nesting_costs_no_recursion():
     assert data == []
     with pytest.raises(PickleError, match="keys"):
         read(b"}" + b")" + b"\x85" * 100_000 + b"K\x01s.")
+
+
+@pytest.mark.parametrize("depth", [0, 2000, 200_000])
+def test_a_name_that_is_no_text(depth):
+    nested = b")" + b"\x85" * depth
+    for names in (nested + b"\x8c\x01a", b"\x8c\x01a" + nested, b"K\x01K\x02"):
+        with pytest.raises(PickleError, match="damaged: a global whose name is no text"):
+            read(b"\x80\x04" + names + b"\x93.")
+
+
+HOSTILE = "os\nERROR: all is well\x1b[31m\u202e" + "x" * 10_000
+
+
+def text(value):
+    return b"X" + len(value.encode()).to_bytes(4, "little") + value.encode()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        text(HOSTILE) + text("system") + b"\x93.",
+        text("os") + text(HOSTILE) + b"\x93.",
+        b"(i" + b"\x1b[31m" * 1000 + b"\nsystem\n.",
+        b"S" + b"\x1b" * 1000 + b"\n.",
+    ],
+)
+def test_messages_stay_one_short_line_whatever_the_names(data):
+    with pytest.raises(PickleError) as error:
+        read(data)
+    assert str(error.value).isascii() and str(error.value).isprintable() and len(str(error.value)) < 250
+
+
+def test_one_line():
+    assert one_line("conv1_1/kernel:0") == "conv1_1/kernel:0"
+    assert one_line("a\n\x1b[0m\u00fc\u202e") == "a\\n\\x1b[0m\\xfc\\u202e"
+    assert one_line("x" * 80) == "x" * 80 and one_line("x" * 81) == "x" * 77 + "..."
+    assert one_line("\n" * 60) == ("\\n" * 39)[:77] + "..."
+    assert one_line((3, 4)) == "(3, 4)"
 
 
 def test_sizes_that_are_lies_cost_no_memory():

@@ -10,9 +10,10 @@ import pytest
 import multibox as mb
 from multibox.labels import COCO_NAMES_BY_ID
 from multibox.models import SSDMobileNet
-from multibox.weights import sources
+from multibox.weights import archives, sources
 from multibox.weights.archives import extract_member
 from multibox.weights.digests import check_digest
+from multibox.weights.download import DownloadError
 from multibox.weights.sources import SOURCES, WEIGHTS, Source, fetch_source, published
 
 LARGE = 1 << 20
@@ -126,6 +127,39 @@ def test_a_member_is_extracted_once_and_anew_when_it_differs(tmp_path):
     extract_member(path, "m", str(target), LARGE)
     assert target.read_bytes() == b"12345"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zip", "out"]
+
+
+def forbid_writing(monkeypatch):
+    def locked(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(archives, "locked", locked)
+
+
+def test_a_cache_that_can_only_be_read_serves_what_is_in_it(tmp_path, monkeypatch):
+    path, target = archive(tmp_path / "a.zip", m=b"12345"), tmp_path / "out"
+    extract_member(path, "m", target, LARGE)
+    forbid_writing(monkeypatch)
+    assert extract_member(path, "m", target, LARGE) == target
+    target.write_bytes(b"54321")
+    with pytest.raises(DownloadError, match=r"cannot write .*out: Permission denied; set .*MULTIBOX_HOME"):
+        extract_member(path, "m", target, LARGE)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_a_full_disk_is_named(tmp_path):
+    path = archive(tmp_path / "a.zip", m=b"12345")
+    (tmp_path / "out.partial").symlink_to("/dev/full")
+    with pytest.raises(DownloadError, match=r"cannot write .*out: No space left.*MULTIBOX_HOME"):
+        extract_member(path, "m", tmp_path / "out", LARGE)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
+
+
+def test_names_in_an_archive_are_printed_on_one_short_line(tmp_path):
+    path = archive(tmp_path / "a.zip", **{"a\nERROR: all is well\x1b[31m" + "x" * 10_000: b""})
+    with pytest.raises(ValueError, match=r"only a\\nERROR: all is well\\x1b\[31mx+\.\.\.$") as error:
+        extract_member(path, "m", tmp_path / "out", LARGE)
+    assert len(str(error.value)) < len(str(path)) + 300
 
 
 def test_names_in_the_archive_lead_nowhere(tmp_path):

@@ -155,6 +155,7 @@ def test_an_int8_model_by_channel(tmp_path):
     [
         ({"shape": (2, 4)}, r"24 bytes for tensor 'kernel' of shape \(2, 4\)"),
         ({"shape": (-2, -3)}, "shape"),
+        ({"shape": (1,) * 100, "data": bytes(4)}, r"damaged tensor 'kernel' of shape \(1, 1, "),
         ({"shape": (1 << 30, 1 << 30)}, "shape"),
         ({"scales": [1, 2], "axis": 1}, "2 scales"),
         ({"scales": [1, 2], "axis": 5}, "2 scales"),
@@ -173,6 +174,24 @@ def test_errors_name_the_file_and_the_fault(tmp_path, options, message):
     with pytest.raises(ValueError, match=message) as error:
         read(tmp_path, **options)
     assert str(tmp_path / "model.tflite") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"shape": (2, 4)},
+        {"shape": (3,) * 10_000},
+        {"scales": [1, 2], "axis": 5},
+        {"scales": [1], "details": b"\x01"},
+        {"sparsity": bytes(4)},
+        {"count": 2},
+    ],
+)
+def test_messages_stay_one_short_line_whatever_the_names(tmp_path, options):
+    with pytest.raises(ValueError, match=r"'a\\nERROR: all is well\\x1b\[31mx+\.\.\.'") as error:
+        read(tmp_path, name=b"a\nERROR: all is well\x1b[31m" + b"x" * 10_000, **options)
+    message = str(error.value).removeprefix(str(tmp_path))
+    assert message.isascii() and message.isprintable() and len(message) < 400
 
 
 def test_damaged_files_are_refused_or_read(tmp_path):

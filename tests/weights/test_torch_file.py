@@ -6,7 +6,9 @@ import pickle
 import struct
 import zipfile
 import zlib
+from functools import partial
 
+import foreign_files
 import numpy as np
 import pytest
 from damaged_files import cut_off, flipped, refused_or_read
@@ -225,6 +227,84 @@ def test_damaged_files_are_refused_or_read(tmp_path, writer):
     cut = cut_off(data, 200)
     assert refused_or_read(read_torch, path, cut, memory) == len(cut)
     assert refused_or_read(read_torch, path, flipped(data, 600), memory) > 200
+
+
+def big(value):
+    return b"\x8a\x14" + value.to_bytes(20, "little", signed=True)  # LONG1
+
+
+HUGE = [
+    ((1, 24), (1 << 80, 1), 0, "1152921504606846976 or more"),
+    ((1, 24), (-1 << 80, 1), 0, "1152921504606846976 or more"),
+    ((0, 1 << 80), (1, 1), 0, "1152921504606846976 or more"),
+    ((0,), (1,), 1 << 80, "1152921504606846976 or more"),
+    ((0, 1 << 40, 1 << 40), (1, 1, 1), 0, "1152921504606846976 numbers or more"),
+    ((0, 1), (1, 1 << 59), 0, None),
+    ((0, 1 << 59), (1, 1), 0, None),
+]
+
+
+@pytest.mark.parametrize("writer", [write, legacy])
+@pytest.mark.parametrize(("size", "stride", "offset", "message"), HUGE)
+def test_numbers_beyond_64_bits(tmp_path, monkeypatch, writer, size, stride, offset, message):
+    monkeypatch.setattr(foreign_files, "number", big)
+    path = writer(tmp_path / "x.pth", state_dict(w=tensor(size=size, stride=stride, offset=offset)))
+    if message is None:
+        assert read_torch(path)["w"].size == 0
+    else:
+        with pytest.raises(ValueError, match=rf"x\.pth: expected .*{message}"):
+            read_torch(path)
+
+
+def test_a_storage_beyond_64_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr(foreign_files, "number", big)
+    path = legacy(tmp_path / "x.pth", state_dict(w=tensor(count=(1 << 64) - 1)), count=-1)
+    with pytest.raises(ValueError, match=r"x\.pth: expected .* a damaged storage"):
+        read_torch(path)
+
+
+@pytest.mark.parametrize("writer", [write, partial(legacy, keys=())])
+def test_what_python_cannot_do_is_damage(tmp_path, writer):
+    key = (1 << 20_000).to_bytes(2502, "little")  # too many digits to be printed
+    content = b"}\x8b" + struct.pack("<i", len(key)) + key + number(1) + b"s"
+    with pytest.raises(ValueError, match=r"x\.pth: expected .* a damaged .*: Exceeds the limit") as error:
+        read_torch(writer(tmp_path / "x.pth", content))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("writer", [write, legacy])
+@pytest.mark.parametrize("depth", [2000, 200_000])
+def test_names_nested_deeply(tmp_path, writer, depth):
+    nested = b")" + b"\x85" * depth
+    for names in (nested + text("a"), text("a") + nested):
+        with pytest.raises(ValueError, match=r"x\.pth: expected .*a global whose name is no text"):
+            read_torch(writer(tmp_path / "x.pth", names + b"\x93"))
+
+
+HOSTILE = "a\nERROR: all is well\x1b[31m" + "x" * 10_000
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        lambda path: write(path, text("os") + text(HOSTILE) + b"\x93"),
+        lambda path: write(path, b"}" + text(HOSTILE) + number(1) + b"s"),
+        lambda path: write(path, state_dict(w=tensor(key=HOSTILE))),
+        lambda path: write(path, state_dict(w=tensor(key=HOSTILE)), **{f"data/{HOSTILE}": b""}),
+        lambda path: write(path, state_dict(w=tensor(size=(1 << 30,) * 32, stride=(1,) * 32))),
+        lambda path: write(path, state_dict(w=tensor(size=(1,) * 10_000))),
+        lambda path: legacy(path, state_dict(w=tensor(key=HOSTILE)), keys=(HOSTILE,), count=23),
+        lambda path: legacy(path, state_dict(w=tensor(key=HOSTILE)), keys=(HOSTILE,), data=b""),
+        lambda path: legacy(path, state_dict(w=tensor(key=HOSTILE)), keys=()),
+        lambda path: legacy(path, state_dict(w=tensor(key=HOSTILE), v=tensor(key=HOSTILE, count=23))),
+    ],
+)
+def test_messages_stay_one_short_line_whatever_the_names(tmp_path, case):
+    path = case(tmp_path / "x.pth")
+    with pytest.raises(ValueError, match=r"x\.pth: expected a torch file") as error:
+        read_torch(path)
+    message = str(error.value).removeprefix(str(path))
+    assert message.isascii() and message.isprintable() and len(message) < 400
 
 
 def test_damaged_real_files(golden, tmp_path):
