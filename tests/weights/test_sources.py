@@ -10,7 +10,7 @@ import pytest
 import multibox as mb
 from multibox.labels import COCO_NAMES_BY_ID
 from multibox.models import SSDMobileNet
-from multibox.weights import archives, sources
+from multibox.weights import archives, loading, sources
 from multibox.weights.archives import extract_member
 from multibox.weights.digests import check_digest
 from multibox.weights.download import DownloadError
@@ -24,8 +24,7 @@ def keras_source(module):
 
 
 def test_the_table_is_sound():
-    keys = [k for row in WEIGHTS.values() for k in (row.values() if isinstance(row, dict) else [row])]
-    assert set(keys) == set(SOURCES)
+    assert {key for keys in WEIGHTS.values() for key in keys} == set(SOURCES)
     for key, source in SOURCES.items():
         check_digest(source.digest)
         assert key == source.key and source.url.startswith("https://") and source.what
@@ -58,8 +57,8 @@ def test_digests_of_torchvision_are_those_in_the_file_names():
 
 def test_published():
     ssd300, ssd512 = mb.SSD300(1), mb.SSD512(1)
-    assert published(ssd300, "coco").class_names == COCO_NAMES_BY_ID
     assert published(ssd512, "imagenet") is published(ssd300, "imagenet")
+    assert published(mb.SSDLite(90), "coco").class_names == COCO_NAMES_BY_ID
     with pytest.raises(ValueError, match="ssd512: there are no published weights 'coco', only imagenet"):
         published(ssd512, "coco")
     with pytest.raises(ValueError, match=r"ssd7: .* only none"):
@@ -68,15 +67,50 @@ def test_published():
         fetch_source("vgg")
 
 
-@pytest.mark.parametrize("alpha, name", [(1.0, "1_0"), (0.75, "7_5"), (0.5, "5_0"), (0.25, "2_5")])
-def test_the_file_for_the_width_of_the_model(alpha, name):
-    model = SSDMobileNet(1, alpha=alpha, min_depth=8)
+@pytest.mark.parametrize(
+    ("alpha", "options", "name"),
+    [(1.0, {}, "1_0"), (0.75, {}, "7_5"), (0.5, {}, "5_0"), (0.25, {"min_depth": 8}, "2_5")],
+)
+def test_the_file_for_the_width_of_the_model(alpha, options, name):
+    model = SSDMobileNet(1, alpha=alpha, **options)
     assert published(model, "imagenet").url.endswith(f"/mobilenet_{name}_224_tf_no_top.h5")
 
 
-def test_a_width_without_published_weights():
-    with pytest.raises(ValueError, match=r"'imagenet' for 32, 24, 16, 8 channels .* the model has 44"):
-        SSDMobileNet(1, alpha=1.4, weights="imagenet")
+@pytest.mark.parametrize(
+    ("build", "weights", "message"),
+    [
+        (
+            lambda w: SSDMobileNet(1, alpha=1.4, weights=w),
+            "imagenet",
+            r"alpha=1\.0, batch_norm=True; ",
+        ),
+        (lambda w: SSDMobileNet(1, alpha=0.25, weights=w), "imagenet", r"alpha=0\.25, .*, min_depth=8$"),
+        (lambda w: SSDMobileNet(1, batch_norm=False, weights=w), "imagenet", "batch_norm=True"),
+        (lambda w: SSDMobileNet(90, weights=w), "coco", r"num_classes=90, alpha=0\.75, batch_norm=False"),
+        (lambda w: SSDMobileNet(20, alpha=0.75, batch_norm=False, weights=w), "coco", "see sample_classes"),
+        (lambda w: mb.SSD300(20, weights=w), "coco", r"num_classes=90, anchors=.*SSD300_TORCHVISION"),
+        (lambda w: mb.SSDLite(90, alpha=0.5, weights=w), "coco", r"num_classes=90, alpha=1\.0"),
+        (lambda w: mb.SSDLite(1, alpha=0.5, weights=w), "imagenet", r"with alpha=1\.0$"),
+        (lambda w: mb.SSDLite(1, backbone="mobilenet_v2", alpha=0.5, weights=w), "imagenet", "mobilenet_v2"),
+    ],
+)
+def test_nothing_is_fetched_for_a_model_that_the_weights_cannot_fit(monkeypatch, build, weights, message):
+    monkeypatch.setattr(loading, "fetch_source", lambda source: pytest.fail("fetched"))
+    with pytest.raises(ValueError, match=message):
+        build(weights)
+
+
+def test_the_arguments_of_the_table_build_models_that_fit():
+    builders = {
+        "ssd300": mb.SSD300,
+        "ssdlite": mb.SSDLite,
+        "ssdlite_mobilenet_v2": mb.SSDLite,
+        "ssd_mobilenet": SSDMobileNet,
+    }
+    for (name, _), keys in WEIGHTS.items():
+        for key in keys if name in builders else ():
+            arguments = eval(f"dict({SOURCES[key].arguments})", {"multibox": mb})
+            assert SOURCES[key].fits(builders[name](**{"num_classes": 3, **arguments})), key
 
 
 def test_the_models_of_the_table_exist():
