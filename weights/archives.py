@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .download import cannot_write
 from .file_lock import locked
-from .plain_pickle import one_line
+from .messages import one_line
 
 _ENCRYPTED = 0x1  # bit of a member's flags
 _BLOCK = 1 << 20

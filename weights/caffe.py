@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .plain_pickle import one_line
+from .messages import one_line
 
 NET_NAME, NET_V1_LAYERS, NET_LAYER = 1, 2, 100
 NET_FIELDS = {NET_NAME, NET_V1_LAYERS, 3, 4, 5, 6, 7, 8, NET_LAYER}

@@ -16,7 +16,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from .plain_pickle import one_line
+from .messages import one_line
 
 WEIGHTS_MEMBER = "model.weights.h5"
 ZIP_ERRORS = (

@@ -10,6 +10,8 @@ import io
 import pickletools
 from typing import NamedTuple
 
+from .messages import one_line
+
 MARK = object()
 VALUES = {
     *("NONE", "NEWTRUE", "NEWFALSE"),
@@ -23,16 +25,6 @@ TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 class PickleError(ValueError):
     """What is wrong with a pickle; the reader of the file adds its name."""
-
-
-def one_line(text, limit=80):
-    """What a file says, as it may stand in a message: ASCII, control characters escaped, cut at the limit.
-
-    The names in a file are anything its writer wanted: they must not begin lines of their own, steer a
-    terminal or fill it.
-    """
-    escaped = ascii(str(text)[: limit + 1])[1:-1]
-    return escaped if len(escaped) <= limit else f"{escaped[: limit - 3]}..."
 
 
 class Global(NamedTuple):

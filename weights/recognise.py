@@ -4,6 +4,7 @@ import zipfile
 from pathlib import Path
 
 from .caffe import looks_like_caffe
+from .messages import one_line
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # torch.save before version 1.6: a pickled magic number.
@@ -48,13 +49,13 @@ def _zip_kind(path):
             names = archive.namelist()
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         raise ValueError(
-            f"{path}: expected a zip archive (.keras or .pth), found it damaged: {error}"
+            f"{path}: expected a zip archive (.keras or .pth), found it damaged: {one_line(error, 200)}"
         ) from None
     if any(name.rpartition("/")[2] == "data.pkl" for name in names):
         return "torch-zip"
     if "model.weights.h5" in names:
         return "keras-zip"
-    listed = ", ".join(names[:5]) or "nothing"
+    listed = one_line(", ".join(names[:5]), 200) or "nothing"
     raise ValueError(
         f"{path}: expected model.weights.h5 (.keras) or data.pkl (.pth) in the zip archive, found {listed}; "
         f"read are {READ}"

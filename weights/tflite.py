@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .plain_pickle import one_line
+from .messages import one_line
 
 # Field numbers of the schema.
 MODEL_VERSION, MODEL_SUBGRAPHS, MODEL_BUFFERS = 0, 2, 4

@@ -13,7 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .plain_pickle import Global, PickleError, integers, one_line, read_plain_pickle
+from .messages import one_line
+from .plain_pickle import Global, PickleError, integers, read_plain_pickle
 
 STORAGES = {
     "FloatStorage": "<f4",

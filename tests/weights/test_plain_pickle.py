@@ -7,7 +7,7 @@ from collections import OrderedDict
 
 import pytest
 
-from multibox.weights.plain_pickle import PickleError, one_line, read_plain_pickle
+from multibox.weights.plain_pickle import PickleError, read_plain_pickle
 
 DATA = {
     "a": [1, 2.5, "text", None, True, False],
@@ -170,14 +170,6 @@ def test_messages_stay_one_short_line_whatever_the_names(data):
     with pytest.raises(PickleError) as error:
         read(data)
     assert str(error.value).isascii() and str(error.value).isprintable() and len(str(error.value)) < 250
-
-
-def test_one_line():
-    assert one_line("conv1_1/kernel:0") == "conv1_1/kernel:0"
-    assert one_line("a\n\x1b[0m\u00fc\u202e") == "a\\n\\x1b[0m\\xfc\\u202e"
-    assert one_line("x" * 80) == "x" * 80 and one_line("x" * 81) == "x" * 77 + "..."
-    assert one_line("\n" * 60) == ("\\n" * 39)[:77] + "..."
-    assert one_line((3, 4)) == "(3, 4)"
 
 
 def test_sizes_that_are_lies_cost_no_memory():

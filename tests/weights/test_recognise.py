@@ -75,3 +75,11 @@ def test_others_are_refused_with_what_is_read(tmp_path, content, found):
     if found != "damaged":
         for kind in (".keras", ".weights.h5", ".caffemodel", ".pth", ".tflite"):
             assert kind in str(error.value)
+
+
+def test_names_in_an_archive_cannot_write_lines_of_their_own(tmp_path):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a\nall is well\x1b[0m", b"")
+    with pytest.raises(ValueError, match=r"found a\\nall is well\\x1b\[0m; read are"):
+        recognise(path)
