@@ -14,8 +14,9 @@ class SSDFocalLoss(DetectionLoss):
     model is about it, to the power of `focus`, so that the many easy anchors of the background do not drown
     the rest. Targets, predictions, the division and `metrics()`: see `DetectionLoss`.
 
-    For weights that were trained with it, such as SSD MobileNet's of the TensorFlow model zoo (with a
-    `balance` of 0.75): mining would first move all their scores, and lose some of what they know on the way.
+    For weights that were trained with it, such as SSD MobileNet's of the TensorFlow model zoo, whose
+    configuration has a focus of 2, a balance of 0.75 and a quarter of the localization (`alpha=0.25`): mining
+    would first move all their scores, and lose some of what they know on the way.
 
     Args:
         focus: the paper's gamma; 0 is plain cross-entropy.
