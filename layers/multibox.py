@@ -72,3 +72,8 @@ class MultiBox(keras.layers.Layer):
             "num_classes": self.num_classes,
             "activation": self.activation,
         }
+
+
+def multibox_layers(model):
+    """The `MultiBox` layers of a model: one in a detector of this package, none in other models."""
+    return [layer for layer in model.layers if isinstance(layer, MultiBox)]

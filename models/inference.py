@@ -2,7 +2,8 @@
 
 import keras
 
-from ..layers import AnchorBoxes, DecodeDetections, MultiBox
+from ..layers import AnchorBoxes, DecodeDetections
+from ..layers.multibox import multibox_layers
 
 
 def to_inference(
@@ -62,7 +63,7 @@ def activation_of(model):
 
 def multibox_of(model):
     """The `MultiBox` layer of a model; it knows the anchors, the number of classes and the activation."""
-    found = [layer for layer in model.layers if isinstance(layer, MultiBox)]
+    found = multibox_layers(model)
     if len(found) != 1:
         raise ValueError(
             f"model {model.name!r} has {len(found)} MultiBox layers, expected one: build it with SSD300, "

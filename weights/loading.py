@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from .. import anchors
-from ..layers import ImageNormalization, MultiBox
+from ..layers import ImageNormalization
+from ..layers.multibox import multibox_layers
 from .mapping import adapt_pixels, read_weights
 from .sources import PUBLISHED, fetch_source, published
 
@@ -122,8 +123,7 @@ def _read_published(source, channel_order):
 
 def _check_anchors(model, mapped, path, strict):
     """Nothing in the shapes of a detector tells which anchors its offsets refer to."""
-    multibox = next((layer for layer in model.layers if isinstance(layer, MultiBox)), None)
-    if mapped.anchors and multibox and multibox.anchors != getattr(anchors, mapped.anchors):
+    if mapped.anchors and any(m.anchors != getattr(anchors, mapped.anchors) for m in multibox_layers(model)):
         message = (
             f"{path}: {mapped.origin} were trained with the anchors multibox.anchors.{mapped.anchors}, the "
             f"model {model.name!r} has others: build it with those"
@@ -201,7 +201,7 @@ def _causes(model, name, theirs, ours):
 
 def _head_causes(model, name, theirs, ours):
     """Of outputs of a head in the file and in the model."""
-    classes = next((layer.num_classes for layer in model.layers if isinstance(layer, MultiBox)), None)
+    classes = next((layer.num_classes for layer in multibox_layers(model)), None)
     if theirs == ours or not classes:
         return []
     if name.endswith("_mbox_loc"):

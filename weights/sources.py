@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import keras
 
 from ..labels import COCO_NAMES_BY_ID
-from ..layers import MultiBox
+from ..layers.multibox import multibox_layers
 from .archives import extract_member
 from .download import MAX_BYTES, fetch
 
@@ -50,9 +50,10 @@ class Source:
     def fits(self, model):
         """Whether the model has the classes and the width of the weights, which is known without them."""
         norms = any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
+        (multibox,) = multibox_layers(model)
         return (
             self.batch_norm in (None, norms)
-            and (self.class_names is None or _num_classes(model) == self.num_classes)
+            and (self.class_names is None or multibox.num_classes == self.num_classes)
             and all(model.get_layer(name).filters == count for name, count in self.filters.items())
         )
 
@@ -147,10 +148,6 @@ WEIGHTS = {
     ("ssd_mobilenet", "coco"): ("ssd_mobilenet_coco",),
 }
 PUBLISHED = tuple(dict.fromkeys(trained_on for _, trained_on in WEIGHTS))
-
-
-def _num_classes(model):
-    return next(layer.num_classes for layer in model.layers if isinstance(layer, MultiBox))
 
 
 def published(model, weights):
