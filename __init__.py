@@ -1,6 +1,7 @@
 """multibox: SSD (Single Shot MultiBox Detector) object detection for Keras 3."""
 
-from . import anchors, labels
+from . import anchors
+from . import class_names as labels
 from .anchors import AnchorSpec
 from .data_check import check_dataset
 from .data_generator import (
@@ -38,9 +39,19 @@ from .eval_utils import (
     to_pixels,
 )
 from .losses import SSDFocalLoss, SSDLoss
-from .models import SSD7, SSD300, SSD512, SSDLite, SSDMobileNet, activation_of, anchors_of, to_inference
+from .models import (
+    SSD7,
+    SSD300,
+    SSD512,
+    SSDLite,
+    SSDMobileNet,
+    activation_of,
+    anchors_of,
+    sample_classes,
+    to_inference,
+)
 from .training import loss_of, train
-from .weights import load_weights, sample_classes
+from .weights import load_weights
 
 __version__ = "0.1.0"
 

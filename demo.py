@@ -5,14 +5,7 @@ from pathlib import Path
 import keras
 
 from .anchors import ssd7_anchors
-from .data_generator import (
-    DataGenerator,
-    Flip,
-    GroundTruthEncoder,
-    SampleTransform,
-    load_shapes,
-    ssd_eval,
-)
+from .data_generator import DataGenerator, Flip, GroundTruthEncoder, SampleTransform, load_shapes, ssd_eval
 from .eval_utils import evaluate_voc, plot_detection_grid, plot_history, predict_dataset
 from .models import SSD7, anchors_of
 from .recipes import adam_with_cosine_decay

@@ -6,13 +6,18 @@ from setuptools import setup
 from setuptools.command.build_py import build_py
 
 SUBPACKAGES = [
+    "cli",
     "models",
     "layers",
     "losses",
     "data_generator",
+    "data_generator.augmentation",
+    "data_generator.batches",
+    "data_generator.formats",
     "data_check",
     "eval_utils",
     "weights",
+    "weights.formats",
     "weights.mapping",
 ]
 

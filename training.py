@@ -10,9 +10,9 @@ from pathlib import Path
 import keras
 
 from .data_generator import DataGenerator
-from .data_generator.generator import naming_failures
+from .data_generator.batches.generator import naming_failures
 from .losses import SSDLoss
-from .models.inference import activation_of, anchors_of, is_detector, num_classes_of
+from .models.detector import activation_of, anchors_of, is_detector, num_classes_of
 
 
 def train(

@@ -20,7 +20,7 @@ import numpy as np
 from timing import report
 
 import multibox as mb
-from multibox.labels import COCO_NAMES_BY_ID
+from multibox.class_names import COCO_NAMES_BY_ID
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Recipe:
         preset: the augmentation.
     """
 
-    loss: tuple = (mb.SSDFocalLoss, {"balance": 0.75})
+    loss: tuple = (mb.SSDFocalLoss, {"alpha": 0.75})
     rate: float = 1e-4
     optimizer: tuple = (keras.optimizers.Adam, {})
     frozen: str | None = None

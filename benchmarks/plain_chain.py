@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from multibox.boxes import encode_offsets, iou
-from multibox.data_generator.encoder import match
+from multibox.matching import match
 
 MEAN = (123, 117, 104)
 INTERPOLATIONS = (cv2.INTER_NEAREST, cv2.INTER_LINEAR, cv2.INTER_CUBIC, cv2.INTER_AREA, cv2.INTER_LANCZOS4)

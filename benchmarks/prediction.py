@@ -15,7 +15,7 @@ import numpy as np
 from timing import report, time_in_turn
 
 import multibox as mb
-from multibox.labels import COCO_NAMES_BY_ID
+from multibox.class_names import COCO_NAMES_BY_ID
 
 IMAGES = 96
 

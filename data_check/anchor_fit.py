@@ -9,10 +9,8 @@ from functools import partial
 import numpy as np
 
 from ..anchors import VARIANCES, AnchorSpec
-from ..boxes import xyxy_to_cxcywh
-from .anchor_search import search
+from ..boxes import TINY, iou, xyxy_to_cxcywh
 from .coverage import POSITIVE_IOU, Coverage, measure_coverage, size_class
-from .kmeans import kmeans_iou
 
 MIN_OBJECTS = 100  # fewer do not tell scales and aspect ratios
 SAMPLE = 4000  # objects that the search looks at
@@ -177,3 +175,106 @@ def _plain(value):
     if isinstance(value, list):
         return f"[{', '.join(map(_plain, value))}]"
     return repr(int(value)) if isinstance(value, float) and value.is_integer() else repr(value)
+
+
+FACTORS = (1.3, 1.12, 1.04)  # by which one number changes at a time, coarse to fine
+PASSES = 4  # over all numbers with one factor, at most
+
+
+def search(numbers, make, boxes, weights, positive_iou):
+    """Changes numbers while the coverage grows: mean best IoU plus the share of at least `positive_iou`.
+
+    Args:
+        numbers: list to begin with.
+        make: function from such a list to an `AnchorSpec`, or to None where the numbers are not allowed.
+        boxes: (N, 4) cxcywh in pixels at the model's input.
+        weights: (N,) of the boxes in both, with sum 1.
+        positive_iou: IoU from which an anchor is positive.
+
+    Returns:
+        The best list found.
+    """
+    levels = make(numbers).levels
+    best = [best_iou_of_level(boxes, level) for level in levels]  # levels times (N,)
+    value = _value(best, weights, positive_iou)
+    for factor in FACTORS:
+        for _ in range(PASSES):
+            before = value
+            for trial in _neighbours(numbers, factor):
+                spec = make(trial(numbers))
+                if spec is None:
+                    continue
+                # A number is of one or two levels; the others stay as they are.
+                pairs = zip(levels, spec.levels, best, strict=True)
+                new = [known if a == b else best_iou_of_level(boxes, b) for a, b, known in pairs]
+                if (reached := _value(new, weights, positive_iou)) > value:
+                    numbers, levels, best, value = trial(numbers), spec.levels, new, reached
+            if value == before:
+                break
+    return numbers
+
+
+def _neighbours(numbers, factor):
+    for i in range(len(numbers)):
+        for f in (factor, 1 / factor):
+            yield lambda old, i=i, f=f: [*old[:i], old[i] * f, *old[i + 1 :]]
+
+
+def _value(best, weights, positive_iou):
+    best = np.max(best, axis=0)
+    return weights @ (best + (best >= positive_iou))
+
+
+def best_iou_of_level(boxes, level):
+    """(N,) best IoU of cxcywh boxes (N, 4) with the anchors of an `AnchorLevel`, both in pixels.
+
+    Anchors of one shape differ in place only, and the nearest along each axis overlaps most.
+    """
+    steps, cells = np.array(level.step[::-1]), np.array(level.grid[::-1])  # x, y
+    nearest = (np.clip(np.round(boxes[:, :2] / steps - 0.5), 0, cells - 1) + 0.5) * steps
+    away = np.abs(boxes[:, :2] - nearest)[:, None]  # (N, 1, 2)
+    sides, anchors = boxes[:, None, 2:], np.array(level.sides)[None]  # (N, 1, 2), (1, sides, 2)
+    # Along an axis two intervals share the shorter one, or less where the ends of both are passed.
+    shared = np.clip((sides + anchors) / 2 - away, 0, np.minimum(sides, anchors)).prod(axis=2)
+    union = sides.prod(axis=2) + anchors.prod(axis=2) - shared
+    return (shared / np.maximum(union, TINY)).max(axis=1)
+
+
+def kmeans_iou(sides, clusters, rng, iterations=50):
+    """Clusters widths and heights by 1 - IoU at a common centre (Redmon and Farhadi, "YOLO9000", section 2).
+
+    Args:
+        sides: (N, 2) widths and heights.
+        clusters: number of clusters.
+        rng: `numpy.random.Generator` of the first centres (k-means++).
+        iterations: at most.
+
+    Returns:
+        (clusters, 2) mean widths and heights, by ascending area.
+    """
+    centres = _first_centres(sides, clusters, rng)
+    nearest = None
+    for _ in range(iterations):
+        before, nearest = nearest, shape_iou(sides, centres).argmax(axis=1)
+        if before is not None and (before == nearest).all():
+            break
+        counts = np.bincount(nearest, minlength=clusters)
+        sums = np.stack([np.bincount(nearest, sides[:, k], clusters) for k in (0, 1)], axis=1)
+        # A cluster that lost all its members stays where it is.
+        centres = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres)
+    return centres[np.argsort(centres.prod(axis=1), kind="stable")]
+
+
+def shape_iou(sides_a, sides_b):
+    """(A, B) IoU of boxes of these widths and heights around one centre."""
+    return iou(*(np.concatenate([-sides / 2, sides / 2], axis=1) for sides in (sides_a, sides_b)))
+
+
+def _first_centres(sides, clusters, rng):
+    centres = sides[[rng.integers(len(sides))]]
+    while len(centres) < clusters:
+        distance = 1 - shape_iou(sides, centres).max(axis=1)
+        weights = distance**2 + TINY  # all equal where every shape has its centre
+        chosen = rng.choice(len(sides), p=weights / weights.sum())
+        centres = np.concatenate([centres, sides[[chosen]]])
+    return centres

@@ -6,16 +6,13 @@ import numpy as np
 from tqdm import tqdm
 
 from .anchor_fit import suggest_anchors
-from .boxes_check import box_findings, size_findings
-from .classes_check import class_findings, count_classes
+from .boxes import box_findings, size_findings
+from .classes import class_findings, count_classes
 from .coverage import measure_coverage, named_anchors
-from .decoding import inspect_images
-from .duplicates import duplicate_findings
 from .findings import KINDS, Finding
-from .images_check import image_findings, kind_findings
-from .objects import collect_objects
+from .images import duplicate_findings, image_findings, inspect_images, kind_findings
+from .objects import collect_objects, summarize
 from .report import CheckReport
-from .summary import summarize
 
 
 def check_dataset(sets, classes=None, anchors=None, output=None, workers=None, progress=True):

@@ -9,7 +9,7 @@ from tqdm import tqdm
 from .. import anchors
 from ..anchors import AnchorSpec, ssd7_anchors
 from ..boxes import cxcywh_to_xyxy, iou, xyxy_to_cxcywh
-from ..data_generator.encoder import match
+from ..matching import match
 from .findings import Finding, corners, of_image
 from .objects import Objects
 

@@ -6,7 +6,7 @@ from itertools import zip_longest
 import numpy as np
 
 from ..data_generator.images import REDUCTIONS, ImageError, read_image
-from .decoding import listen
+from .images import listen
 
 CELLS = 12
 COLUMNS = 4

@@ -1,27 +1,8 @@
 """Data: readers, augmentation, ground-truth encoding, batches."""
 
-from .albumentation import Albumentations
-from .cache import cache_in_ram
-from .coco import coco_categories, load_coco, scan_coco
-from .csv_file import load_csv, scan_csv
-from .dataset import DetectionDataset, Record
-from .encoder import GroundTruthEncoder
-from .generator import DataGenerator
-from .hdf5 import create_hdf5_dataset, load_hdf5
-from .images import ImageError, read_image
-from .mixing import MixUp, Mosaic
-from .photometric import PhotometricDistortion
-from .presets import (
-    SampleTransform,
-    constant_size_train,
-    satellite_train,
-    ssd_eval,
-    ssd_train,
-    ssdlite_train,
-    variable_size_train,
-)
-from .shapes import SHAPE_CLASSES, load_shapes
-from .transforms import (
+from ..class_names import VOC_CLASSES
+from .augmentation.albumentations import Albumentations
+from .augmentation.geometry import (
     Expand,
     Flip,
     IoUCrop,
@@ -32,10 +13,29 @@ from .transforms import (
     Translate,
     VerticalFlip,
 )
-from .view import View
-from .voc import VOC_CLASSES, load_voc, scan_voc
-from .writers import coco_image_ids, save_coco, save_csv, save_voc
-from .yolo import load_yolo, scan_yolo, yolo_classes
+from .augmentation.mixing import MixUp, Mosaic
+from .augmentation.photometric import PhotometricDistortion
+from .augmentation.presets import (
+    constant_size_train,
+    satellite_train,
+    ssd_eval,
+    ssd_train,
+    ssdlite_train,
+    variable_size_train,
+)
+from .augmentation.sample import SampleTransform
+from .augmentation.view import View
+from .batches.cache import cache_in_ram
+from .batches.generator import DataGenerator
+from .dataset import DetectionDataset, Record
+from .encoder import GroundTruthEncoder
+from .formats.coco import coco_categories, coco_image_ids, load_coco, save_coco, scan_coco
+from .formats.csv_file import load_csv, save_csv, scan_csv
+from .formats.hdf5 import create_hdf5_dataset, load_hdf5
+from .formats.voc import load_voc, save_voc, scan_voc
+from .formats.yolo import load_yolo, scan_yolo, yolo_classes
+from .images import ImageError, read_image
+from .shapes import SHAPE_CLASSES, load_shapes
 
 __all__ = [
     "SHAPE_CLASSES",

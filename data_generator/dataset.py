@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .fields import name_tuple
+from ..class_names import name_tuple
 
 FLAGS = ("difficult", "truncated", "crowd")
 

@@ -4,9 +4,7 @@ import numpy as np
 
 from ..anchors import as_spec
 from ..boxes import area, cxcywh_to_xyxy, encode_offsets, iou, xyxy_to_cxcywh
-
-NEUTRAL = -1
-BACKGROUND = -2
+from ..matching import BACKGROUND, NEUTRAL, match
 
 # Matching looks closely at the anchors that have this share of `negative_iou` with an object. Any share gives
 # the same matches; a low one looks at more anchors, a high one more often at all anchors of an object.
@@ -189,51 +187,3 @@ def _clear_pairs(overlaps):
     favourites = overlaps.argmax(axis=1).tolist()
     clear = len(set(favourites)) == len(favourites) and overlaps.max(axis=1).min() > 0
     return list(enumerate(favourites)) if clear else None
-
-
-def match(overlaps, positive_iou, negative_iou, pairs=None):
-    """Assigns an object to each anchor.
-
-    Args:
-        overlaps: (objects, anchors) IoU, at least one object.
-        positive_iou: see `GroundTruthEncoder`.
-        negative_iou: see `GroundTruthEncoder`.
-        pairs: (object, anchor) of the bipartite matching; None finds them.
-
-    Returns:
-        (anchors,) index of the object, or `BACKGROUND`, or `NEUTRAL`.
-    """
-    best_object = overlaps.argmax(axis=0)  # (anchors,)
-    best_iou = overlaps.max(axis=0)  # (anchors,)
-    matches = np.where(best_iou >= positive_iou, best_object, BACKGROUND)
-    if negative_iou < positive_iou:
-        matches[(best_iou >= negative_iou) & (best_iou < positive_iou)] = NEUTRAL
-    for item, anchor in bipartite_pairs(overlaps) if pairs is None else pairs:
-        matches[anchor] = item
-    return matches
-
-
-def bipartite_pairs(overlaps):
-    """Greedy bipartite matching: the best (object, anchor) pair first, each object and anchor once.
-
-    Args:
-        overlaps: (objects, anchors) IoU.
-
-    Returns:
-        List of (object, anchor). An object that overlaps no free anchor at all has no pair.
-    """
-    free = overlaps.copy()
-    best_anchor = free.argmax(axis=1)  # (objects,)
-    best_iou = free.max(axis=1)  # (objects,)
-    pairs = []
-    while best_iou.max() > 0:
-        item = best_iou.argmax()
-        anchor = best_anchor[item]
-        pairs.append((item, anchor))
-        best_iou[item] = 0
-        free[:, anchor] = 0
-        # Only the objects that wanted this anchor, too, must look for another.
-        for rival in np.flatnonzero((best_anchor == anchor) & (best_iou > 0)):
-            best_anchor[rival] = free[rival].argmax()
-            best_iou[rival] = free[rival, best_anchor[rival]]
-    return pairs

@@ -86,7 +86,7 @@ def plot_samples(dataset, transform, draws=5, seed=0):
     import matplotlib.pyplot as plt
     import numpy as np
 
-    from ..data_generator.presets import SampleTransform
+    from ..data_generator.augmentation.sample import SampleTransform
 
     if len(dataset) == 0:
         raise ValueError("plot_samples: the data set is empty")

@@ -8,8 +8,8 @@ from tqdm import tqdm
 
 from ..boxes import clip
 from ..data_generator import DataGenerator, ssd_eval
-from ..data_generator.generator import naming_failures
-from ..models.inference import anchors_of, is_detector, num_classes_of, to_inference
+from ..data_generator.batches.generator import naming_failures
+from ..models.detector import anchors_of, is_detector, num_classes_of, to_inference
 
 # Batches that are prepared ahead of the model.
 QUEUE = 4

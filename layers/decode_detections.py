@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from ..activations import SCORES, check_activation
 from ..boxes import decode_offsets
-from ..class_scores import READINGS, check_activation
 from .non_max_suppression import keep_best, non_max_suppression, take_boxes
 
 
@@ -73,7 +73,7 @@ class DecodeDetections(keras.layers.Layer):
 
     def call(self, predictions, anchors):
         boxes = decode_offsets(predictions[..., :4], anchors[..., :4], anchors[..., 4:])
-        scores = READINGS[self.activation].scores(predictions[..., 4:])  # (batch, anchors, classes)
+        scores = SCORES[self.activation](predictions[..., 4:])  # (batch, anchors, classes)
         find = self._across_classes if self.class_agnostic else self._within_classes
         boxes, scores, classes = find(boxes, scores)
         class_ids = ops.where(scores > 0, ops.cast(classes, "float32") + 1, 0.0)

@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from ..activations import check_activation
 from ..anchors import as_spec
-from ..class_scores import check_activation
 
 
 @keras.saving.register_keras_serializable(package="multibox")
@@ -77,3 +77,14 @@ class MultiBox(keras.layers.Layer):
 def multibox_layers(model):
     """The `MultiBox` layers of a model: one in a detector of this package, none in other models."""
     return [layer for layer in model.layers if isinstance(layer, MultiBox)]
+
+
+def multibox_of(model):
+    """The `MultiBox` layer of a model; it knows the anchors, the number of classes and the activation."""
+    found = multibox_layers(model)
+    if len(found) != 1:
+        raise ValueError(
+            f"model {model.name!r} has {len(found)} MultiBox layers, expected one: build it with SSD300, "
+            "SSD512, SSDLite, SSDMobileNet or SSD7"
+        )
+    return found[0]

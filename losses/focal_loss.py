@@ -3,48 +3,58 @@
 import keras
 from keras import ops
 
-from .detection_loss import DetectionLoss
+from ..deprecated import renamed_arguments, with_new_names
+from .ssd_loss import DetectionLoss
+
+FORMER_NAMES = {"focus": "gamma", "balance": "alpha", "alpha": "localization_weight"}
 
 
 @keras.saving.register_keras_serializable(package="multibox")
 class SSDFocalLoss(DetectionLoss):
     """Smooth L1 on the offsets of positives plus the focal loss of all anchors, for sigmoid scores.
 
-    Lin et al., "Focal Loss for Dense Object Detection", equation 5: each yes or no counts by how wrong the
-    model is about it, to the power of `focus`, so that the many easy anchors of the background do not drown
-    the rest. Targets, predictions, the division and `metrics()`: see `DetectionLoss`.
+    Lin et al., "Focal Loss for Dense Object Detection", equation 5. Each binary decision is weighted by
+    (probability of the wrong answer) ** gamma, which keeps the many easy background anchors from dominating
+    the loss. Targets, predictions, the division and `metrics()`: see `DetectionLoss`.
 
-    For weights that were trained with it, such as SSD MobileNet's of the TensorFlow model zoo, whose
-    configuration has a focus of 2, a balance of 0.75 and a quarter of the localization (`alpha=0.25`): mining
-    would first move all their scores, and lose some of what they know on the way.
+    Use it for weights that were trained with it. The published SSD MobileNet was trained with gamma=2,
+    alpha=0.75 and localization_weight=0.25. Hard negative mining would first shift every score.
 
     Args:
-        focus: the paper's gamma; 0 is plain cross-entropy.
-        balance: weight of an object's yes; a no has 1 - balance. The paper's alpha.
-        alpha: weight of the localization part, as in `SSDLoss`.
+        gamma: the paper's gamma; 0 is plain cross-entropy.
+        alpha: the paper's alpha: weight of the objects; the background has 1 - alpha.
+        localization_weight: weight of the localization part, as in `SSDLoss`.
 
     Raises:
-        ValueError: for a negative focus or alpha, a balance outside 0..1, and as `DetectionLoss`.
+        ValueError: for a negative gamma or localization_weight, an alpha outside 0..1,
+            and as `DetectionLoss`.
     """
 
-    def __init__(self, focus=2.0, balance=0.25, alpha=1.0, name="ssd_focal_loss", **kwargs):
-        super().__init__(alpha, "sigmoid", name, **kwargs)
-        self._check_not_negative(focus=focus)
-        if not 0 <= balance <= 1:
-            raise ValueError(f"SSDFocalLoss: balance must be between 0 and 1, got {balance}")
-        self.focus = focus
-        self.balance = balance
+    @renamed_arguments(focus="gamma", balance="alpha", along={"alpha": "localization_weight"})
+    def __init__(self, gamma=2.0, alpha=0.25, localization_weight=1.0, name="ssd_focal_loss", **kwargs):
+        super().__init__(localization_weight, "sigmoid", name, **kwargs)
+        self._check_not_negative(gamma=gamma)
+        if not 0 <= alpha <= 1:
+            raise ValueError(f"SSDFocalLoss: alpha must be between 0 and 1, got {alpha}")
+        self.gamma = gamma
+        self.alpha = alpha
 
     def confidence(self, classes, logits, positive, negative):
         yes, logits = classes[..., 1:], logits[..., 1:]
         wrong = logits * (1.0 - 2.0 * yes)  # logit of the wrong answer
-        weight = self.balance * yes + (1.0 - self.balance) * (1.0 - yes)
-        # sigmoid(wrong) ** focus, whose gradient stays finite where the sigmoid is zero.
-        modulation = ops.exp(-self.focus * ops.softplus(-wrong))
+        weight = self.alpha * yes + (1.0 - self.alpha) * (1.0 - yes)
+        # sigmoid(wrong) ** gamma, whose gradient stays finite where the sigmoid is zero.
+        modulation = ops.exp(-self.gamma * ops.softplus(-wrong))
         loss = ops.sum(weight * modulation * ops.softplus(wrong), axis=-1)
         return ops.where(positive | negative, loss, 0.0)
 
     def get_config(self):
         config = super().get_config()
         config.pop("activation")
-        return {**config, "focus": self.focus, "balance": self.balance}
+        return {**config, "gamma": self.gamma, "alpha": self.alpha}
+
+    @classmethod
+    def from_config(cls, config):
+        if "focus" in config:  # files of version 0.1
+            config = with_new_names(config, FORMER_NAMES)
+        return cls(**config)

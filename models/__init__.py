@@ -1,6 +1,7 @@
 """Model functions, each a plain functional `keras.Model`."""
 
-from .inference import activation_of, anchors_of, num_classes_of, to_inference
+from .detector import activation_of, anchors_of, num_classes_of, to_inference
+from .sample_classes import sample_classes
 from .ssd7 import SSD7
 from .ssd_mobilenet import SSDMobileNet
 from .ssdlite import SSDLite
@@ -15,5 +16,6 @@ __all__ = [
     "activation_of",
     "anchors_of",
     "num_classes_of",
+    "sample_classes",
     "to_inference",
 ]

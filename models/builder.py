@@ -7,7 +7,7 @@ import keras
 from ..anchors import as_spec
 from ..layers import ImageNormalization, MultiBox
 from ..weights.loading import load_weights
-from .inference import to_inference
+from .detector import to_inference
 
 # What the published VGG16 weights of Caffe expect, and the common -1..1.
 CAFFE_PIXELS = {"mean": [123.0, 117.0, 104.0], "bgr": True}

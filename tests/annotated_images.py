@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from multibox.data_generator.annotation import Annotation
+from multibox.data_generator.formats.annotation import Annotation
 
 SIZE = (60, 40)
 BOX = (10, 5, 40, 35)  # clearly above 1 % of the image

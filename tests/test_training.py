@@ -170,7 +170,7 @@ def test_a_loss_without_an_optimizer(tmp_path):
 
 def test_a_loss_of_ones_own(tmp_path):
     model, data = parts()
-    loss = mb.SSDLoss(alpha=0.0)
+    loss = mb.SSDLoss(localization_weight=0.0)
     history = mb.train(model, data, tmp_path, 1, keras.optimizers.Adam(), loss=loss, verbose=0)
     assert model.loss is loss
     assert history.history["localization"] == [0]
@@ -182,7 +182,7 @@ def sigmoid_model():
 
 def test_the_loss_reads_the_logits_as_the_model_does(tmp_path):
     model = sigmoid_model()
-    assert mb.loss_of(model, alpha=0.5).get_config()["alpha"] == 0.5
+    assert mb.loss_of(model, localization_weight=0.5).get_config()["localization_weight"] == 0.5
     encoder = mb.GroundTruthEncoder(mb.anchors_of(model), 4, sparse=True)
     data = mb.DataGenerator(DATASET, 4, mb.ssd_train(SIZE), encoder, workers=0)
     mb.train(model, data, tmp_path / "run", 1, keras.optimizers.Adam(), verbose=0)

@@ -4,9 +4,9 @@ import zipfile
 import zlib
 from pathlib import Path
 
+from ..messages import one_line
 from .download import cannot_write
 from .file_lock import locked
-from .messages import one_line
 
 _ENCRYPTED = 0x1  # bit of a member's flags
 _BLOCK = 1 << 20

@@ -11,7 +11,7 @@ from .. import anchors
 from ..layers import ImageNormalization
 from ..layers.multibox import multibox_layers
 from .mapping import adapt_pixels, read_weights
-from .sources import PUBLISHED, fetch_source, published
+from .published import PUBLISHED, fetch_source, published
 
 SHOWN = 3
 

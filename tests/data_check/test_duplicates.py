@@ -2,8 +2,7 @@ import shutil
 
 from annotated_images import BOX, annotation, write_image
 
-from multibox.data_check.decoding import inspect_images
-from multibox.data_check.duplicates import duplicate_findings
+from multibox.data_check.images import duplicate_findings, inspect_images
 
 
 def findings(**splits):

@@ -6,9 +6,8 @@ import pytest
 from annotated_images import BOX, annotation, write_image
 
 from multibox.data_check import check_dataset
-from multibox.data_check.objects import collect_objects
+from multibox.data_check.objects import collect_objects, summarize
 from multibox.data_check.pictures import plot_anchors, plot_boxes, plot_findings
-from multibox.data_check.summary import summarize
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from multibox.anchors import SSD300_VOC, SSD512_VOC, AnchorLevel, AnchorSpec
 from multibox.boxes import cxcywh_to_xyxy, decode_offsets, iou, xyxy_to_cxcywh
-from multibox.data_generator.encoder import BACKGROUND, NEUTRAL, GroundTruthEncoder, bipartite_pairs, match
+from multibox.data_generator.encoder import GroundTruthEncoder
+from multibox.matching import BACKGROUND, NEUTRAL, bipartite_pairs, match
 
 SPECS = {300: SSD300_VOC, 512: SSD512_VOC}
 

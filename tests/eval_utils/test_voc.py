@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from multibox.data_generator import DetectionDataset, Record
-from multibox.data_generator.voc import voc_to_continuous
+from multibox.data_generator.formats.voc import voc_to_continuous
 from multibox.eval_utils import evaluate_voc
 
 METRICS = {"11_point": "ap_11_point", "area": "ap_area"}

@@ -19,23 +19,23 @@ def test_by_hand():
     y_true = target(2, 3, {0: (1, [0.5, -2, 0, 0])})[None]
     y_pred = np.zeros((1, 2, 7), np.float32)
     y_pred[0, 0, 5] = np.log(3)
-    found = parts(SSDFocalLoss(focus=2, balance=0.75), y_true, y_pred)
+    found = parts(SSDFocalLoss(gamma=2, alpha=0.75), y_true, y_pred)
     yes = 0.75 * 0.25**2 * -np.log(0.75)
     no = 0.25 * 0.5**2 * np.log(2)
     np.testing.assert_allclose(found["confidence"], [yes + 3 * no], rtol=1e-6)
     np.testing.assert_allclose(found["localization"], [0.5 * 0.25 + 1.5], rtol=1e-6)
 
 
-@pytest.mark.parametrize(("focus", "balance"), [(2.0, 0.25), (1.0, 0.75), (0.0, 0.5), (0.5, 0.1)])
-def test_equals_keras_own(focus, balance):
+@pytest.mark.parametrize(("gamma", "alpha"), [(2.0, 0.25), (1.0, 0.75), (0.0, 0.5), (0.5, 0.1)])
+def test_equals_keras_own(gamma, alpha):
     y_true = target(6, 4, {0: (2, [0.0] * 4), 4: (3, [0.0] * 4)})[None]
     y_pred = np.random.default_rng(0).normal(scale=3, size=(1, 6, 8)).astype(np.float32)
     reference = keras.losses.BinaryFocalCrossentropy(
-        apply_class_balancing=True, alpha=balance, gamma=focus, from_logits=True, reduction="sum"
+        apply_class_balancing=True, alpha=alpha, gamma=gamma, from_logits=True, reduction="sum"
     )
     # Keras' takes the mean over the last axis, ours the sum; two positives divide.
     expected = 3 * numpy(reference(y_true[..., 5:], y_pred[..., 5:])) / 2
-    found = parts(SSDFocalLoss(focus=focus, balance=balance), y_true, y_pred)["confidence"]
+    found = parts(SSDFocalLoss(gamma=gamma, alpha=alpha), y_true, y_pred)["confidence"]
     np.testing.assert_allclose(found, [expected], rtol=1e-5)
 
 
@@ -57,11 +57,11 @@ def test_easy_background_counts_for_next_to_nothing_and_all_of_it_counts():
     assert 0 < hard - parts(SSDFocalLoss(), y_true, y_pred)["confidence"] < 1e-4
 
 
-@pytest.mark.parametrize("focus", [0.0, 0.5, 2.0])
-def test_sure_and_wrong_or_right_has_finite_gradients(focus):
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0])
+def test_sure_and_wrong_or_right_has_finite_gradients(gamma):
     logits = keras.Variable(np.array([[[0.0] * 4 + [0, x] for x in (-1e4, 1e4, -90, 90)]], np.float32))
     y_true = target(4, 2, {0: (1, [0.0] * 4), 3: (1, [0.0] * 4)})[None]
-    loss = SSDFocalLoss(focus=focus)
+    loss = SSDFocalLoss(gamma=gamma)
     model = keras.Sequential([keras.layers.Dense(6, use_bias=False, kernel_initializer="identity")])
     model.compile(keras.optimizers.SGD(1e-6), loss)
     assert np.isfinite(model.train_on_batch(logits.value, y_true))
@@ -83,19 +83,24 @@ def test_sparse_targets_give_the_same_loss():
 
 
 def test_config_round_trip():
-    loss = SSDFocalLoss(focus=1.5, balance=0.75, alpha=2.0)
+    loss = SSDFocalLoss(gamma=1.5, alpha=0.75, localization_weight=2.0)
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert type(again) is SSDFocalLoss and again.get_config() == loss.get_config()
-    assert (again.focus, again.balance, again.alpha, again.activation) == (1.5, 0.75, 2.0, "sigmoid")
+    assert (again.gamma, again.alpha, again.localization_weight, again.activation) == (
+        1.5,
+        0.75,
+        2.0,
+        "sigmoid",
+    )
     assert [m.name for m in loss.metrics()] == ["localization", "confidence"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"focus": -1}, "must not be negative, got focus=-1"),
-        ({"alpha": -1}, "must not be negative, got alpha=-1"),
-        ({"balance": 1.5}, "balance must be between 0 and 1, got 1.5"),
+        ({"gamma": -1}, "must not be negative, got gamma=-1"),
+        ({"localization_weight": -1}, "must not be negative, got localization_weight=-1"),
+        ({"alpha": 1.5}, "alpha must be between 0 and 1, got 1.5"),
         ({"reduction": "mean"}, "SSDFocalLoss: reduction must be"),
     ],
 )

@@ -25,7 +25,9 @@ def test_by_hand():
     mined = np.log1p(np.exp([0.0, 1.0, 2.0])).sum()
     np.testing.assert_allclose(parts["confidence"], [np.log(2) + mined], rtol=1e-6)
     np.testing.assert_allclose(numpy(SSDLoss()(y_true, y_pred)), 1.625 + np.log(2) + mined, rtol=1e-6)
-    np.testing.assert_allclose(numpy(SSDLoss(alpha=2.0)(y_true, y_pred)), 3.25 + np.log(2) + mined, rtol=1e-6)
+    np.testing.assert_allclose(
+        numpy(SSDLoss(localization_weight=2.0)(y_true, y_pred)), 3.25 + np.log(2) + mined, rtol=1e-6
+    )
 
 
 def test_sparse_targets_give_the_same_loss():
@@ -48,7 +50,7 @@ def test_divided_by_the_positives_of_the_batch_not_of_the_image():
     two = target(3, 2, {0: (1, [1, 0, 0, 0]), 1: (1, [1, 0, 0, 0])})
     y_pred = np.zeros((2, 3, 6), np.float32)
     y_pred[..., 4] = 100.0 * np.array([[0, 1, 1], [0, 0, 1]])  # sure and right where background
-    value = numpy(SSDLoss(alpha=0.0)(np.stack([one, two]), y_pred))
+    value = numpy(SSDLoss(localization_weight=0.0)(np.stack([one, two]), y_pred))
     np.testing.assert_allclose(value, np.log(2), rtol=1e-6)
 
 
@@ -175,14 +177,14 @@ def test_unknown_activation():
         SSDLoss(activation="relu")
 
 
-@pytest.mark.parametrize("option", ["negative_ratio", "min_negatives", "alpha"])
+@pytest.mark.parametrize("option", ["negative_ratio", "min_negatives", "localization_weight"])
 def test_negative_options(option):
     with pytest.raises(ValueError, match="must not be negative"):
         SSDLoss(**{option: -1})
 
 
 def test_config_round_trips():
-    options = {"negative_ratio": 2, "min_negatives": 5, "alpha": 0.5, "activation": "sigmoid"}
+    options = {"negative_ratio": 2, "min_negatives": 5, "localization_weight": 0.5, "activation": "sigmoid"}
     loss = SSDLoss(**options)
     assert options.items() <= loss.get_config().items()
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))

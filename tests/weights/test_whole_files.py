@@ -7,7 +7,7 @@ from foreign_files import keras2, write_caffemodel, write_pth
 from reference import caffe_weights, torchvision_state
 
 import multibox as mb
-from multibox.labels import COCO_NAMES_BY_ID
+from multibox.class_names import COCO_NAMES_BY_ID
 from multibox.weights.mapping import vgg16
 
 

@@ -1,10 +1,10 @@
 """From the names and layouts of other projects to ours; one module for each family of networks."""
 
-from ..caffe import read_caffe
-from ..keras_file import read_keras
-from ..recognise import recognise
-from ..tflite import read_tflite
-from ..torch_file import read_torch
+from ..formats.caffe import read_caffe
+from ..formats.keras_file import read_keras
+from ..formats.recognise import recognise
+from ..formats.tflite import read_tflite
+from ..formats.torch_file import read_torch
 from . import mobilenet, vgg16
 from .mapped import Mapped, adapt_pixels, has_heads
 

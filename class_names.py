@@ -1,0 +1,120 @@
+"""Class names of Pascal VOC and COCO, and which of them mean the same."""
+
+VOC_CLASSES = (
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "diningtable",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "pottedplant",
+    "sheep",
+    "sofa",
+    "train",
+    "tvmonitor",
+)
+
+# The names of COCO's 90 category ids; None: ids that the data set does not use.
+_COCO_IDS = (
+    *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat", "traffic light"),
+    *("fire hydrant", None, "stop sign", "parking meter", "bench", "bird", "cat", "dog", "horse", "sheep"),
+    *("cow", "elephant", "bear", "zebra", "giraffe", None, "backpack", "umbrella", None, None),
+    *("handbag", "tie", "suitcase", "frisbee", "skis", "snowboard", "sports ball", "kite", "baseball bat"),
+    *("baseball glove", "skateboard", "surfboard", "tennis racket", "bottle", None, "wine glass", "cup"),
+    *("fork", "knife", "spoon", "bowl", "banana", "apple", "sandwich", "orange", "broccoli", "carrot"),
+    *("hot dog", "pizza", "donut", "cake", "chair", "couch", "potted plant", "bed", None, "dining table"),
+    *(None, None, "toilet", None, "tv", "laptop", "mouse", "remote", "keyboard", "cell phone", "microwave"),
+    *("oven", "toaster", "sink", "refrigerator", None, "book", "clock", "vase", "scissors", "teddy bear"),
+    *("hair drier", "toothbrush"),
+)
+
+# Index is the category id, as in models with 91 outputs; None for background and for unused ids.
+COCO_NAMES_BY_ID = (None, *_COCO_IDS)
+
+COCO_CATEGORY_IDS = tuple(i for i, name in enumerate(COCO_NAMES_BY_ID) if name)
+COCO_CLASSES = tuple(name for name in COCO_NAMES_BY_ID if name)
+
+# Pascal VOC's name -> COCO's, where they differ.
+VOC_TO_COCO = {
+    "aeroplane": "airplane",
+    "diningtable": "dining table",
+    "motorbike": "motorcycle",
+    "pottedplant": "potted plant",
+    "sofa": "couch",
+    "tvmonitor": "tv",
+}
+
+__all__ = [
+    "COCO_CATEGORY_IDS",
+    "COCO_CLASSES",
+    "COCO_NAMES_BY_ID",
+    "VOC_CLASSES",
+    "VOC_TO_COCO",
+    "map_names",
+    "same_class",
+]
+
+
+def same_class(name, other):
+    """Whether two class names mean the same; upper case, spaces, `-` and `_` do not count."""
+    return _meaning(name) == _meaning(other)
+
+
+def map_names(names, known):
+    """Finds names in another vocabulary.
+
+    Args:
+        names: class names.
+        known: the names to find, of which some may be None.
+
+    Returns:
+        {name: the known name that means the same, or None}. The very name goes before a synonym.
+
+    Raises:
+        ValueError: if several known names mean the same as one that is not among them itself.
+    """
+    meanings = {}
+    for name in known:
+        if name is not None:
+            meanings.setdefault(_meaning(name), []).append(name)
+    return {name: _choose(name, meanings.get(_meaning(name), ())) for name in names}
+
+
+def _choose(name, candidates):
+    if name in candidates or not candidates:
+        return name if candidates else None
+    if len(set(candidates)) > 1:
+        raise ValueError(f"the class {name!r} could be any of {', '.join(map(repr, candidates))}")
+    return candidates[0]
+
+
+def _plain(name):
+    return "".join(c for c in name.casefold() if c not in " -_")
+
+
+_SYNONYMS = {_plain(voc): _plain(coco) for voc, coco in VOC_TO_COCO.items()}
+
+
+def _meaning(name):
+    plain = _plain(name)
+    return _SYNONYMS.get(plain, plain)
+
+
+def name_tuple(names, what):
+    """Names, of classes or columns, as a tuple.
+
+    Raises:
+        ValueError: for a string, which is a sequence of letters, and for a set, which has no order.
+    """
+    if isinstance(names, str | set | frozenset):
+        raise ValueError(f"{what} must be a sequence of names, got {names!r}")
+    return tuple(names)

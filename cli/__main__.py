@@ -1,0 +1,5 @@
+"""`python -m multibox.cli`."""
+
+from . import main
+
+main()

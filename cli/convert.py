@@ -1,0 +1,73 @@
+"""`multibox convert`: a weight file of any known kind becomes a model file."""
+
+import inspect
+import os
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .. import anchors as specs
+from .. import models
+from ..weights.loading import load_weights
+
+NETWORKS = {
+    "ssd300": models.SSD300,
+    "ssd512": models.SSD512,
+    "ssdlite": models.SSDLite,
+    "ssd-mobilenet": models.SSDMobileNet,
+    "ssd7": models.SSD7,
+}
+Network = Enum("Network", {name: name for name in NETWORKS}, type=str)
+SUFFIXES = (".keras", ".weights.h5")
+
+
+def convert(
+    source: Annotated[
+        str, typer.Argument(help="Weight file of Keras, Caffe, torch or TensorFlow Lite; or coco, imagenet.")
+    ],
+    output: Annotated[Path, typer.Argument(help="The model (.keras) or its weights (.weights.h5).")],
+    model: Annotated[Network, typer.Option(help="The network.")],
+    classes: Annotated[int, typer.Option(min=1, help="Number of classes, background not counted.")],
+    anchors: Annotated[
+        str | None, typer.Option(help="Anchors, as named in multibox.anchors: SSD512_VOC_CAFFE, ...")
+    ] = None,
+    alpha: Annotated[float | None, typer.Option(help="Width of a MobileNet.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Of ssdlite.")] = None,
+    batch_norm: Annotated[
+        bool | None, typer.Option(help="Of ssd-mobilenet; none where it is folded into the weights.")
+    ] = None,
+    channel_order: Annotated[
+        str | None, typer.Option(help="rgb or bgr, where the weights expect another than is usual.")
+    ] = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Load what fits.")] = False,
+):
+    """Convert weights of Caffe, torch, Keras or TensorFlow Lite to a Keras file."""
+    if not output.name.endswith(SUFFIXES):
+        raise ValueError(f"{output}: expected a name that ends in {' or '.join(SUFFIXES)}")
+    if output.exists():
+        raise FileExistsError(f"{output} exists already; it is not overwritten")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    given = {"anchors": _anchors(anchors), "alpha": alpha, "backbone": backbone, "batch_norm": batch_norm}
+    options = {name: value for name, value in given.items() if value is not None}
+    function = NETWORKS[model.value]
+    for name in set(options) - set(inspect.signature(function).parameters):
+        raise ValueError(f"{model.value} has no option --{name.replace('_', '-')}")
+    network = function(classes, **options)
+    print(load_weights(network, source, strict=not partial, channel_order=channel_order))
+    part = output.with_name(f"partial-{os.getpid()}-{output.name}")
+    try:
+        (network.save_weights if output.name.endswith(".weights.h5") else network.save)(part)
+        part.rename(output)
+    finally:
+        part.unlink(missing_ok=True)
+    print(f"Written to {output}.")
+
+
+def _anchors(name):
+    spec = getattr(specs, name, None) if name else None
+    if name and not isinstance(spec, specs.AnchorSpec):
+        known = [key for key, value in vars(specs).items() if isinstance(value, specs.AnchorSpec)]
+        raise ValueError(f"unknown anchors {name!r}; there are {', '.join(known)}")
+    return spec

@@ -1,0 +1,42 @@
+"""`multibox demo`: train, evaluate and draw on the embedded data set."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..demo import run_demo
+
+
+def demo(
+    output: Annotated[Path, typer.Option(help="Folder for what the run leaves behind.")] = Path("runs/demo"),
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over the 2000 training images.")] = 11,
+):
+    """Train SSD7 on the embedded shapes data set, evaluate it and draw its detections."""
+    folder = _free_folder(output)
+    print(f"Training SSD7 on drawn shapes: {epochs} epochs, each about 16 seconds on two CPU cores.\n")
+    result = run_demo(folder, epochs=epochs)
+    print(f"\n{result}\n\nWritten to {folder}:")
+    for name, what in (
+        ("detector.keras", "the trained model"),
+        ("history.csv", "the losses of each epoch"),
+        ("loss.png", "the same as curves"),
+        ("detections.png", "test images with ground truth (dashed) and detections"),
+        ("ap.txt", "the table above"),
+    ):
+        print(f"  {name:15} {what}")
+    print(
+        f"\nNext: open {folder / 'detections.png'}, run notebooks/ssd7_quickstart.ipynb cell by cell, "
+        'or see "Your own data" in README.md.'
+    )
+
+
+def _free_folder(folder):
+    """The folder, or where an earlier run stands in it, the first free one of <folder>-2, -3, ..."""
+    number, free = 1, folder
+    while (free / "history.csv").exists():
+        number += 1
+        free = folder.with_name(f"{folder.name}-{number}")
+    if free != folder:
+        print(f"{folder} holds an earlier run, which is kept.")
+    return free

@@ -1,0 +1,1 @@
+"""Augmentation: a `View` moves over the image, `render` draws it once, photometric distortion follows."""

@@ -1,0 +1,105 @@
+"""Pipelines of albumentations (https://albumentations.ai) as transforms of views."""
+
+import random
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..dataset import Record
+from .render import render
+from .sample import MEAN_COLOR
+from .view import View
+
+
+@dataclass(frozen=True)
+class Albumentations:
+    """An albumentations pipeline as a callable `(view, rng) -> view`.
+
+    The view is drawn at its own resolution, the pipeline changes pixels and boxes, and the result is a view
+    of the new pixels: the whole image is decoded and drawn once more than without. All of the pipeline's
+    randomness comes from `rng`. Objects that the pipeline drops (by its `min_visibility`, say) are dropped.
+
+    Attributes:
+        pipeline: an `albumentations.Compose` (2.0 or later) with `bbox_params=BboxParams(format="pascal_voc",
+            label_fields=["labels"])`, the field by any name; or a list of transforms, of which a pipeline is
+            made. In the label field it sees the numbers of the objects, not class ids. It must return RGB
+            uint8 images: leave out `Normalize` and `ToTensorV2`.
+        max_side: pixels; larger views are drawn at that size.
+        fill: RGB of what lies outside the pictures.
+
+    Raises:
+        ImportError: for a list, if albumentations is not installed.
+        ValueError: for another pipeline; when called, for a pipeline that does not return RGB uint8.
+    """
+
+    pipeline: Any
+    max_side: int = 1024
+    fill: tuple[int, int, int] = MEAN_COLOR
+
+    def __post_init__(self):
+        if isinstance(self.pipeline, (list, tuple)):
+            object.__setattr__(self, "pipeline", _compose(list(self.pipeline)))
+        _check(self.pipeline)
+
+    def __call__(self, view, rng):
+        # Threads share this object, and a pipeline holds the state of its dice.
+        pipeline = deepcopy(self.pipeline)
+        # One state for all: `set_random_seed` gives each part the same seed: two flips would coincide.
+        pipeline.set_random_state(rng, random.Random(int(rng.integers(2**63))))
+        image = self._draw(view)
+        boxes = view.relative_boxes().astype(float) * np.tile(image.shape[1::-1], 2)
+        (kept,) = np.nonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))  # others are errors to albumentations
+        fields = _box_params(pipeline).label_fields
+        result = pipeline(image=image, bboxes=boxes[kept], **dict.fromkeys(fields, kept))
+        return _view_of(result, np.asarray(result[fields[0]], int), view)
+
+    def _draw(self, view):
+        width, height = view.size[::-1] if view.turns % 2 else view.size
+        scale = min(1.0, self.max_side / max(width, height))
+        size = max(1, round(height * scale)), max(1, round(width * scale))
+        return render(view, size, cv2.INTER_LINEAR, self.fill)
+
+
+def _compose(transforms):
+    try:
+        import albumentations
+    except ImportError as error:
+        raise ImportError(
+            "Albumentations needs a package that is not installed: pip install albumentations"
+        ) from error
+    box_params = albumentations.BboxParams(format="pascal_voc", label_fields=["labels"])
+    return albumentations.Compose(transforms, bbox_params=box_params)
+
+
+def _box_params(pipeline):
+    processor = getattr(pipeline, "processors", {}).get("bboxes")
+    return processor and processor.params
+
+
+def _check(pipeline):
+    params = _box_params(pipeline)
+    if params is None or params.format != "pascal_voc" or not params.label_fields:
+        got = params and f"format={params.format!r}, label_fields={params.label_fields}"
+        raise ValueError(
+            "Albumentations: expected a list of transforms, or a Compose with "
+            'bbox_params=BboxParams(format="pascal_voc", label_fields=["labels"]); got '
+            f"{type(pipeline).__name__} with {got or 'no bbox_params'}"
+        )
+
+
+def _view_of(result, objects, view):
+    """The view of what a pipeline returned; `objects` (n,) says which of the view's objects its boxes are."""
+    image = result["image"]
+    if getattr(image, "dtype", None) != np.uint8 or image.shape[2:] != (3,):
+        what = f"{getattr(image, 'shape', type(image).__name__)} {getattr(image, 'dtype', '')}"
+        raise ValueError(
+            f"Albumentations: expected (rows, columns, 3) uint8 from the pipeline, got {what}; the model "
+            "normalises, so leave out Normalize, ToFloat and ToTensorV2"
+        )
+    height, width = image.shape[:2]
+    boxes = np.asarray(result["bboxes"], np.float32).reshape(-1, 4)
+    labels, difficult = view.labels[objects], view.difficult[objects]
+    return View.of_record(Record("", lambda: image, width, height, boxes, labels, difficult))

@@ -1,0 +1,265 @@
+"""Geometric augmentation: each a callable `(view, rng) -> view`.
+
+`Expand`, `IoUCrop` and `Flip` are the paper's (sections 2.2 and 3.6), the others follow ssd_keras. Only the
+view's rectangle, its orientation and its list of objects change here; no pixel is touched.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...boxes import clip, iou
+
+
+@dataclass(frozen=True)
+class Expand:
+    """Zooms out: places the view somewhere in a rectangle up to `max_ratio` times its sides."""
+
+    max_ratio: float = 4.0
+    probability: float = 0.5
+
+    def __call__(self, view, rng):
+        if rng.random() >= self.probability:
+            return view
+        width, height = view.size
+        ratio = rng.uniform(1, self.max_ratio)
+        new_width, new_height = int(width * ratio), int(height * ratio)
+        left = rng.integers(0, new_width - int(width), endpoint=True)
+        top = rng.integers(0, new_height - int(height), endpoint=True)
+        xmin, ymin = view.rect[:2] - (left, top)
+        return replace(view, rect=np.array([xmin, ymin, xmin + new_width, ymin + new_height]))
+
+
+@dataclass(frozen=True)
+class IoUCrop:
+    """Zooms in: a random patch that overlaps some object by at least a random IoU.
+
+    One seventh of the draws keeps the view; otherwise a bound is drawn from `min_ious` and up to `trials`
+    patches are tried, with sides of `min_scale` to 1 of the view's and an aspect ratio of 1/2 to 2. If
+    none satisfies the bound, all is drawn again. Objects whose centre is in the patch stay, clipped to it.
+    A view without objects is kept as it is.
+    """
+
+    min_ious: tuple[float, ...] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
+    min_scale: float = 0.3
+    max_aspect_ratio: float = 2.0
+    trials: int = 50
+
+    def __call__(self, view, rng):
+        if len(view.boxes) == 0:
+            return view
+        while rng.random() >= 1 / (1 + len(self.min_ious)):
+            patches = self._patches(view, rng)
+            best = iou(patches, view.boxes).max(axis=1, initial=0)
+            found = np.flatnonzero(best > self.min_ious[rng.integers(len(self.min_ious))])
+            if found.size:
+                return _crop(view, patches[found[0]])
+        return view
+
+    def _patches(self, view, rng):
+        """(patches, 4) xyxy in source pixels, those of `trials` draws that have a fair aspect ratio."""
+        width, height = view.size
+        draws = rng.random((self.trials, 4))  # of the sides, and of the place
+        sides = ((self.min_scale + (1 - self.min_scale) * draws[:, :2]) * (width, height)).astype(int)
+        ratio = sides[:, 0] / np.maximum(sides[:, 1], 1)
+        fair = (ratio >= 1 / self.max_aspect_ratio) & (ratio <= self.max_aspect_ratio)
+        sides = sides[fair]
+        room = (int(width), int(height)) - sides
+        low = view.rect[:2] + (draws[fair, 2:] * (room + 1)).astype(int)
+        return np.concatenate([low, low + sides], axis=1)
+
+
+def _crop(view, patch):
+    centres = (view.boxes[:, :2] + view.boxes[:, 2:]) / 2
+    inside = ((centres >= patch[:2]) & (centres < patch[2:])).all(axis=1)
+    return replace(view.keep(inside), rect=patch)
+
+
+@dataclass(frozen=True)
+class Flip:
+    """Mirrors left to right."""
+
+    probability: float = 0.5
+
+    def __call__(self, view, rng):
+        if rng.random() >= self.probability:
+            return view
+        return view.mirrored()
+
+
+@dataclass(frozen=True)
+class VerticalFlip:
+    """Mirrors top to bottom; for pictures that have no up and down, such as those from above."""
+
+    probability: float = 0.5
+
+    def __call__(self, view, rng):
+        if rng.random() >= self.probability:
+            return view
+        return view.mirrored().turned(2)
+
+
+@dataclass(frozen=True)
+class RightAngleTurn:
+    """Turns by a multiple of 90 degrees; for pictures that have no up and down.
+
+    An odd turn swaps the sides of the view, so that a model's input that is not square stretches it more than
+    before. A `Patch` after it gives the view the input's aspect ratio again.
+
+    Attributes:
+        turns: quarter turns clockwise, one of which is drawn.
+        probability: of a turn. With 3/4 and the default `turns`, all four orientations are equally likely.
+    """
+
+    turns: tuple[int, ...] = (1, 2, 3)
+    probability: float = 0.5
+
+    def __call__(self, view, rng):
+        if rng.random() >= self.probability:
+            return view
+        return view.turned(int(rng.choice(self.turns)))
+
+
+@dataclass(frozen=True)
+class Translate:
+    """Shifts the view along both axes; what leaves it is lost, what it shows beside the pictures is filled.
+
+    Attributes:
+        bounds: least and largest shift in each direction, relative to the view's sides.
+        probability: of a shift.
+        trials: shifts that are tried until one leaves an object in the view; if none does, it is not shifted.
+    """
+
+    bounds: tuple[float, float] = (0.03, 0.5)
+    probability: float = 0.5
+    trials: int = 3
+
+    def __post_init__(self):
+        _check_range("Translate.bounds", self.bounds, 0)
+
+    def __call__(self, view, rng):
+        if rng.random() >= self.probability:
+            return view
+        return _first_with_objects(view, self._shifted, rng, self.trials)
+
+    def _shifted(self, view, rng):
+        shift = np.rint(rng.uniform(*self.bounds, 2) * rng.choice((-1, 1), 2) * view.size)
+        return view.rect + np.concatenate([shift, shift])
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Zooms in or out about the view's centre; both sides by the same factor.
+
+    Attributes:
+        factors: least and largest magnification, evenly drawn: below 1 objects get smaller, and what the view
+            shows beside the pictures is filled; above 1 they get larger, and what leaves the view is lost.
+        probability: of a zoom.
+        trials: factors that are tried until one leaves an object in the view; if none does, there is no zoom.
+    """
+
+    factors: tuple[float, float] = (0.5, 2.0)
+    probability: float = 0.5
+    trials: int = 3
+
+    def __post_init__(self):
+        _check_range("Scale.factors", self.factors)
+
+    def __call__(self, view, rng):
+        if rng.random() >= self.probability:
+            return view
+        return _first_with_objects(view, self._scaled, rng, self.trials)
+
+    def _scaled(self, view, rng):
+        size = np.maximum(np.rint(view.size / rng.uniform(*self.factors)), 1)
+        low = np.rint((view.rect[:2] + view.rect[2:] - size) / 2)
+        return np.concatenate([low, low + size])
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Zooms in or out to a random patch of a random shape, which overlaps the view as far as it can.
+
+    Attributes:
+        scales: least and largest width of the patch, relative to the view's width.
+        aspect_ratios: least and largest ratio of the patch's width to its height, as it is seen after turns.
+        trials: patches that are tried until one has an object; if none does, the view is kept as it is.
+    """
+
+    scales: tuple[float, float] = (0.3, 2.0)
+    aspect_ratios: tuple[float, float] = (0.5, 2.0)
+    trials: int = 3
+
+    def __post_init__(self):
+        _check_range("Patch.scales", self.scales)
+        _check_range("Patch.aspect_ratios", self.aspect_ratios)
+
+    def __call__(self, view, rng):
+        return _first_with_objects(view, self._patch, rng, self.trials)
+
+    def _patch(self, view, rng):
+        axes = (1, 0) if view.turns % 2 else (0, 1)  # the scene's axes that are seen as width and height
+        width = rng.uniform(*self.scales) * view.size[axes[0]]
+        size = np.array([width, width / rng.uniform(*self.aspect_ratios)])[list(axes)]
+        size = np.maximum(np.rint(size), 1)
+        room = np.rint(view.size - size).astype(int)  # negative where the patch is the larger one
+        low = view.rect[:2] + rng.integers(np.minimum(room, 0), np.maximum(room, 0), endpoint=True)
+        return np.concatenate([low, low + size])
+
+
+@dataclass(frozen=True)
+class OneOf:
+    """Applies one of several chains, each equally likely.
+
+    Attributes:
+        chains: tuple of tuples of transforms, each applied in order.
+    """
+
+    chains: tuple[tuple[Callable, ...], ...]
+
+    def __call__(self, view, rng):
+        for transform in self.chains[rng.integers(len(self.chains))]:
+            view = transform(view, rng)
+        return view
+
+
+def cut(view, rect):
+    """The view at another rectangle, of which only the part that was seen before has anything to show.
+
+    Objects whose centre is in the rectangle stay, clipped to it. The pictures end where the view ends: if a
+    later transform widens it again, what had left stays away, as do the boxes of the objects in it.
+
+    Args:
+        view: a `View`.
+        rect: (4,) xyxy in scene pixels.
+    """
+    view = replace(view, boxes=clip(view.boxes, view.rect[:2], view.rect[2:]))
+    low, high = np.maximum(view.rect[:2], rect[:2]), np.minimum(view.rect[2:], rect[2:])
+    pictures = [_ending(picture, low, high) for picture in view.pictures]
+    view = _crop(view, rect)
+    return replace(
+        view, boxes=clip(view.boxes, low, high), pictures=tuple(p for p in pictures if p is not None)
+    )
+
+
+def _ending(picture, low, high):
+    """The picture cut off at a rectangle, or None if nothing is left of it."""
+    left, top, right, bottom = clip(np.array([picture.window]), low, high)[0].tolist()
+    return replace(picture, window=(left, top, right, bottom)) if left < right and top < bottom else None
+
+
+def _first_with_objects(view, draw_rect, rng, trials):
+    """The view at the first rectangle of `draw_rect(view, rng)` that does not lose all its objects."""
+    for _ in range(trials):
+        moved = cut(view, draw_rect(view, rng))
+        if len(moved.boxes) or not len(view.boxes):
+            return moved
+    return view
+
+
+def _check_range(what, bounds, least=None):
+    low, high = bounds
+    if not (low <= high and (low > 0 if least is None else low >= least)):
+        limit = "positive" if least is None else f"at least {least}"
+        raise ValueError(f"{what}: expected (least, largest), {limit}, got {bounds}")

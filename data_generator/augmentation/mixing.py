@@ -1,0 +1,137 @@
+"""Samples of several images: callables `(view, rng) -> view` that add other images to the scene.
+
+They need a view that is neither mirrored nor turned, so they come before flips and turns in a chain, and
+before `IoUCrop` and its like, which then act on the mixture. The other images are drawn with the sample's own
+`rng`, and decoded from the data set given here: to spare that, give both it and the generator the data set of
+`cache_in_ram`.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..dataset import DetectionDataset
+from .geometry import cut
+from .view import View
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """The view and three other images around a random centre (Bochkovskiy et al. 2020, YOLOv4, section 3.3).
+
+    Each image is scaled at its own aspect ratio until it covers its tile, and a random part of it is shown.
+    Objects whose centre is in their tile stay, clipped to it.
+
+    Attributes:
+        dataset: where the other images come from, usually the training set; its labels must be the view's.
+        probability: of a mosaic.
+        centre: least and largest x and y of the point where the tiles meet, relative to the view.
+
+    Raises:
+        ValueError: for an empty data set; when called with a view that is mirrored or turned.
+    """
+
+    dataset: DetectionDataset
+    probability: float = 0.5
+    centre: tuple[float, float] = (0.25, 0.75)
+
+    def __post_init__(self):
+        _check_dataset(self)
+
+    def __call__(self, view, rng):
+        if rng.random() >= self.probability:
+            return view
+        _check_upright(self, view)
+        left, top, right, bottom = view.rect
+        x, y = view.rect[:2] + np.rint(rng.uniform(*self.centre, 2) * view.size)
+        tiles = rng.permutation(
+            [(left, top, x, y), (x, top, right, y), (left, y, x, bottom), (x, y, right, bottom)]
+        )
+        views = [view, *_draw(self.dataset, 3, rng)]
+        return _join(view.rect, [_cover(v, tile, rng) for v, tile in zip(views, tiles, strict=True)])
+
+
+@dataclass(frozen=True)
+class MixUp:
+    """Another image over the view, half transparent; the objects of both count (Zhang et al. 2019).
+
+    "Bag of Freebies for Training Object Detection Neural Networks", after Zhang et al. 2018. The other image
+    is scaled at its own aspect ratio until it covers the view, and a random part of it is shown.
+
+    Attributes:
+        dataset: where the other image comes from, usually the training set; its labels must be the view's.
+        probability: of a mixture.
+        alpha: the other image's opacity is drawn from Beta(alpha, alpha). The paper has 1.5 and weights the
+            loss; our targets have no weights, and an object that can hardly be seen would count in full. So
+            the default keeps the opacity near one half (95 % of it within 0.38 and 0.62).
+
+    Raises:
+        ValueError: for an empty data set; when called with a view that is mirrored or turned.
+    """
+
+    dataset: DetectionDataset
+    probability: float = 0.5
+    alpha: float = 32.0
+
+    def __post_init__(self):
+        _check_dataset(self)
+
+    def __call__(self, view, rng):
+        if rng.random() >= self.probability:
+            return view
+        _check_upright(self, view)
+        (other,) = _draw(self.dataset, 1, rng)
+        other = _cover(other, view.rect, rng)
+        opacity = rng.beta(self.alpha, self.alpha)
+        pictures = tuple(replace(picture, opacity=opacity) for picture in other.pictures)
+        return _join(view.rect, [view, replace(other, pictures=pictures)])
+
+
+def _draw(dataset, count, rng):
+    """Whole images of a data set, with replacement."""
+    return [View.of_record(dataset[int(index)]) for index in rng.integers(len(dataset), size=count)]
+
+
+def _cover(view, tile, rng):
+    """A random part of the view, as large as can be, in the shape and the place of a tile (4,) xyxy."""
+    size = tile[2:] - tile[:2]
+    scale = (size / view.size).max()
+    spare = view.size * scale - size
+    shift = tile[:2] - view.rect[:2] * scale - rng.uniform(size=2) * spare
+    return cut(_placed(view, scale, shift), tile)
+
+
+def _placed(view, scale, shift):
+    """The view elsewhere in the scene: scaled, then shifted by (x, y) scene pixels."""
+
+    def move(rects):
+        # Rounded, so that neighbours end at the very same number: otherwise a line between them stays empty.
+        return np.round(np.asarray(rects) * scale + np.concatenate([shift, shift]), 6)
+
+    pictures = tuple(
+        replace(p, place=tuple(move(p.place).tolist()), window=tuple(move(p.window).tolist()))
+        for p in view.pictures
+    )
+    return replace(view, pictures=pictures, rect=move(view.rect), boxes=move(view.boxes))
+
+
+def _join(rect, views):
+    """One view at `rect` of the pictures and objects of several, later ones on top."""
+    fields = {
+        name: np.concatenate([getattr(view, name) for view in views])
+        for name in ("boxes", "labels", "difficult")
+    }
+    return View(pictures=tuple(p for view in views for p in view.pictures), rect=rect, **fields)
+
+
+def _check_dataset(transform):
+    if len(transform.dataset) == 0:
+        raise ValueError(f"{type(transform).__name__}: the data set is empty: {transform.dataset!r}")
+
+
+def _check_upright(transform, view):
+    if view.flipped or view.turns:
+        raise ValueError(
+            f"{type(transform).__name__}: the view is mirrored or turned already, the other images are not; "
+            "put this transform before flips and turns"
+        )

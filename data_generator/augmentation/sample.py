@@ -1,0 +1,44 @@
+"""SampleTransform: from a record to a sample, a list of transforms and one rendering."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import cv2
+
+from ...anchors import image_hw
+from .render import render
+from .view import View
+
+MEAN_COLOR = (123, 117, 104)
+
+
+@dataclass(frozen=True)
+class SampleTransform:
+    """From a `Record` to a sample.
+
+    Attributes:
+        image_size: (height, width) of the samples.
+        geometry: callables `(view, rng) -> view`, in order.
+        photometric: None, or callable `(image, rng) -> image`.
+        interpolations: OpenCV's constants, one of which is drawn for each sample.
+        fill: RGB of what lies outside the source image.
+    """
+
+    image_size: tuple[int, int]
+    geometry: tuple[Callable, ...] = ()
+    photometric: Callable | None = None
+    interpolations: tuple[int, ...] = (cv2.INTER_LINEAR,)
+    fill: tuple[int, int, int] = MEAN_COLOR
+
+    def __post_init__(self):
+        object.__setattr__(self, "image_size", image_hw(self.image_size))
+
+    def __call__(self, record, rng):
+        """Returns the image (height, width, 3) uint8 RGB and the final `View`."""
+        view = View.of_record(record)
+        for transform in self.geometry:
+            view = transform(view, rng)
+        interpolation = self.interpolations[rng.integers(len(self.interpolations))]
+        distort = partial(self.photometric, rng=rng) if self.photometric else None
+        return render(view, self.image_size, interpolation, self.fill, distort), view

@@ -1,0 +1,91 @@
+"""View: a training sample before its pixels exist. Transforms move the view; `render` draws it once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ...boxes import clip, flip
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Picture:
+    """An image and where it lies in the scene that a view looks at.
+
+    Attributes:
+        image: see `read_image`.
+        size: (width, height) of the image in pixels.
+        place: xyxy in scene pixels, where the whole image lies.
+        window: xyxy in scene pixels, beyond which the image is cut off.
+        opacity: below 1 what was drawn before shines through.
+    """
+
+    image: str | Callable
+    size: tuple[int, int]
+    place: tuple[float, float, float, float]
+    window: tuple[float, float, float, float]
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class View:
+    """A rectangle of a scene, seen possibly mirrored and turned, and the objects in it.
+
+    The scene is a plane of pixels on which pictures lie: one source image at its own size, or several.
+
+    Attributes:
+        pictures: tuple of `Picture`, drawn in this order.
+        rect: (4,) xyxy in scene pixels; may reach outside the pictures.
+        boxes: (objects, 4) xyxy in scene pixels.
+        labels: (objects,) int.
+        difficult: (objects,) bool.
+        flipped: whether the view is mirrored left to right.
+        turns: quarter turns clockwise, after mirroring.
+    """
+
+    pictures: tuple[Picture, ...]
+    rect: np.ndarray
+    boxes: np.ndarray
+    labels: np.ndarray
+    difficult: np.ndarray
+    flipped: bool = False
+    turns: int = 0
+
+    @classmethod
+    def of_record(cls, record):
+        """The whole image with its objects, without COCO's crowd regions."""
+        size = (record.width, record.height)
+        whole = (0.0, 0.0, *size)
+        pictures = (Picture(record.image, size, whole, whole),)
+        view = cls(pictures, np.array(whole), record.boxes, record.labels, record.difficult)
+        return view.keep(~record.crowd) if record.crowd.any() else view
+
+    @property
+    def size(self):
+        """(width, height) of the rectangle in scene pixels, before any turn."""
+        return self.rect[2:] - self.rect[:2]
+
+    def keep(self, mask):
+        """The view with those objects of which `mask` (objects,) says so."""
+        return replace(self, boxes=self.boxes[mask], labels=self.labels[mask], difficult=self.difficult[mask])
+
+    def turned(self, turns):
+        """The view after so many more quarter turns clockwise."""
+        return replace(self, turns=(self.turns + turns) % 4)
+
+    def mirrored(self):
+        """The view mirrored left to right, as it is seen now: a mirror reverses the turns before it."""
+        return replace(self, flipped=not self.flipped, turns=-self.turns % 4)
+
+    def relative_boxes(self):
+        """(objects, 4) float64 xyxy relative to the view (0..1), mirrored and turned as the view is."""
+        low = self.rect[:2]
+        boxes = clip(self.boxes, low, self.rect[2:]) - np.concatenate([low, low])
+        size = self.size
+        boxes = boxes / np.concatenate([size, size])
+        if self.flipped:
+            boxes = flip(boxes, 1.0)
+        for _ in range(self.turns):
+            # (x, y) goes to (1 - y, x): the lowest point becomes the left one.
+            boxes = np.stack([1 - boxes[:, 3], boxes[:, 0], 1 - boxes[:, 1], boxes[:, 2]], axis=1)
+        return boxes

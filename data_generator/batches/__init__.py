@@ -1,0 +1,1 @@
+"""Batches: samples made by threads or processes, for `fit`."""

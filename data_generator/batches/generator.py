@@ -1,0 +1,289 @@
+"""DataGenerator: batches of augmented samples for `fit`."""
+
+import multiprocessing
+import operator
+import os
+import warnings
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
+from functools import partial
+
+import keras
+import numpy as np
+
+from ..images import ImageError
+from .cache import cache_in_ram
+from .lookahead import LookAhead
+from .processes import ProcessPool
+from .samples import SampleMaker
+
+# With on_error="skip", failures of more than this share of the samples, and at least so many, end the run.
+MAX_FAILED_SHARE = 0.1
+MIN_FAILURES = 10
+MAX_ATTEMPTS = 20  # to replace one sample
+
+
+class DataGenerator(keras.utils.PyDataset):
+    """Batches of a data set.
+
+    With an encoder, a batch is (images, targets) for `fit`: (batch, height, width, 3) uint8 RGB and
+    (batch, num_anchors, 4 + 1 + num_classes) float32, or (batch, num_anchors, 5) from a sparse encoder.
+    Without one it is (images, annotations), a list of dictionaries with `image_id`, `boxes` (relative xyxy),
+    `labels` and `difficult`. The last batch may be smaller.
+
+    A sample depends on (seed, epoch, its index in the data set) only: not on the workers, the batch size, or
+    where a run was resumed. To resume at epoch n set `generator.epoch = n`. Pass `shuffle=False` to `fit`,
+    which would otherwise change the order of whole batches by its own dice, and no `steps_per_epoch`: an
+    epoch is one pass over the data.
+
+    During `fit`, `evaluate` and `predict`, workers of the generator's own make batches ahead; Keras sees
+    a data set without workers, and on TensorFlow then copies batches to the device while the model runs.
+    OpenCV's own threads are switched off in the process (`cv2.setNumThreads(1)`).
+
+    `close()` ends the workers; TensorFlow never frees a data set it has been given, so that processes would
+    stay until Python ends. `train` and `predict_dataset` close what they are done with; a closed generator
+    can be used again.
+
+    Args:
+        dataset: a `DetectionDataset`.
+        batch_size: samples in a batch.
+        transform: a `SampleTransform`, such as `ssd_train((300, 300))`.
+        encoder: a `GroundTruthEncoder`, or None.
+        shuffle: whether each epoch has its own order.
+        seed: of all randomness.
+        workers: threads that make batches ahead; None takes one for each processor, up to eight; 0 makes each
+            batch when it is asked for.
+        use_multiprocessing: workers are processes. Threads share Python's interpreter lock, which a few of
+            them do not feel; many processors want processes. Transform and image functions must then be such
+            that they can be pickled. Where processes are not forked (macOS, Windows) each imports Keras
+            first, which takes some seconds and up to a gigabyte.
+        max_queue_size: batches in the making or waiting; the generator holds no more.
+        cache: None, or "ram" to decode all images once (see `cache_in_ram`).
+        on_error: "raise", or "skip" to replace a sample whose image cannot be used by another one; each such
+            image is named in a warning once, and in `failed_images`; `num_failures` counts those of the
+            epoch. When they are more than a tenth of its samples so far, and at least ten, the run ends all
+            the same.
+
+    Raises:
+        TypeError: for a data set, transform or count of another kind.
+        ValueError: for an empty data set, an option out of range, an encoder whose image size or number of
+            classes differs from the transform's or the data set's, or a RAM cache for processes that cannot
+            share it.
+        ImageError: (from a batch) for an image that cannot be read; names it.
+    """
+
+    def __init__(
+        self,
+        dataset,
+        batch_size,
+        transform,
+        encoder=None,
+        shuffle=True,
+        seed=0,
+        workers=None,
+        use_multiprocessing=False,
+        max_queue_size=10,
+        cache=None,
+        on_error="raise",
+    ):
+        super().__init__()
+        workers = min(8, os.cpu_count() or 1) if workers is None else workers
+        _check_kinds(dataset, transform)
+        self.batch_size = _count("batch_size", batch_size, 1)
+        self.num_workers = _count("workers", workers, 1 if use_multiprocessing else 0)
+        self.queue_size = _count("max_queue_size", max_queue_size, 1)
+        self.seed = _count("seed", seed, 0)
+        _check_choice("cache", cache, (None, "ram"))
+        _check_choice("on_error", on_error, ("raise", "skip"))
+        if encoder is not None:
+            _check_encoder(encoder, dataset, transform)
+        if cache and use_multiprocessing and multiprocessing.get_start_method() != "fork":
+            raise ValueError(
+                'DataGenerator: cache="ram" with use_multiprocessing=True needs the start method "fork"; use '
+                "threads, or an HDF5 file with decoded images"
+            )
+        self.dataset = cache_in_ram(dataset) if cache == "ram" else dataset
+        self.transform = transform
+        self.encoder = encoder
+        self.shuffle = shuffle
+        self.in_processes = use_multiprocessing
+        self.on_error = on_error
+        self.epoch = 0
+        self.failed_images = {}  # image_id: what is wrong with it
+        self.num_failures = 0
+        self.failure = None  # the exception of the last batch that was taken, see `naming_failures`
+        self._tried = 0
+        self._maker = SampleMaker(transform, encoder)
+        self._pool = None
+        self._ahead = None
+        self._is_last_taken = False
+        self._last_order = None, None  # epoch, and the order of its samples
+
+    def __len__(self):
+        return -(-len(self.dataset) // self.batch_size)
+
+    def on_epoch_begin(self):
+        self._stop_ahead()  # of an epoch that was interrupted
+        self._tried = self.num_failures = 0
+        self._is_last_taken = False
+        if self.in_processes and self._pool is None:
+            self._pool = ProcessPool(self._maker, self.num_workers, self.batch_size)
+        if self.num_workers:
+            make = partial(self._make, self.epoch)
+            self._ahead = LookAhead(make, self.epoch, len(self), self.num_workers, self.queue_size)
+
+    def on_epoch_end(self):
+        self._stop_ahead()
+        # Keras also opens an epoch to look at the first batch.
+        self.epoch += self._is_last_taken
+
+    def close(self):
+        """Ends workers and drops batches that were made ahead."""
+        self._stop_ahead()
+        if self._pool is not None:
+            self._pool.close()
+            self._pool = None
+
+    def __getitem__(self, batch):
+        if not 0 <= batch < len(self):
+            raise IndexError(f"batch {batch} of {len(self)}")
+        self.failure = None
+        try:
+            if self._ahead is not None and self._ahead.epoch == self.epoch:
+                content, num_tried, failures = self._ahead.take(batch)
+            else:
+                content, num_tried, failures = self._make(self.epoch, batch)
+            self._note(num_tried, failures)
+        except Exception as error:
+            self.failure = error
+            raise
+        self._is_last_taken |= batch == len(self) - 1
+        return content
+
+    def _stop_ahead(self):
+        if self._ahead is not None:
+            self._ahead.close()
+            self._ahead = None
+
+    def _make(self, epoch, batch):
+        """A batch, the number of samples tried for it, and [(record, error)] of those that failed."""
+        mine = self._order(epoch)[batch * self.batch_size : (batch + 1) * self.batch_size]
+        indices = [int(index) for index in mine]
+        images = np.empty((len(indices), *self.transform.image_size, 3), np.uint8)
+        targets = None
+        if self.encoder is not None:
+            targets = np.empty((len(indices), *self.encoder.target_shape), np.float32)
+        records = [self.dataset[index] for index in indices]
+        keys = [(self.seed, epoch, index) for index in indices]
+        annotations, errors = self._fill(records, keys, images, targets)
+        failures = []
+        for i, error in errors.items():
+            if self.on_error == "raise":
+                raise error
+            failures.append((records[i], error))
+            one = slice(i, i + 1)
+            target = None if targets is None else targets[one]
+            annotations[one] = self._replacement(keys[i], images[one], target, failures)
+        content = images, annotations if targets is None else targets
+        return content, len(records) + len(failures), failures
+
+    def _fill(self, *arguments):
+        pool = self._pool
+        if pool is None:
+            return self._maker.fill(*arguments)
+        try:
+            return pool.fill(*arguments)
+        except BrokenExecutor as error:
+            self._pool = None  # the next epoch starts another one
+            raise RuntimeError(
+                "DataGenerator: a worker process died, perhaps for lack of memory; use fewer workers or a "
+                "smaller batch"
+            ) from error
+
+    def _order(self, epoch):
+        if not self.shuffle:
+            return range(len(self.dataset))
+        known, order = self._last_order
+        if known != epoch:
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
+            self._last_order = epoch, order
+        return order
+
+    def _replacement(self, key, image, target, failures):
+        """Makes another sample in place of one that failed; which one follows from its key."""
+        rng = np.random.default_rng((*key, 0))
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            record = self.dataset[int(rng.integers(len(self.dataset)))]
+            annotations, errors = self._maker.fill([record], [(*key, attempt)], image, target)
+            if not errors:
+                return annotations
+            failures.append((record, errors[0]))
+        raise ImageError(f"none of {MAX_ATTEMPTS} images can stand in for a broken one: {errors[0]}")
+
+    def _note(self, num_tried, failures):
+        """Counts images that cannot be used, and names each once."""
+        self._tried += num_tried
+        self.num_failures += len(failures)
+        for record, error in failures:
+            if record.image_id not in self.failed_images:
+                self.failed_images[record.image_id] = str(error)
+                warnings.warn(f"DataGenerator: skipped: {error}", stacklevel=3)
+        if failures and self.num_failures >= max(MIN_FAILURES, MAX_FAILED_SHARE * self._tried):
+            raise ImageError(
+                f"{self.num_failures} of {self._tried} samples had an image that cannot be used, more than "
+                f"may be skipped; the last: {failures[-1][1]}"
+            )
+
+
+@contextmanager
+def naming_failures(*generators):
+    """Raises the exception of a generator as such; TensorFlow would wrap it in an error of its own."""
+    try:
+        yield
+    except Exception as error:
+        for generator in generators:
+            failure = getattr(generator, "failure", None)
+            if failure is not None and failure is not error and str(failure) in str(error):
+                raise failure from None
+        raise
+
+
+def _count(name, value, least):
+    """The option as an int; names it if it is none, or too small."""
+    try:
+        value = operator.index(value)
+    except TypeError:
+        raise TypeError(f"DataGenerator: {name} must be a whole number, got {value!r}") from None
+    if value < least:
+        raise ValueError(f"DataGenerator: {name} must be at least {least}, got {value}")
+    return value
+
+
+def _check_kinds(dataset, transform):
+    if not hasattr(dataset, "class_names"):
+        raise TypeError(f"DataGenerator: expected a DetectionDataset, got {type(dataset).__name__}")
+    if not hasattr(transform, "image_size"):
+        raise TypeError(
+            "DataGenerator: expected a SampleTransform, such as ssd_train((300, 300)), got "
+            f"{type(transform).__name__}"
+        )
+    if len(dataset) == 0:
+        raise ValueError(f"DataGenerator: the data set is empty: {dataset!r}")
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(f"DataGenerator: {name} must be one of {choices}, got {value!r}")
+
+
+def _check_encoder(encoder, dataset, transform):
+    if encoder.anchors.image_size != transform.image_size:
+        raise ValueError(
+            f"DataGenerator: the transform makes images of {transform.image_size} (height, width), the "
+            f"encoder's anchors are for {encoder.anchors.image_size}"
+        )
+    if encoder.num_classes != dataset.num_classes:
+        raise ValueError(
+            f"DataGenerator: the encoder has {encoder.num_classes} classes, the data set "
+            f"{dataset.num_classes} ({', '.join(dataset.class_names)})"
+        )

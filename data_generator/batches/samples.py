@@ -1,0 +1,56 @@
+"""Samples: what a batch is made of, wherever it is made (here, in threads, in other processes)."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ..augmentation.sample import SampleTransform
+from ..encoder import GroundTruthEncoder
+from ..images import ImageError
+
+
+@dataclass(frozen=True)
+class SampleMaker:
+    """Makes samples. Each depends on its record and on the key that seeds its randomness only.
+
+    Attributes:
+        transform: a `SampleTransform`.
+        encoder: a `GroundTruthEncoder`, or None.
+    """
+
+    transform: SampleTransform
+    encoder: GroundTruthEncoder | None
+
+    def fill(self, records, keys, images, targets):
+        """Makes the samples of a batch.
+
+        Args:
+            records: `Record` of each.
+            keys: of each the integers that seed its generator.
+            images: (samples, height, width, 3) uint8, written to.
+            targets: (samples, *encoder.target_shape) float32, written to; None without encoder.
+
+        Returns:
+            Annotations of each sample (see `DataGenerator`; None with an encoder), and {position: ImageError}
+            of those that cannot be made.
+        """
+        # Batches are prepared side by side, and OpenCV's own threads would only stand in their way. The
+        # setting belongs to the process, of which each worker may be another.
+        cv2.setNumThreads(1)
+        views, errors = {}, {}
+        for i, (record, key) in enumerate(zip(records, keys, strict=True)):
+            try:
+                images[i], views[i] = self.transform(record, np.random.default_rng(key))
+            except ImageError as error:
+                errors[i] = error
+        annotations = [None] * len(records)
+        # After all images are drawn, so that the anchors stay in the processor's cache.
+        for i, view in views.items():
+            boxes = view.relative_boxes()
+            if self.encoder is not None:
+                self.encoder(boxes, view.labels, out=targets[i])
+            else:
+                flags = {"labels": view.labels, "difficult": view.difficult}
+                annotations[i] = {"image_id": records[i].image_id, "boxes": boxes, **flags}
+        return annotations, errors

@@ -1,0 +1,118 @@
+"""Annotation: one image as a file describes it; `assemble` makes a data set of such, checked and cleaned."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from tqdm import tqdm
+
+from ..dataset import DetectionDataset, Record
+from ..images import image_size
+from .cleaning import BoxCleaner
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Annotation:
+    """One image and its objects before boxes are cleaned and class names looked up.
+
+    Every reader yields these, so that `load_*` and `check_dataset` see the same.
+
+    Attributes:
+        image_id: name of the image.
+        image: path of its file.
+        size: (width, height) in pixels as annotated, or None where the format does not tell.
+        boxes: (objects, 4) float64 xyxy in continuous pixels, finite, otherwise as they come. Relative to the
+            image (0..1) where `size` is None and `relative`.
+        names: class name of each object.
+        difficult: (objects,) bool.
+        truncated: (objects,) bool.
+        crowd: (objects,) bool.
+        where: the file (and line) that says so, for messages.
+        relative: whether boxes are relative to the image, 0..1.
+    """
+
+    image_id: str
+    image: str
+    size: tuple[int, int] | None
+    boxes: np.ndarray
+    names: tuple[str, ...]
+    difficult: np.ndarray
+    truncated: np.ndarray
+    crowd: np.ndarray
+    where: str
+    relative: bool = False
+
+
+def raise_error(error):
+    """What readers do with an annotation that cannot be read, unless told otherwise."""
+    raise error
+
+
+def scan(items, read, on_error, progress, description, known=None):
+    """Yields the annotation of each image, as all readers do.
+
+    Args:
+        items: list of what the reader knows the images by.
+        read: function from such an item to an `Annotation`.
+        on_error: called with the exception of an image that cannot be read, or whose id another one has; the
+            image is left out if it returns.
+        progress: whether to show a progress bar.
+        description: in front of the bar.
+        known: {image id: path} of images that were read before; these are added.
+    """
+    images = {} if known is None else known
+    for item in tqdm(items, desc=description, unit=" images", disable=not progress, leave=False):
+        try:
+            annotation = read(item)
+            if annotation.image_id in images:
+                both = f"{images[annotation.image_id]} and {annotation.image}"
+                raise ValueError(f"{annotation.where}: {both} have the same image id {annotation.image_id!r}")
+            images[annotation.image_id] = annotation.image
+        except (OSError, ValueError) as error:
+            on_error(error)
+        else:
+            yield annotation
+
+
+def assemble(annotations, classes, name, source):
+    """Makes a data set.
+
+    Boxes are cleaned as `BoxCleaner` says; an unknown size is read from the image's header.
+
+    Args:
+        annotations: iterable of `Annotation`.
+        classes: names in the order of the labels 1, 2, ...
+        name: of the data set.
+        source: what is read, for warnings and errors.
+
+    Returns:
+        `DetectionDataset`.
+
+    Raises:
+        ImageError: for an image without annotated size whose header cannot be read.
+        ValueError: if there are objects of other classes; names all of them, how often they occur and where
+            first.
+    """
+    labels = {name: label for label, name in enumerate(classes, 1)}
+    clean, records, unknown, first = BoxCleaner(), [], Counter(), {}
+    for a in annotations:
+        missing = [n for n in a.names if n not in labels]
+        unknown.update(missing)
+        for n in missing:
+            first.setdefault(n, a.where)
+        if not unknown:
+            records.append(_record(a, labels, clean))
+    if unknown:
+        kinds = ", ".join(f"{n!r} ({count}, first in {first[n]})" for n, count in unknown.most_common())
+        raise ValueError(f"{source}: unknown class {kinds}; `classes` has {', '.join(classes)}")
+    clean.warn(source)
+    return DetectionDataset(classes, records, name)
+
+
+def _record(a, labels, clean):
+    width, height = a.size or image_size(a.image)
+    boxes = a.boxes * (width, height, width, height) if a.relative else a.boxes
+    boxes, keep = clean(a.image_id, boxes, width, height)
+    of_each = np.array([labels[n] for n in a.names], np.int32)
+    flags = (a.difficult[keep], a.truncated[keep], a.crowd[keep])
+    return Record(a.image_id, a.image, width, height, boxes, of_each[keep], *flags)

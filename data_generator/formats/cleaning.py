@@ -1,0 +1,55 @@
+"""The treatment of bad boxes, the same for every reader: clipped or dropped, counted, reported once."""
+
+import warnings
+from collections import Counter
+
+import numpy as np
+
+from ...boxes import clip
+
+
+class BoxCleaner:
+    """Makes the boxes of a data set safe to train on.
+
+    Boxes that reach outside their image are clipped to it; boxes without area (also inverted ones) and
+    boxes outside the image are dropped. `counts` says how many, `warn` says it once for the data set.
+    """
+
+    def __init__(self):
+        self.counts = Counter()
+        self._first = {}
+
+    def __call__(self, image_id, boxes, width, height):
+        """Cleans the boxes of one image.
+
+        Args:
+            image_id: for the report.
+            boxes: (objects, 4) xyxy in pixels.
+            width: of the image.
+            height: of the image.
+
+        Returns:
+            (kept, 4) float32 boxes, and (objects,) bool: which were kept.
+        """
+        boxes = np.asarray(boxes, np.float32).reshape(-1, 4)
+        flat = ~(boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        outside = ~flat & ~((boxes[:, 2:] > 0) & (boxes[:, :2] < (width, height))).all(axis=1)
+        keep = ~(flat | outside)
+        clipped = clip(boxes, (0, 0), (width, height)).astype(np.float32)
+        self._count("without area, dropped", image_id, boxes, flat)
+        self._count("outside the image, dropped", image_id, boxes, outside)
+        self._count(
+            "partly outside the image, clipped", image_id, boxes, keep & (clipped != boxes).any(axis=1)
+        )
+        return clipped[keep], keep
+
+    def _count(self, kind, image_id, boxes, mask):
+        if mask.any():
+            self.counts[kind] += int(mask.sum())
+            self._first.setdefault(kind, f"{image_id}: {boxes[mask][0].tolist()}")
+
+    def warn(self, source):
+        """Issues one warning that sums up what was found, if anything."""
+        if self.counts:
+            kinds = "; ".join(f"{n} {kind} (first {self._first[kind]})" for kind, n in self.counts.items())
+            warnings.warn(f"{source}: boxes {kinds}", stacklevel=3)

@@ -1,0 +1,70 @@
+"""Checks of single fields, the same for every reader: numbers, sizes, paths, class names."""
+
+import os.path
+import re
+from pathlib import Path
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+
+# Pixels. No image is larger, and float32 still tells sixteenths of a pixel apart below it.
+LIMIT = 1e6
+
+# Empty, absolute (also with a Windows drive), with a backslash or a zero byte, or with a step upwards.
+_LEAVES_FOLDER = re.compile(r"^$|^/|^[A-Za-z]:|[\\\0]|(^|/)\.\.(/|$)")
+
+
+def number(value, where, field):
+    """The number that a field holds.
+
+    Args:
+        value: text or number.
+        where: file (and line), for the message.
+        field: name of the field, for the message.
+
+    Returns:
+        float, finite, between -1e6 and 1e6.
+
+    Raises:
+        ValueError: for anything else; names where, field and value.
+    """
+    try:
+        result = float(value)
+    except (TypeError, ValueError, OverflowError):
+        result = float("nan")
+    if not abs(result) < LIMIT:
+        raise ValueError(f"{where}: {field} must be a number below 1e6, got {value!r}")
+    return result
+
+
+def size_or_none(width, height, where):
+    """(width, height), or None where there are none: some tools write zeros.
+
+    Raises:
+        ValueError: if they are no whole numbers of pixels.
+    """
+    if width != int(width) or height != int(height):
+        raise ValueError(f"{where}: width and height must be whole pixels, got {width} and {height}")
+    return (int(width), int(height)) if width > 0 and height > 0 else None
+
+
+def inside_folder(name, where, field):
+    """The name of a file relative to a folder, with forward slashes.
+
+    Raises:
+        ValueError: if it is empty, absolute, or could lead out of the folder; names where, field and value.
+    """
+    if _LEAVES_FOLDER.search(name):
+        raise ValueError(
+            f"{where}: {field} must be a path with forward slashes that stays inside its folder, got {name!r}"
+        )
+    return name
+
+
+def normal_path(path):
+    """The absolute path without `.` and `..`; symbolic links stay as they are."""
+    return Path(os.path.normpath(Path(path).absolute()))
+
+
+def without_suffix(name):
+    """`a/b.jpg` without `.jpg`; a dot in a folder's name or at the start of a file's is no suffix."""
+    return re.sub(r"(?<=[^/])\.[^./]*$", "", name)

@@ -1,0 +1,247 @@
+"""A data set in one HDF5 file: annotations and the images, as encoded files or decoded."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+from tqdm import tqdm
+
+from ..dataset import FLAGS, DetectionDataset, Record
+from ..images import ImageError, read_image
+
+FORMAT = "multibox 1"
+FLUSH_EVERY = 64  # images; what a killed run has to do again
+FIELDS = ("width", "height", "object_starts", "boxes", "labels", *FLAGS)
+
+
+def create_hdf5_dataset(dataset, path, decoded=False, progress=True):
+    """Writes a data set to one file, which `load_hdf5` opens in any number of workers.
+
+    Every image is decoded once to see that it is sound. A run that was interrupted goes on where it stopped.
+
+    Args:
+        dataset: a `DetectionDataset`.
+        path: of the file, which must not exist. Until it is complete it is called `<path>.partial`.
+        decoded: whether to store pixels, three bytes each, instead of the image files as they are (drawn
+            images: PNG). About six times the size for photographs, but there is nothing to decode.
+        progress: whether to show a progress bar.
+
+    Raises:
+        FileExistsError: if the file exists, or a partial one of another data set.
+        ImageError: for an image that cannot be read; names it.
+        ValueError: for an empty data set.
+    """
+    path = Path(path)
+    partial = path.with_name(f"{path.name}.partial")
+    if path.exists():
+        raise FileExistsError(f"{path} exists; nothing is overwritten")
+    if len(dataset) == 0:
+        raise ValueError(f"create_hdf5_dataset: the data set is empty: {dataset!r}")
+    fields = _fields(dataset)
+    fingerprint = _fingerprint(dataset, fields, decoded)
+    if not partial.exists():
+        _lay_out(partial, dataset, fields, fingerprint, decoded)
+    with _open_partial(partial, fingerprint) as file:
+        bar = tqdm(dataset, path.name, unit=" images", disable=not progress, leave=False)
+        _write_images(file, bar, decoded)
+    partial.replace(path)
+
+
+def load_hdf5(path):
+    """Opens a file of `create_hdf5_dataset`.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        `DetectionDataset`. Images are read through a memory map that each process opens for itself, so that
+        any number of threads and processes may share the data set.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is not such a file, incomplete or damaged; says what is wrong.
+    """
+    path = Path(path).resolve()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        with h5py.File(path) as file:
+            if file.attrs.get("format") != FORMAT:
+                raise ValueError(f"expected the format {FORMAT!r}, got {file.attrs.get('format')!r}")
+            return _read(path, file)
+    except (OSError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: not a data set of create_hdf5_dataset: {error}") from error
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class StoredImage:
+    """An image function (see `read_image`) that reads from a file that holds many images.
+
+    Attributes:
+        path: of the file.
+        changed: when it was last changed, in nanoseconds since 1970.
+        start: first byte.
+        stop: the byte after the last.
+        shape: (rows, columns, 3) of stored pixels, or None for an encoded image.
+    """
+
+    path: str
+    changed: int
+    start: int
+    stop: int
+    shape: tuple[int, int, int] | None
+
+    def __call__(self):
+        content = _mapped(self.path, self.changed)[self.start : self.stop]
+        return content.tobytes() if self.shape is None else content.reshape(self.shape)
+
+    def __str__(self):
+        return f"{self.path} (bytes {self.start} to {self.stop})"
+
+
+@lru_cache(maxsize=16)
+def _mapped(path, changed):
+    """The bytes of a file; each process has its own map, or inherits a read-only one, which is as good."""
+    try:
+        if Path(path).stat().st_mtime_ns != changed:
+            raise ImageError(f"{path}: the file was changed after load_hdf5")
+        return np.memmap(path, np.uint8, "r")
+    except OSError as error:
+        raise ImageError(f"{path}: cannot read the images: {error.strerror}") from error
+
+
+def _fields(dataset):
+    """{name: array} of all annotations, one object after the other."""
+    counts = [len(record.labels) for record in dataset]
+    joined = {name: np.concatenate([getattr(record, name) for record in dataset]) for name in FIELDS[3:]}
+    return {
+        "width": np.array([record.width for record in dataset], np.int32),
+        "height": np.array([record.height for record in dataset], np.int32),
+        "object_starts": np.cumsum([0, *counts]),
+        **joined,
+        "boxes": joined["boxes"].astype(np.float32),
+        "labels": joined["labels"].astype(np.int32),
+    }
+
+
+def _fingerprint(dataset, fields, decoded):
+    digest = hashlib.sha256(json.dumps([FORMAT, decoded, dataset.class_names, dataset.name]).encode())
+    digest.update(json.dumps([record.image_id for record in dataset]).encode())
+    for name in FIELDS:
+        digest.update(fields[name].tobytes())
+    return digest.hexdigest()
+
+
+def _lay_out(partial, dataset, fields, fingerprint, decoded):
+    """Makes a file with the annotations and with room for the images."""
+    if decoded:
+        sizes = 3 * fields["width"].astype(np.int64) * fields["height"]
+    else:
+        sizes = [_encoded_size(record) for record in dataset]
+    starts = np.cumsum([0, *sizes])
+    # Under yet another name, so that a partial file is always one that can be gone on with.
+    new = partial.with_name(f"{partial.name}.new")
+    with h5py.File(new, "w") as file:
+        file.attrs.update(
+            format=FORMAT,
+            name=dataset.name,
+            class_names=json.dumps(dataset.class_names),
+            decoded=decoded,
+            fingerprint=fingerprint,
+        )
+        file["image_id"] = [record.image_id for record in dataset]
+        for name in FIELDS:
+            file[name] = fields[name]
+        file["image_starts"] = starts
+        _create_contiguous(file, "written", len(dataset))[:] = 0
+        _create_contiguous(file, "images", int(starts[-1]))
+    new.replace(partial)
+
+
+def _create_contiguous(file, name, size):
+    """A uint8 dataset that has its place in the file at once, in one piece, so that it can be mapped."""
+    options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    options.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    options.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    space = h5py.h5s.create_simple((size,))
+    return h5py.Dataset(h5py.h5d.create(file.id, name.encode(), h5py.h5t.STD_U8LE, space, options))
+
+
+def _open_partial(partial, fingerprint):
+    try:
+        file = h5py.File(partial, "r+")
+    except OSError as error:
+        raise FileExistsError(
+            f"{partial} is not a file that can be gone on with ({error}); delete it"
+        ) from error
+    if file.attrs.get("fingerprint") != fingerprint:
+        file.close()
+        raise FileExistsError(f"{partial} was begun with another data set or option; delete it to begin anew")
+    return file
+
+
+def _write_images(file, records, decoded):
+    starts, images, written = file["image_starts"][:], file["images"], file["written"]
+    done = written[:]
+    for i, record in enumerate(records):
+        if done[i]:
+            continue
+        pixels = read_image(record.image, size=(record.width, record.height))
+        content = pixels.reshape(-1) if decoded else np.frombuffer(_encoded(record), np.uint8)
+        if len(content) != starts[i + 1] - starts[i]:
+            raise ImageError(f"{record.image}: the image file was changed while the data set was written")
+        images[starts[i] : starts[i + 1]] = content
+        written[i] = 1
+        if i % FLUSH_EVERY == 0:
+            file.flush()
+
+
+def _encoded_size(record):
+    if callable(record.image):
+        return len(_encoded(record))
+    try:
+        return Path(record.image).stat().st_size
+    except OSError as error:
+        raise ImageError(f"{record.image}: cannot read the image: {error.strerror}") from error
+
+
+def _encoded(record):
+    """Bytes of the image file; a drawn image becomes a PNG."""
+    if not callable(record.image):
+        return Path(record.image).read_bytes()
+    image = record.image()
+    if isinstance(image, bytes):
+        return image
+    return cv2.imencode(".png", cv2.cvtColor(read_image(lambda: image), cv2.COLOR_RGB2BGR))[1].tobytes()
+
+
+def _read(path, file):
+    decoded, changed = bool(file.attrs["decoded"]), path.stat().st_mtime_ns
+    fields = {name: file[name][:] for name in FIELDS}
+    ids, objects, starts = file["image_id"].asstr()[:], fields["object_starts"], file["image_starts"][:]
+    _check_starts("object_starts", objects, len(ids), len(fields["labels"]))
+    _check_starts("image_starts", starts, len(ids), len(file["images"]))
+    if not file["written"][:].all():
+        raise ValueError("it is not complete")
+    offset = file["images"].id.get_offset()
+    if offset is None:
+        raise ValueError("its images do not lie in one piece")
+    records = []
+    for i, image_id in enumerate(ids):
+        mine = slice(objects[i], objects[i + 1])
+        width, height = int(fields["width"][i]), int(fields["height"][i])
+        shape = (height, width, 3) if decoded else None
+        image = StoredImage(str(path), changed, int(offset + starts[i]), int(offset + starts[i + 1]), shape)
+        values = (fields[name][mine] for name in FIELDS[3:])
+        records.append(Record(image_id, image, width, height, *values))
+    return DetectionDataset(json.loads(file.attrs["class_names"]), records, file.attrs["name"])
+
+
+def _check_starts(name, starts, count, total):
+    if len(starts) != count + 1 or starts[0] != 0 or starts[-1] != total or (np.diff(starts) < 0).any():
+        raise ValueError(f"{name} must rise from 0 to {total} in {count} steps")

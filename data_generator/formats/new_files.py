@@ -1,0 +1,131 @@
+"""What all writers share: files that appear whole or not at all, image files, texts that survive a file."""
+
+import filecmp
+import re
+from collections import Counter
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+
+from ..images import read_image
+from .fields import inside_folder, normal_path
+
+# Control characters, line separators, lone surrogates and others that XML or CSV files cannot hold.
+_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+
+
+def check_absent(paths):
+    """Raises FileExistsError for the first path that exists."""
+    for path in paths:
+        if path.exists():
+            raise FileExistsError(f"{path} exists already; writers overwrite nothing")
+
+
+@contextmanager
+def new_file(path, mode="wb", **kwargs):
+    """Opens a file that gets its name when it is complete.
+
+    Raises:
+        FileExistsError: if it exists.
+    """
+    check_absent([path])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        with partial.open(mode, **kwargs) as file:
+            yield file
+        partial.rename(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def check_unique_ids(dataset):
+    """Raises ValueError if two records have the same image id."""
+    repeated = [i for i, count in Counter(r.image_id for r in dataset).items() if count > 1]
+    if repeated:
+        raise ValueError(f"{dataset.name}: {len(repeated)} image ids are there twice, first {repeated[0]!r}")
+
+
+def check_writable(texts, what):
+    """Raises ValueError for a text that readers would not get back."""
+    for text in texts:
+        if not text or text != text.strip() or _UNWRITABLE.search(text):
+            raise ValueError(
+                f"{what} must not be empty, have spaces around it or control characters: {text!r}"
+            )
+
+
+def exact(value):
+    """The shortest text from which the same number is read; whole numbers without point."""
+    return str(value).removesuffix(".0")
+
+
+def file_names(dataset, image_folder):
+    """Names of the image files relative to a folder, with forward slashes.
+
+    Args:
+        dataset: a `DetectionDataset`.
+        image_folder: the folder, to which images that are made by a function are written, as PNG named by
+            their id. None: names without folders.
+
+    Raises:
+        FileExistsError: if another file is in the place of an image that a function makes.
+        ValueError: if an image is not in the folder, two have the same name, or one has no file and there is
+            no folder.
+    """
+    names = [_file_name(record, image_folder) for record in dataset]
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ValueError(
+            f"{dataset.name}: two images would have the name {repeated[0]!r}; set image_folder to a folder "
+            f"that all images are in"
+        )
+    for record, name in zip(dataset, names, strict=True):
+        if callable(record.image):
+            place_image(record, Path(image_folder) / name)
+    return names
+
+
+def _file_name(record, image_folder):
+    if callable(record.image):
+        if image_folder is None:
+            raise ValueError(f"{record.image_id}: the image has no file; set image_folder to write it there")
+        return f"{inside_folder(record.image_id, 'image made by a function', 'image id')}.png"
+    if image_folder is None:
+        return Path(record.image).name
+    file, folder = normal_path(record.image), normal_path(image_folder)
+    if not file.is_relative_to(folder):
+        raise ValueError(f"{record.image_id}: the image {file} is not in the folder {folder}")
+    return file.relative_to(folder).as_posix()
+
+
+def place_image(record, target, link=False):
+    """Puts an image where a data set expects it, unless it is already there.
+
+    Args:
+        record: its image is copied, or written as PNG if a function makes it.
+        target: path of the file.
+        link: whether to make a hard link instead of a copy.
+
+    Raises:
+        FileExistsError: if there is another file in that place.
+    """
+    if callable(record.image):
+        image = read_image(record.image, size=(record.width, record.height))
+        _place_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes(), target)
+    elif target.exists() and filecmp.cmp(record.image, target, shallow=False):
+        return
+    elif link:
+        check_absent([target])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.hardlink_to(record.image)
+    else:
+        _place_bytes(Path(record.image).read_bytes(), target)
+
+
+def _place_bytes(data, target):
+    if target.exists() and target.read_bytes() == data:
+        return
+    with new_file(target) as file:
+        file.write(data)

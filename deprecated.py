@@ -1,0 +1,68 @@
+"""Former names, which keep working for one release and warn."""
+
+import functools
+import warnings
+
+
+def warn_renamed(owner, former, new, stacklevel=3):
+    """Warns that `former` of `owner` is now called `new`."""
+    warnings.warn(f"{owner}: {former} is now called {new}", DeprecationWarning, stacklevel=stacklevel)
+
+
+def renamed_arguments(along=None, **names):
+    """Decorator: takes keyword arguments by their former names.
+
+    Args:
+        along: {former: new} of names that exist today with another meaning. They are renamed only in a call
+            that has one of `names`.
+        **names: former="new".
+    """
+
+    def decorate(function):
+        owner = function.__qualname__.removesuffix(".__init__")
+
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            if not names.keys().isdisjoint(kwargs):
+                for former, new in {**(along or {}), **names}.items():
+                    if former in kwargs:
+                        warn_renamed(owner, former, new)
+                kwargs = with_new_names(kwargs, {**(along or {}), **names})
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def with_new_names(arguments, names):
+    """`arguments` under their new names.
+
+    Raises:
+        TypeError: if an argument is given under both names.
+    """
+    renamed = {}
+    for name, value in arguments.items():
+        new = names.get(name, name)
+        if new in renamed:
+            raise TypeError(f"{new} is given twice, also under its former name")
+        renamed[new] = value
+    return renamed
+
+
+def renamed_attributes(module, names):
+    """A module's `__getattr__` that finds former names.
+
+    Args:
+        module: name of the module, for the warning.
+        names: {former name: (new name, what it stands for)}.
+    """
+
+    def __getattr__(name):
+        if name not in names:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        new, value = names[name]
+        warn_renamed(module, name, new)
+        return value
+
+    return __getattr__

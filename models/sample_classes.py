@@ -1,0 +1,186 @@
+"""Other classes for a trained model: some of its own, in another order, beside new ones."""
+
+from numbers import Integral
+
+import keras
+import numpy as np
+
+from ..class_names import map_names, name_tuple
+from ..layers.multibox import multibox_of
+
+
+def sample_classes(model, classes, class_names=None, new=(), strict=True, seed=0):
+    """A model of the same architecture whose heads hold other classes.
+
+    For background and the classes that are kept, the new model gives the logits of the old one. (With a
+    softmax the scores rise, since fewer classes share them.) All but the class heads is copied. The model
+    that was given stays as it is, and the new one is not compiled.
+
+    Args:
+        model: a model of this package, for training or for inference, or the path of a saved one (`.keras`).
+        classes: the new classes in the order of the labels 1, 2, ...: names, or ids of the model's classes,
+            from 1. Names may be synonyms, such as COCO's "tv" of VOC's "tvmonitor", see `labels.map_names`.
+        class_names: the model's class names in the order of its labels, None for unused ones; the list may
+            begin with one more None, for background, as `labels.COCO_NAMES_BY_ID` does. Not needed for ids.
+        new: those of `classes` that begin anew, with the initialisers of the model's heads.
+        strict: whether other names that the model does not know are an error; otherwise they begin anew.
+        seed: of the initialisers.
+
+    Returns:
+        `keras.Model`, ready for `compile` or `predict`.
+
+    Raises:
+        ValueError: for classes that are empty, repeated or not known, for names without `class_names`, if
+            `class_names` are not as many as the model has classes, or if a class head is no `Conv2D`.
+    """
+    if not isinstance(model, keras.Model):
+        model = keras.models.load_model(model, compile=False)
+    multibox = multibox_of(model)
+    columns = [0, *_kept_ids(classes, class_names, new, strict, multibox.num_classes)]
+    heads = _class_heads(model, multibox)
+    clone = _clone(model, multibox, heads, len(columns) - 1)
+    seeds = np.random.SeedSequence(seed).generate_state(len(heads))
+    for layer in model.layers:
+        if layer.name not in heads:
+            clone.get_layer(layer.name).set_weights(layer.get_weights())
+    for (name, sides), head_seed in zip(heads.items(), seeds, strict=True):
+        head = clone.get_layer(name)
+        pairs = zip(model.get_layer(name).get_weights(), _initial_weights(head, int(head_seed)), strict=True)
+        head.set_weights([_with_columns(old, fresh, sides, columns) for old, fresh in pairs])
+    return clone
+
+
+def _clone(model, multibox, heads, num_classes):
+    """The same layers, connected alike, with new weights; only class heads and `MultiBox` differ."""
+
+    def rebuild(layer):
+        config = layer.get_config()
+        if layer is multibox:
+            config["num_classes"] = num_classes
+        elif layer.name in heads:
+            config["filters"] = heads[layer.name] * (1 + num_classes)
+        return type(layer).from_config(config)
+
+    # Without the loss and the optimizer of a compiled model, which cloning would take over.
+    uncompiled = keras.Model(model.input, model.output, name=model.name)
+    return keras.models.clone_model(uncompiled, clone_function=rebuild)
+
+
+def _class_heads(model, multibox):
+    """{name: anchors in a cell} of the layers that give the class logits, level by level."""
+    tensors = keras.tree.flatten(multibox.input)  # offsets of all levels, then logits
+    logits = tensors[len(multibox.anchors.levels) :]
+    heads = {}
+    for tensor, level in zip(logits, multibox.anchors.levels, strict=True):
+        layer = tensor._keras_history.operation
+        if type(layer) is not keras.layers.Conv2D:
+            raise ValueError(
+                f"{model.name}: the class head {layer.name!r} must be a Conv2D, got a {type(layer).__name__}"
+            )
+        heads[layer.name] = len(level.sides)
+    return heads
+
+
+def _initial_weights(head, seed):
+    """What the head's own initialisers make with a seed: kernel, then bias if there is one."""
+    arrays = [_initialize(head.kernel_initializer, head.kernel, seed)]
+    if head.use_bias:
+        arrays.append(_initialize(head.bias_initializer, head.bias, seed))
+    return arrays
+
+
+def _initialize(initializer, variable, seed):
+    if isinstance(initializer, keras.initializers.Initializer):
+        config = initializer.get_config()
+        initializer = type(initializer).from_config({**config, "seed": seed} if "seed" in config else config)
+    return keras.ops.convert_to_numpy(initializer(variable.shape, dtype=variable.dtype))
+
+
+def _with_columns(old, fresh, sides, columns):
+    """Takes classes over from a kernel or bias, whose last axis is anchor by anchor, class by class.
+
+    Args:
+        old: (..., sides * old classes).
+        fresh: (..., sides * new classes), what stays where a column is None.
+        sides: anchors in a cell.
+        columns: for each new class the old one or None.
+    """
+    result = fresh.reshape(*fresh.shape[:-1], sides, len(columns)).copy()
+    old = old.reshape(*old.shape[:-1], sides, -1)
+    for i, column in enumerate(columns):
+        if column is not None:
+            result[..., i] = old[..., column]
+    return result.reshape(fresh.shape)
+
+
+def _kept_ids(classes, class_names, new, strict, num_classes):
+    """For each of the new classes the id of the model's class, from 1, or None if it begins anew."""
+    classes, new = name_tuple(classes, "classes"), name_tuple(new, "new")
+    if not classes:
+        raise ValueError("classes is empty, expected at least one name or id")
+    for name in new:
+        if name not in classes:
+            raise ValueError(f"new: {name!r} is not among the classes {_listed(classes)}")
+    kept = [wanted for wanted in classes if wanted not in new]
+    found = _checked_ids([c for c in kept if not isinstance(c, str)], num_classes)
+    found |= _ids_of([c for c in kept if isinstance(c, str)], class_names, strict, num_classes)
+    if kept and not any(found.values()):
+        raise ValueError(
+            f"none of the classes {_listed(kept)} is known; the model has {_listed(class_names)}"
+        )
+    _check_once(classes, found)
+    return [found.get(wanted) for wanted in classes]
+
+
+def _checked_ids(ids, num_classes):
+    for i in ids:
+        if not isinstance(i, Integral) or isinstance(i, bool) or not 1 <= i <= num_classes:
+            raise ValueError(f"classes: expected names or ids from 1 to {num_classes}, got {i!r}")
+    return {i: int(i) for i in ids}
+
+
+def _ids_of(names, class_names, strict, num_classes):
+    """{name: id, or None if the model does not know it}."""
+    if not names:
+        return {}
+    known = _known_names(class_names, num_classes, names[0])
+    found = map_names(names, known)
+    unknown = [name for name in names if found[name] is None]
+    if strict and unknown:
+        raise ValueError(
+            f"classes: the model does not know {_listed(unknown)} (list what begins anew in `new`); it has "
+            f"{_listed(known)}"
+        )
+    return {name: found[name] and known.index(found[name]) + 1 for name in names}
+
+
+def _known_names(class_names, num_classes, wanted):
+    if class_names is None:
+        raise ValueError(
+            f"class_names is needed to find {wanted!r}: a model does not store its names; or give ids"
+        )
+    known = name_tuple(class_names, "class_names")
+    if len(known) == num_classes + 1 and known[0] is None:
+        known = known[1:]
+    if len(known) != num_classes:
+        raise ValueError(
+            f"class_names: expected {num_classes} names, background not counted, got {len(known)}"
+        )
+    named = [name for name in known if name is not None]
+    repeated = [name for name in named if named.count(name) > 1]
+    if repeated:
+        raise ValueError(f"class_names: {repeated[0]!r} is there twice")
+    return known
+
+
+def _check_once(classes, found):
+    first = {}
+    for wanted in classes:
+        source = found.get(wanted) or wanted
+        if source in first:
+            raise ValueError(f"classes: {wanted!r} is there twice, first as {first[source]!r}")
+        first[source] = wanted
+
+
+def _listed(names):
+    return ", ".join(str(name) for name in names if name is not None)

@@ -1,0 +1,9 @@
+from multibox.messages import one_line
+
+
+def test_one_line():
+    assert one_line("conv1_1/kernel:0") == "conv1_1/kernel:0"
+    assert one_line("a\n\x1b[0m\u00fc\u202e") == "a\\n\\x1b[0m\\xfc\\u202e"
+    assert one_line("x" * 80) == "x" * 80 and one_line("x" * 81) == "x" * 77 + "..."
+    assert one_line("\n" * 60) == ("\\n" * 39)[:77] + "..."
+    assert one_line((3, 4)) == "(3, 4)"

@@ -1,0 +1,85 @@
+"""The kind of a file is found by its content."""
+
+import io
+import pickle
+import zipfile
+
+import h5py
+import pytest
+
+from multibox.weights.formats.recognise import recognise
+
+
+def archive(*names):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name in names:
+            file.writestr(name, b"")
+    return buffer.getvalue()
+
+
+def hdf5():
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w"):
+        pass
+    return buffer.getvalue()
+
+
+KNOWN = {
+    "keras-hdf5": hdf5(),
+    "keras-zip": archive("metadata.json", "config.json", "model.weights.h5"),
+    "torch-zip": archive("some name/data.pkl", "some name/version"),
+    "torch-legacy": pickle.dumps(0x1950A86A20F9469CFC6C, 2) + b"...",
+    "tflite": b"\x18\x00\x00\x00TFL3\x00\x00\x0e\x00",
+    "caffe": b"\x0a\x03net\xa2\x06\x06\x0a\x04conv",
+}
+
+
+@pytest.mark.parametrize("kind", KNOWN)
+def test_by_content_whatever_the_name(tmp_path, kind):
+    for name in ("weights.h5", "weights.pth", "weights"):
+        path = tmp_path / name
+        path.write_bytes(KNOWN[kind])
+        assert recognise(path) == kind
+
+
+def test_real_files(golden):
+    assert recognise(golden / "torchvision" / "ssdlite320_random.pth") == "torch-zip"
+    assert recognise(golden / "ssd_mobilenet_v1_coco" / "ssd_mobilenet.tflite") == "tflite"
+    for form in ("layer", "v1_layers"):
+        assert recognise(golden / "caffe" / f"small_{form}_form.caffemodel") == "caffe"
+    for other in (golden / "caffe").glob("*.npz"):
+        with pytest.raises(ValueError, match="expected model"):
+            recognise(other)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "an empty file"),
+        (b"<!DOCTYPE html><html>", "a web page"),
+        (b'{"weights": []}', "a text file"),
+        (b'name: "VGG"\nlayer {', "the first bytes"),
+        (pickle.dumps({"w": 1}), "a pickle"),
+        (b"PK\x03\x04 and no more", "damaged"),
+        (archive("readme.txt"), "readme.txt"),
+        (b"\x00" * 100, "the first bytes"),
+    ],
+)
+def test_others_are_refused_with_what_is_read(tmp_path, content, found):
+    path = tmp_path / "weights.h5"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=found) as error:
+        recognise(path)
+    assert str(path) in str(error.value)
+    if found != "damaged":
+        for kind in (".keras", ".weights.h5", ".caffemodel", ".pth", ".tflite"):
+            assert kind in str(error.value)
+
+
+def test_names_in_an_archive_cannot_write_lines_of_their_own(tmp_path):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a\nall is well\x1b[0m", b"")
+    with pytest.raises(ValueError, match=r"found a\\nall is well\\x1b\[0m; read are"):
+        recognise(path)

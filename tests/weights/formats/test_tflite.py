@@ -1,0 +1,211 @@
+"""TensorFlow Lite files: the constants of a real one, dequantised."""
+
+import json
+import struct
+
+import numpy as np
+import pytest
+from damaged_files import cut_off, flipped, refused_or_read
+
+from multibox.weights.formats.tflite import TFLiteTensor, read_tflite
+
+
+def folder(golden):
+    return golden / "ssd_mobilenet_v1_coco"
+
+
+def test_every_array_of_a_real_file(golden):
+    record = json.loads((folder(golden) / "layer_map.json").read_text())
+    raw = (folder(golden) / record["file"]).read_bytes()
+    tensors = read_tflite(folder(golden) / record["file"])
+    checked = 0
+    for layer in record["layers"]:
+        for part in (layer["kernel"], layer["bias"]):
+            tensor = tensors[part["tensor"]]
+            size = part["byte_offset"], part["byte_offset"] + part["nbytes"]
+            assert tensor.stored.tobytes() == raw[size[0] : size[1]]
+            assert tensor.stored.dtype == part["dtype"] and list(tensor.stored.shape) == part["shape"]
+            assert tensor.scale == np.float32(part["scale"]) and tensor.zero_point == part["zero_point"]
+            values = tensor.values()
+            assert values.dtype == np.float32
+            tolerance = 1e-6 * part["float_abs_sum"]
+            assert abs(values.sum(dtype=np.float64) - part["float_sum"]) <= tolerance
+            assert abs(np.abs(values).sum(dtype=np.float64) - part["float_abs_sum"]) <= tolerance
+            checked += 1
+    assert checked == 94
+    anchors = np.load(folder(golden) / "anchors.npz")
+    np.testing.assert_array_equal(tensors["anchors"].values(), anchors["stored"])
+
+
+def test_quantisation_by_channel():
+    stored = np.array([[0, 10], [20, 30]], np.uint8)
+    scale, zero_point = np.array([1, 0.5], np.float32), np.array([10, 20])
+    np.testing.assert_array_equal(TFLiteTensor(stored, scale, zero_point, 0).values(), [[-10, 0], [0, 5]])
+    np.testing.assert_array_equal(TFLiteTensor(stored, scale, zero_point, 1).values(), [[-10, -5], [10, 5]])
+    plain = TFLiteTensor(stored, np.zeros(0, np.float32), np.zeros(0, np.int64), 0).values()
+    np.testing.assert_array_equal(plain, stored)
+    # int32 as large as float32 cannot tell apart: the difference is taken first.
+    close = TFLiteTensor(np.array([2**24 + 1], np.int32), np.ones(1, np.float32), np.array([2**24]), 0)
+    assert close.values() == 1
+
+
+# A model written here, back to front as FlatBuffers are read front to back ------------------------------
+
+
+class Writer:
+    """Appends parts and patches the distances to them afterwards."""
+
+    def __init__(self):
+        self.data = bytearray(b"\x00\x00\x00\x00TFL3")
+
+    def reserve(self, content):
+        self.data += bytes(-len(self.data) % 8)
+        position = len(self.data)
+        self.data += content
+        return position
+
+    def point(self, position, target):
+        self.data[position : position + 4] = struct.pack("<I", target - position)
+
+    def table(self, *fields):
+        """fields: None, bytes (a number), or a function that makes the part pointed to."""
+        sizes = [0 if f is None else 4 for f in fields]
+        places = [4 + sum(sizes[:i]) if size else 0 for i, size in enumerate(sizes)]
+        vtable = struct.pack(f"<HH{len(fields)}H", 4 + 2 * len(fields), 4 + sum(sizes), *places)
+        start = self.reserve(vtable)
+        body = self.reserve(b"\x00" * (4 + sum(sizes)))
+        self.data[body : body + 4] = struct.pack("<i", body - start)
+        for field, place in zip(fields, places, strict=True):
+            if isinstance(field, bytes):
+                self.data[body + place : body + place + len(field)] = field
+            elif field is not None:
+                self.point(body + place, field())
+        return body
+
+    def vector(self, content, item=1):
+        return self.reserve(struct.pack("<I", len(content) // item) + content)
+
+    def tables(self, makers):
+        start = self.reserve(struct.pack("<I", len(makers)) + bytes(4 * len(makers)))
+        for i, maker in enumerate(makers):
+            self.point(start + 4 + 4 * i, maker())
+        return start
+
+
+def model(shape=(2, 3), kind=0, data=None, scales=None, zero_points=None, axis=0, version=3, **extra):
+    w = Writer()
+    data = np.arange(6, dtype=np.float32).tobytes() if data is None else data
+
+    def quantization():
+        return w.table(
+            None,
+            None,
+            lambda: w.vector(np.asarray(scales, "<f4").tobytes(), 4),
+            None if zero_points is None else lambda: w.vector(np.asarray(zero_points, "<i8").tobytes(), 8),
+            extra.get("details"),
+            None,
+            struct.pack("<i", axis),
+        )
+
+    def tensor():
+        return w.table(
+            lambda: w.vector(np.asarray(shape, "<i4").tobytes(), 4),
+            bytes([kind]),
+            struct.pack("<I", extra.get("buffer", 1)),
+            lambda: w.vector(extra.get("name", b"kernel")),
+            None if scales is None else quantization,
+            None,
+            extra.get("sparsity"),
+        )
+
+    def graph():
+        return w.table(lambda: w.tables([tensor] * extra.get("count", 1)))
+
+    def buffers():
+        return w.tables([lambda: w.table(), lambda: w.table(lambda: w.vector(data))])
+
+    root = w.table(
+        struct.pack("<I", version), None, lambda: w.tables([graph] * extra.get("graphs", 1)), None, buffers
+    )
+    w.point(0, root)
+    return bytes(w.data)
+
+
+def read(tmp_path, **options):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(model(**options))
+    return read_tflite(path)
+
+
+def test_a_float_model(tmp_path):
+    (tensor,) = read(tmp_path).values()
+    np.testing.assert_array_equal(tensor.values(), np.arange(6).reshape(2, 3))
+
+
+def test_an_int8_model_by_channel(tmp_path):
+    options = {"kind": 9, "data": bytes(range(6)), "scales": [1, 2, 4], "axis": 1}
+    values = read(tmp_path, **options, zero_points=[0, 1, 2])["kernel"].values()
+    np.testing.assert_array_equal(values, [[0, 0, 0], [3, 6, 12]])
+    values = read(tmp_path, **options)["kernel"].values()  # zero points left out: 0
+    np.testing.assert_array_equal(values, [[0, 2, 8], [3, 8, 20]])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"shape": (2, 4)}, r"24 bytes for tensor 'kernel' of shape \(2, 4\)"),
+        ({"shape": (-2, -3)}, "shape"),
+        ({"shape": (1,) * 100, "data": bytes(4)}, r"damaged tensor 'kernel' of shape \(1, 1, "),
+        ({"shape": (1 << 30, 1 << 30)}, "shape"),
+        ({"scales": [1, 2], "axis": 1}, "2 scales"),
+        ({"scales": [1, 2], "axis": 5}, "2 scales"),
+        ({"scales": [1, 2], "zero_points": [0], "axis": 0}, "1 zero points"),
+        ({"scales": [1], "details": b"\x01"}, "quantisation of its own kind"),
+        ({"buffer": 2}, "buffer 2 of 2"),
+        ({"version": 4}, "schema version 4"),
+        ({"name": b"\xff"}, "no text"),
+        ({"graphs": 0}, "no subgraph"),
+        ({"count": 2}, "two constants"),
+        ({"buffer": 0}, "no constant tensor"),
+        ({"sparsity": bytes(4)}, "sparse"),
+    ],
+)
+def test_errors_name_the_file_and_the_fault(tmp_path, options, message):
+    with pytest.raises(ValueError, match=message) as error:
+        read(tmp_path, **options)
+    assert str(tmp_path / "model.tflite") in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"shape": (2, 4)},
+        {"shape": (3,) * 10_000},
+        {"scales": [1, 2], "axis": 5},
+        {"scales": [1], "details": b"\x01"},
+        {"sparsity": bytes(4)},
+        {"count": 2},
+    ],
+)
+def test_messages_stay_one_short_line_whatever_the_names(tmp_path, options):
+    with pytest.raises(ValueError, match=r"'a\\nERROR: all is well\\x1b\[31mx+\.\.\.'") as error:
+        read(tmp_path, name=b"a\nERROR: all is well\x1b[31m" + b"x" * 10_000, **options)
+    message = str(error.value).removeprefix(str(tmp_path))
+    assert message.isascii() and message.isprintable() and len(message) < 400
+
+
+def test_damaged_files_are_refused_or_read(tmp_path):
+    path, data = tmp_path / "x.tflite", model(scales=[1.0])
+    variants = [data[:n] for n in range(len(data))]
+    assert refused_or_read(read_tflite, path, variants, 1 << 20) == len(variants)
+    assert refused_or_read(read_tflite, path, flipped(data, 1000), 1 << 20) > 300
+
+
+def test_damaged_real_files(golden, tmp_path):
+    data = (folder(golden) / "ssd_mobilenet.tflite").read_bytes()
+    path, memory = tmp_path / "x.tflite", 4 * len(data)
+    cut = cut_off(data, 30)
+    assert refused_or_read(read_tflite, path, cut, memory) >= len(cut) - 2
+    tables = (len(data) - 60_000, len(data))
+    refused_or_read(read_tflite, path, flipped(data, 30, where=(0, 200)), memory)
+    assert refused_or_read(read_tflite, path, flipped(data, 60, where=tables), memory) > 2

@@ -1,0 +1,203 @@
+"""Reads `.caffemodel` files: protobuf's wire format, as far as a Caffe `NetParameter` uses it.
+
+Field numbers are those of `caffe.proto` (BVLC Caffe and its SSD branch). Both generations of layers are read:
+`layer` (100, since 2014) and `layers` (2, "V1"); the older V0 has no names of its own any more.
+"""
+
+import math
+import struct
+from pathlib import Path
+
+import numpy as np
+
+from ...messages import one_line
+
+NET_NAME, NET_V1_LAYERS, NET_LAYER = 1, 2, 100
+NET_FIELDS = {NET_NAME, NET_V1_LAYERS, 3, 4, 5, 6, 7, 8, NET_LAYER}
+BLOB_LEGACY_SHAPE, BLOB_DATA, BLOB_SHAPE, BLOB_DOUBLE_DATA = (1, 2, 3, 4), 5, 7, 8
+# Numbers of (name, type, blobs) in LayerParameter and V1LayerParameter.
+LAYER_FIELDS = {NET_LAYER: (1, 2, 7), NET_V1_LAYERS: (4, 5, 6)}
+KERNEL_TYPES = {b"Convolution", b"Deconvolution", 4, 39}
+MATRIX_TYPES = {b"InnerProduct", 14}
+MAX_DIMENSIONS = 32  # Caffe's kMaxBlobAxes
+
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+
+
+class WireError(ValueError):
+    """What is wrong with the bytes; the reader of the file adds its name."""
+
+
+def read_caffe(path):
+    """Reads the weights of a `.caffemodel` file.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        {layer name: [array, ...]} in the order of the file, layers without weights left out; float32, in
+        Caffe's layout: kernels (out, in, rows, columns), inner products (out, in), biases and scales (n,).
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it is cut off, damaged or no `NetParameter`.
+    """
+    data = memoryview(Path(path).read_bytes())
+    layers = {}
+    try:
+        for number, wire, value in wire_fields(data):
+            if number not in NET_FIELDS:
+                raise WireError(f"field {number}, which NetParameter does not have")
+            if number in LAYER_FIELDS:
+                name, blobs = _layer(_expect(value, wire, BYTES, "a layer"), *LAYER_FIELDS[number])
+                if blobs and name in layers:
+                    raise WireError(f"two layers '{one_line(name)}' with weights")
+                if blobs:
+                    layers[name] = blobs
+    except WireError as error:
+        raise ValueError(f"{path}: expected a Caffe model (protobuf NetParameter), found {error}") from None
+    if not layers:
+        raise ValueError(f"{path}: expected a Caffe model, found no layer with weights (a solver state?)")
+    return layers
+
+
+def looks_like_caffe(data):
+    """Whether bytes begin as a `NetParameter` does: fields it has, among them a layer."""
+    try:
+        for number, wire, _ in wire_fields(memoryview(data), to_end=False):
+            if number in LAYER_FIELDS:
+                return wire == BYTES
+            if number not in NET_FIELDS:
+                return False
+    except WireError:
+        pass
+    return False
+
+
+def wire_fields(data, to_end=True):
+    """Yields (field number, wire type, value) of a protobuf message, a memoryview.
+
+    Values are int (varint) or memoryview. With to_end=False the last value may be cut off.
+
+    Raises:
+        WireError: where the bytes end inside a field, or are none.
+    """
+    position = 0
+    while position < len(data):
+        start = position
+        tag, position = _varint(data, position)
+        number, wire = tag >> 3, tag & 7
+        if wire == VARINT:
+            value, position = _varint(data, position)
+            yield number, wire, value
+            continue
+        if wire == BYTES:
+            size, position = _varint(data, position)
+        elif wire in (FIXED32, FIXED64):
+            size = 4 if wire == FIXED32 else 8
+        else:
+            raise WireError(f"wire type {wire} at byte {start} of a message")
+        if position + size > len(data) and to_end:
+            raise WireError(
+                f"field {number} of {size} bytes where {len(data) - position} are left: cut off or damaged"
+            )
+        yield number, wire, data[position : position + size]
+        position += size
+
+
+def _varint(data, position):
+    """(value, position behind it); at most ten bytes."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= len(data):
+            raise WireError("the end of the data inside a number: cut off or damaged")
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    raise WireError(f"a number of more than ten bytes before byte {position} of a message")
+
+
+def _layer(data, name_field, type_field, blobs_field):
+    """(name, [array, ...]) of one layer message."""
+    name, kind, blobs = "", None, []
+    for number, wire, value in wire_fields(data):
+        if number == name_field:
+            name = _text(_expect(value, wire, BYTES, "a layer's name"))
+        elif number == type_field:
+            kind = value if wire == VARINT else bytes(value)
+        elif number == blobs_field:
+            blobs.append(_expect(value, wire, BYTES, "a blob"))
+    return name, [_blob(blob, name, kind, i) for i, blob in enumerate(blobs)]
+
+
+def _blob(data, layer, kind, index):
+    """One array: BlobProto with the new or the legacy shape, float or double data, packed or not."""
+    shape, legacy, chunks, doubles = None, {}, [], []
+    for number, wire, value in wire_fields(data):
+        if number == BLOB_SHAPE:
+            shape = (shape or ()) + _shape(_expect(value, wire, BYTES, "a blob's shape"))
+        elif number in BLOB_LEGACY_SHAPE:
+            legacy[number] = _expect(value, wire, VARINT, "a blob's size")
+        elif number == BLOB_DATA:
+            chunks.append(_numbers(value, wire, FIXED32, layer))
+        elif number == BLOB_DOUBLE_DATA:
+            doubles.append(_numbers(value, wire, FIXED64, layer))
+    if chunks and doubles:
+        raise WireError(f"blob {index} of layer '{one_line(layer)}' with both float and double data")
+    raw = (chunks or doubles or [b""])[0] if len(chunks or doubles) < 2 else b"".join(chunks or doubles)
+    array = np.frombuffer(raw, "<f8" if doubles else "<f4").astype(np.float32, copy=False)
+    if shape is None:
+        shape = _natural(tuple(legacy.get(i, 1) for i in BLOB_LEGACY_SHAPE), kind, index)
+    if len(shape) > MAX_DIMENSIONS or math.prod(shape) != array.size:
+        raise WireError(
+            f"blob {index} of layer '{one_line(layer)}' with shape {one_line(shape)} but {array.size} numbers"
+        )
+    return array.reshape(shape)
+
+
+def _shape(data):
+    dims = []
+    for number, wire, value in wire_fields(data):
+        if number != 1:
+            continue
+        if wire == VARINT:
+            dims.append(value)
+            continue
+        value, position = _expect(value, wire, BYTES, "a blob's dimensions"), 0
+        while position < len(value):
+            dim, position = _varint(value, position)
+            dims.append(dim)
+    return tuple(dims)
+
+
+def _natural(shape, kind, index):
+    """V1 blobs have four axes whatever they hold: a bias is (1, 1, 1, n), a matrix (1, 1, out, in)."""
+    if index == 0 and kind in KERNEL_TYPES:
+        return shape
+    if index == 0 and kind in MATRIX_TYPES and shape[:2] == (1, 1):
+        return shape[2:]
+    while len(shape) > 1 and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+def _numbers(value, wire, single, layer):
+    """The bytes of a repeated number: packed, or a single one."""
+    if wire not in (single, BYTES) or len(value) % struct.calcsize("d" if single == FIXED64 else "f"):
+        raise WireError(f"data of layer '{one_line(layer)}' that are no array of numbers")
+    return value
+
+
+def _expect(value, wire, expected, what):
+    if wire != expected:
+        raise WireError(f"{what} of wire type {wire} in place of {expected}")
+    return value
+
+
+def _text(data):
+    try:
+        return bytes(data).decode()
+    except UnicodeDecodeError:
+        raise WireError("a layer's name that is no text") from None

@@ -1,0 +1,72 @@
+"""What kind of weight file it is, by its content: names of files say little."""
+
+import zipfile
+from pathlib import Path
+
+from ...messages import one_line
+from .caffe import looks_like_caffe
+
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# torch.save before version 1.6: a pickled magic number.
+TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+READ = (
+    "Keras files (.keras, .weights.h5, .h5), Caffe's .caffemodel, torch's .pth and .pt, and TensorFlow "
+    "Lite's .tflite"
+)
+
+
+def recognise(path):
+    """The kind of a weight file.
+
+    Args:
+        path: of the file.
+
+    Returns:
+        "keras-hdf5", "keras-zip", "torch-zip", "torch-legacy", "caffe" or "tflite".
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: for any other content; lists what is read.
+    """
+    with Path(path).open("rb") as file:
+        head = file.read(1 << 16)
+    if head.startswith(HDF5_SIGNATURE):
+        return "keras-hdf5"
+    if head.startswith(b"PK\x03\x04"):
+        return _zip_kind(path)
+    if head[4:8] == b"TFL3":
+        return "tflite"
+    if head.startswith(TORCH_LEGACY):
+        return "torch-legacy"
+    if looks_like_caffe(head):
+        return "caffe"
+    raise ValueError(f"{path}: expected a weight file, found {_what(head)}; read are {READ}")
+
+
+def _zip_kind(path):
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
+        raise ValueError(
+            f"{path}: expected a zip archive (.keras or .pth), found it damaged: {one_line(error, 200)}"
+        ) from None
+    if any(name.rpartition("/")[2] == "data.pkl" for name in names):
+        return "torch-zip"
+    if "model.weights.h5" in names:
+        return "keras-zip"
+    listed = one_line(", ".join(names[:5]), 200) or "nothing"
+    raise ValueError(
+        f"{path}: expected model.weights.h5 (.keras) or data.pkl (.pth) in the zip archive, found {listed}; "
+        f"read are {READ}"
+    )
+
+
+def _what(head):
+    if not head:
+        return "an empty file"
+    if head[:1] == b"\x80":
+        return "a pickle, which is not read: it can hold code"
+    if head.lstrip()[:1] in (b"<", b"{"):
+        return "a text file (a web page saved in place of the weights?)"
+    return f"the first bytes {head[:8]!r}"

@@ -1,0 +1,192 @@
+"""Reads the constants of a TensorFlow Lite model: FlatBuffers, as far as its `schema.fbs` uses it.
+
+A FlatBuffers table begins with a (signed) distance back to its vtable, which holds the distances of its
+fields, 0 for those left out; strings, vectors and tables are reached by (unsigned) distances from the place
+that names them. Each of these is checked against the length of the file.
+"""
+
+import math
+import struct
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ...messages import one_line
+
+# Field numbers of the schema.
+MODEL_VERSION, MODEL_SUBGRAPHS, MODEL_BUFFERS = 0, 2, 4
+SUBGRAPH_TENSORS = 0
+TENSOR_SHAPE, TENSOR_TYPE, TENSOR_BUFFER, TENSOR_NAME, TENSOR_QUANTIZATION, TENSOR_SPARSITY = 0, 1, 2, 3, 4, 6
+QUANTIZATION_SCALE, QUANTIZATION_ZERO_POINT, QUANTIZATION_DETAILS, QUANTIZATION_AXIS = 2, 3, 4, 6
+BUFFER_DATA = 0
+# TensorType; strings, resources and complex numbers are no weights.
+TYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 6: "?", 7: "<i2", 9: "i1", 10: "<f8"}
+SCHEMA_VERSION = 3
+MAX_TENSORS = 100_000
+MAX_DIMENSIONS = 32
+
+
+class FlatBufferError(ValueError):
+    """What is wrong with the bytes; the reader of the file adds its name."""
+
+
+class TFLiteTensor(NamedTuple):
+    """A constant as it is stored. `real = scale * (stored - zero_point)`.
+
+    Args:
+        stored: array of the file's type.
+        scale: float32 array: empty (not quantised), one number, or one for each index of `axis`.
+        zero_point: int64 array of the same length.
+        axis: of the channels, for quantisation by channel.
+    """
+
+    stored: np.ndarray
+    scale: np.ndarray
+    zero_point: np.ndarray
+    axis: int
+
+    def values(self):
+        """The numbers that are meant, float32."""
+        if not self.scale.size:
+            return self.stored.astype(np.float32)
+        shape = [1] * self.stored.ndim
+        if self.scale.size > 1:
+            shape[self.axis] = -1
+        # Stored numbers and zero points can differ by more than float32 resolves.
+        steps = (self.stored.astype(np.int64) - self.zero_point.reshape(shape)).astype(np.float32)
+        return self.scale.reshape(shape) * steps
+
+
+def read_tflite(path):
+    """Reads the constants of a TensorFlow Lite model.
+
+    Args:
+        path: of the `.tflite` file.
+
+    Returns:
+        {tensor name: TFLiteTensor} of the first subgraph's tensors that have data in the file. Kernels are
+        laid out (out, rows, columns, in), those of depthwise convolutions (1, rows, columns, channels).
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it is cut off or damaged, or has no constants.
+    """
+    data = memoryview(Path(path).read_bytes())
+    try:
+        tensors = _constants(_FlatBuffer(data))
+    except FlatBufferError as error:
+        raise ValueError(f"{path}: expected a TensorFlow Lite model, found {error}") from None
+    if not tensors:
+        raise ValueError(f"{path}: expected a TensorFlow Lite model with weights, found no constant tensor")
+    return tensors
+
+
+def _constants(buffer):
+    if bytes(buffer.data[4:8]) != b"TFL3":
+        raise FlatBufferError("another file: no TFL3 at byte 4")
+    model = buffer.indirect(0)
+    version = buffer.number(model, MODEL_VERSION, "<I", 0)
+    if version != SCHEMA_VERSION:
+        raise FlatBufferError(f"schema version {version} in place of {SCHEMA_VERSION}")
+    graphs, buffers = buffer.tables(model, MODEL_SUBGRAPHS), buffer.tables(model, MODEL_BUFFERS)
+    if not graphs:
+        raise FlatBufferError("no subgraph")
+    tensors = {}
+    for table in buffer.tables(graphs[0], SUBGRAPH_TENSORS):
+        index = buffer.number(table, TENSOR_BUFFER, "<I", 0)
+        if index >= len(buffers):
+            raise FlatBufferError(f"a tensor with buffer {index} of {len(buffers)}")
+        raw = buffer.vector(buffers[index], BUFFER_DATA, 1)
+        kind = buffer.number(table, TENSOR_TYPE, "<b", 0)
+        if len(raw) and kind in TYPES:
+            name = buffer.string(table, TENSOR_NAME)
+            if name in tensors:
+                raise FlatBufferError(f"two constants '{one_line(name)}'")
+            tensors[name] = _tensor(buffer, table, name, raw, TYPES[kind])
+    return tensors
+
+
+def _tensor(buffer, table, name, raw, dtype):
+    shape = tuple(np.frombuffer(buffer.vector(table, TENSOR_SHAPE, 4), "<i4").tolist())
+    what = f"tensor '{one_line(name)}' of shape {one_line(shape)}"
+    if buffer.field(table, TENSOR_SPARSITY):
+        raise FlatBufferError(f"the sparse {what}, which is not read")
+    if len(shape) > MAX_DIMENSIONS or min(shape, default=0) < 0:
+        raise FlatBufferError(f"a damaged {what}")
+    if math.prod(shape) * np.dtype(dtype).itemsize != len(raw):
+        raise FlatBufferError(f"{len(raw)} bytes for {what} and type {dtype}")
+    scale, zero_point, axis = np.zeros(0, np.float32), np.zeros(0, np.int64), 0
+    if buffer.field(table, TENSOR_QUANTIZATION):
+        quantization = buffer.indirect(buffer.field(table, TENSOR_QUANTIZATION))
+        scale = np.frombuffer(buffer.vector(quantization, QUANTIZATION_SCALE, 4), "<f4")
+        zero_point = np.frombuffer(buffer.vector(quantization, QUANTIZATION_ZERO_POINT, 8), "<i8")
+        axis = buffer.number(quantization, QUANTIZATION_AXIS, "<i", 0)
+        if buffer.number(quantization, QUANTIZATION_DETAILS, "<B", 0):
+            raise FlatBufferError(f"{what} with a quantisation of its own kind")
+        zero_point = zero_point if zero_point.size else np.zeros(scale.size, np.int64)
+        by_channel = scale.size > 1 and not (0 <= axis < len(shape) and shape[axis] == scale.size)
+        if scale.size != zero_point.size or by_channel:
+            raise FlatBufferError(f"{scale.size} scales and {zero_point.size} zero points for {what}")
+    return TFLiteTensor(np.frombuffer(raw, dtype).reshape(shape), scale, zero_point, axis)
+
+
+class _FlatBuffer:
+    """Tables are ints: their position in the file."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def unpack(self, form, position):
+        if not 0 <= position <= len(self.data) - struct.calcsize(form):
+            raise FlatBufferError(
+                f"a reference to byte {position} of a file of {len(self.data)}: cut off or damaged"
+            )
+        return struct.unpack_from(form, self.data, position)[0]
+
+    def indirect(self, position):
+        """The place that a distance at `position` points to."""
+        return position + self.unpack("<I", position)
+
+    def field(self, table, number):
+        """Position of a table's field, 0 if it is left out."""
+        vtable = table - self.unpack("<i", table)
+        entry = 4 + 2 * number
+        if entry + 2 > self.unpack("<H", vtable):
+            return 0
+        distance = self.unpack("<H", vtable + entry)
+        return table + distance if distance else 0
+
+    def number(self, table, field, form, default):
+        position = self.field(table, field)
+        return self.unpack(form, position) if position else default
+
+    def vector(self, table, field, item_size):
+        """The bytes of a vector of numbers; empty if the field is left out."""
+        position = self.field(table, field)
+        if not position:
+            return self.data[:0]
+        start = self.indirect(position)
+        size = self.unpack("<I", start) * item_size
+        if start + 4 + size > len(self.data):
+            raise FlatBufferError(
+                f"a vector of {size} bytes at byte {start} of a file of {len(self.data)}: cut off or damaged"
+            )
+        return self.data[start + 4 : start + 4 + size]
+
+    def tables(self, table, field):
+        """The positions of a vector of tables."""
+        position = self.field(table, field)
+        if not position:
+            return []
+        raw = self.vector(table, field, 4)
+        if len(raw) > 4 * MAX_TENSORS:
+            raise FlatBufferError(f"a vector of {len(raw) // 4} tables: damaged")
+        first = self.indirect(position) + 4
+        return [first + 4 * i + distance for i, distance in enumerate(np.frombuffer(raw, "<u4").tolist())]
+
+    def string(self, table, field):
+        try:
+            return bytes(self.vector(table, field, 1)).decode()
+        except UnicodeDecodeError:
+            raise FlatBufferError("a tensor's name that is no text") from None
