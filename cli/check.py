@@ -12,11 +12,11 @@ from typing import Annotated
 import typer
 
 from ..data_check.check import check_dataset
-from ..data_check.coverage import NAMED_ANCHORS
 from ..data_generator.formats.coco import coco_categories, scan_coco
 from ..data_generator.formats.csv_file import scan_csv
 from ..data_generator.formats.voc import scan_voc
 from ..data_generator.formats.yolo import scan_yolo, yolo_classes
+from ..networks import ANCHOR_NAMES_HELP
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -25,7 +25,7 @@ app = typer.Typer(
 
 Model = Annotated[
     str,
-    typer.Option(help=f"Whose anchors to look at: {', '.join(NAMED_ANCHORS)}, or ssd7:HEIGHTxWIDTH."),
+    typer.Option(help=f"Check the anchors of this network: {ANCHOR_NAMES_HELP}."),
 ]
 Classes = Annotated[
     str | None,

@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from ..networks import named_anchors
 from .anchor_fit import suggest_anchors
 from .boxes import box_findings, size_findings
 from .classes import class_findings, count_classes
-from .coverage import measure_coverage, named_anchors
+from .coverage import measure_coverage
 from .findings import KINDS, Finding
 from .images import duplicate_findings, image_findings, inspect_images, kind_findings
 from .objects import collect_objects, summarize

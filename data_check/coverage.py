@@ -1,50 +1,20 @@
 """Anchor coverage: how well the anchors of a model meet the objects of a data set."""
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 from tqdm import tqdm
 
-from .. import anchors
-from ..anchors import AnchorSpec, ssd7_anchors
+from ..anchors import AnchorSpec
 from ..boxes import cxcywh_to_xyxy, iou, xyxy_to_cxcywh
 from ..matching import match
 from .findings import Finding, corners, of_image
 from .objects import Objects
 
 POSITIVE_IOU = 0.5  # of the ground-truth encoder
-NAMED_ANCHORS = {
-    "ssd300": anchors.SSD300_VOC,
-    "ssd512": anchors.SSD512_VOC,
-    "ssd300_coco": anchors.SSD300_COCO,
-    "ssd512_coco": anchors.SSD512_COCO,
-    "ssdlite320": anchors.SSDLITE320,
-    "ssd7": ssd7_anchors((300, 300)),
-}
 # COCO's size classes, here by the area in pixels at the model's input.
 SIZE_CLASSES = ("small", "medium", "large")
 SIZE_LIMITS = (32**2, 96**2)
-
-
-MIN_SIDE, MAX_SIDE = 32, 4096  # pixels of an SSD7's input
-
-
-def named_anchors(name):
-    """The `AnchorSpec` of a model by name: a key of `NAMED_ANCHORS`, or "ssd7:240x320" (height x width).
-
-    Raises:
-        ValueError: for another name.
-    """
-    if name in NAMED_ANCHORS:
-        return NAMED_ANCHORS[name]
-    match = re.fullmatch(r"ssd7:(\d{1,5})x(\d{1,5})", name)
-    if match is None:
-        raise ValueError(f"no anchors {name!r}; there are {', '.join(NAMED_ANCHORS)}, ssd7:HEIGHTxWIDTH")
-    size = int(match[1]), int(match[2])
-    if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
-        raise ValueError(f"{name}: expected sides of {MIN_SIDE} to {MAX_SIDE} pixels")
-    return ssd7_anchors(size)
 
 
 @dataclass(frozen=True, eq=False)

@@ -105,6 +105,12 @@ def test_check_of_a_devkit(voc, monkeypatch, tmp_path_factory):
     assert run(monkeypatch, "check", "voc", devkit, "--set", "2007:train", "--model", "ssdlite320") == 0
 
 
+@pytest.mark.parametrize("name", ["ssd-mobilenet", "ssd_mobilenet"])
+def test_check_with_the_anchors_of_ssd_mobilenet(voc, monkeypatch, capsys, name):
+    assert run(monkeypatch, "check", "voc", voc, "--set", "train", "--model", name) == 0
+    assert "1917 anchors" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
