@@ -1,4 +1,4 @@
-"""Checks of a data set before training: annotations, images, boxes, classes, anchors."""
+"""Checks of a data set before training: annotations, images, boxes, classes and the fit of the anchors."""
 
 from .anchor_fit import Suggestion, suggest_anchors
 from .check import check_dataset

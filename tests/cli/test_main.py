@@ -88,7 +88,7 @@ def test_check_of_a_data_set_with_findings(voc, monkeypatch, capsys):
     output = voc / "out"
     assert run(monkeypatch, "check", "voc", voc, "--set", "train", "--set", "val", "--output", output) == 1
     printed = capsys.readouterr().out
-    assert "val/val1: dog [10, 5, 70, 35] reaches 10 px outside the image of 60x40" in printed
+    assert "val/val1: dog [10, 5, 70, 35] extends 10 px beyond the image of 60x40" in printed
     for name in ("report.json", "report.txt", "findings.png", "boxes.png", "anchors.png"):
         assert (output / name).is_file()
 
@@ -149,7 +149,7 @@ def test_check_of_coco_files(voc, monkeypatch, capsys):
     assert run(monkeypatch, "check", "coco", train, images, val, images) == 0
     assert "train: 1 images, 1 objects\nval: 1 images, 1 objects\n" in capsys.readouterr().out
     assert run(monkeypatch, "check", "coco", train, images, val, images, "--classes", "cat, dog") == 1
-    assert "'cat' never occurs" in capsys.readouterr().out
+    assert "'cat' has no objects" in capsys.readouterr().out
     coco_file(voc, "val", [10, 5, 60, 30])
     assert run(monkeypatch, "check", "coco", val, images) == 1
     assert run(monkeypatch, "check", "coco", voc / "test.json", images) == 2

@@ -6,7 +6,7 @@ import multibox as mb
 from multibox.anchors import AnchorLevel, AnchorSpec
 from multibox.data_check import measure_coverage
 from multibox.data_check.coverage import size_class
-from multibox.data_check.images import inspect_images
+from multibox.data_check.inspection import inspect_images
 from multibox.data_check.objects import collect_objects
 from multibox.data_generator.encoder import GroundTruthEncoder
 

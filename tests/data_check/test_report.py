@@ -29,7 +29,7 @@ def report(tmp_path):
         annotation(b, names=["hen"]),
     ]
     val = [annotation(c, boxes=[(0, 0, 30, 30), (20, 20, 60, 40)])]
-    return check_dataset({"train": train, "val": val}, ["dog"], "ssd300", progress=False)
+    return check_dataset({"train": train, "val": val}, classes=["dog"], anchors="ssd300", progress=False)
 
 
 def test_text(report):
@@ -37,7 +37,7 @@ def test_text(report):
     assert lines[:3] == [
         "train: 3 images, 5 objects",
         "val: 1 images, 2 objects",
-        "Findings: 2 of severity error, 2 of severity warning",
+        "Findings: error 2, warning 2",
     ]
     assert "                  train/a: dog [70, 5, 90, 35] in an image of 60x40" in lines
     assert "  dog        4    2" in lines
@@ -50,7 +50,7 @@ def test_a_report_without_findings_and_anchors(tmp_path):
     path = write_image(tmp_path / "a.png")
     report = check_dataset({"train": [annotation(path)]}, progress=False)
     assert "Findings: none" in str(report)
-    assert "no classes given: those that occur" in str(report)
+    assert "no class names given; these occur" in str(report)
     assert "coverage" not in str(report)
     assert plot_findings(report) is plot_anchors(report) is None
 
@@ -80,7 +80,7 @@ def test_json_round_trip(report, tmp_path):
 def test_the_objects_with_one_anchor_are_listed(tmp_path):
     path = write_image(tmp_path / "a.png")
     boxes = [BOX, (0, 0, 2, 2), (30, 20, 31.5, 21.5)]
-    report = check_dataset({"train": [annotation(path, boxes)]}, None, "ssd300", progress=False)
+    report = check_dataset({"train": [annotation(path, boxes)]}, anchors="ssd300", progress=False)
     listed = report.to_dict()["coverage"]["one_anchor_only"]
     assert [(o["split"], o["image_id"], o["object"], o["name"]) for o in listed] == [
         ("train", "a", 2, "dog"),
@@ -123,7 +123,7 @@ def test_pictures_of_findings(report):
     titles = [cell.get_title(loc="left").splitlines() for cell in axes]
     assert titles == [
         ["train/missing: missing-file", "no such image"],
-        ["train/b: unknown-class", "'hen', objects: 1, first here"],
+        ["train/b: unknown-class", "'hen', 1 object, first in this image"],
         ["train/a: flat-box", "dog [10, 5, 10, 35]"],
         ["train/a: outside-box", "dog [70, 5, 90, 35] in an image of 60x40"],
     ]
