@@ -166,6 +166,17 @@ def test_check_of_csv_files(voc, monkeypatch, capsys):
     assert run(monkeypatch, "check", "csv", file, voc / "JPEGImages") == 2
 
 
+def test_names_in_files_cannot_control_the_terminal(voc, monkeypatch, capsys):
+    file = voc / "train.csv"
+    file.write_text("image,xmin,ymin,xmax,ymax,class\ntrain1.jpg,10,5,10,35,d\x1b[2Jog\n")
+    assert run(monkeypatch, "check", "csv", file, voc / "JPEGImages") == 1
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "train/train1: d\\x1b[2Jog [10, 5, 10, 35]" in printed
+    assert run(monkeypatch, "check", "csv", file, voc / "no\x1b[2J\nfolder") == 2
+    assert "\x1b" not in "".join(capsys.readouterr())
+
+
 def test_check_of_a_yolo_folder(tmp_path, monkeypatch, capsys):
     (tmp_path / "data.yaml").write_text("names: [dog]\ntrain: images/train\nval: images/val\n")
     for seed, name in enumerate(("train", "val")):
