@@ -11,6 +11,7 @@ import keras
 
 from .data_generator import DataGenerator
 from .data_generator.batches.generator import naming_failures
+from .files import atomic
 from .losses import SSDLoss
 from .models.detector import activation_of, anchors_of, is_detector, num_classes_of
 
@@ -141,9 +142,8 @@ class _Checkpoint(keras.callbacks.Callback):
             if not logs[self.monitor] < self.best:
                 return
             self.best = logs[self.monitor]
-        partial = self.path.with_name(f"partial-{self.path.name}")
-        self.model.save(partial)
-        partial.replace(self.path)
+        with atomic(self.path) as partial:
+            self.model.save(partial)
 
 
 def _check_fit(model, generator, name):

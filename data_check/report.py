@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from ..files import atomic
 from .anchor_fit import Suggestion
 from .coverage import Coverage
 from .findings import ERROR, KINDS, SEVERITIES, WARNING
@@ -86,8 +87,7 @@ class CheckReport:
     def save(self, folder):
         """Writes `report.json`, `report.txt` and the pictures `findings.png`, `boxes.png`, `anchors.png`.
 
-        A picture of nothing is left out, and removed if an earlier run wrote it. Each file is written under
-        another name first, so that there is no half file.
+        A picture of nothing is left out, and removed if an earlier run wrote it.
 
         Args:
             folder: is made if it does not exist.
@@ -100,8 +100,9 @@ class CheckReport:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
-        _write(folder / "report.json", lambda path: path.write_text(f"{text}\n", encoding="utf-8"))
-        _write(folder / "report.txt", lambda path: path.write_text(f"{self}\n", encoding="utf-8"))
+        for name, content in (("report.json", text), ("report.txt", self)):
+            with atomic(folder / name) as partial:
+                partial.write_text(f"{content}\n", encoding="utf-8")
         for name, plot in (("findings", plot_findings), ("boxes", plot_boxes), ("anchors", plot_anchors)):
             _save_figure(folder / f"{name}.png", plot(self))
 
@@ -116,14 +117,9 @@ def _save_figure(path, figure):
         return
     import matplotlib.pyplot as plt
 
-    _write(path, lambda partial: figure.savefig(partial, dpi=110, format="png"))
+    with atomic(path) as partial:
+        figure.savefig(partial, dpi=110)
     plt.close(figure)
-
-
-def _write(path, write):
-    partial = path.with_name(f"{path.name}.partial")
-    write(partial)
-    partial.replace(path)
 
 
 WIDTH = 110

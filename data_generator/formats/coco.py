@@ -9,14 +9,13 @@ import msgspec
 import numpy as np
 
 from ...class_names import name_tuple
+from ...files import atomic, check_absent
 from ..dataset import FLAGS
 from .annotation import Annotation, assemble, raise_error, scan
 from .fields import LIMIT, inside_folder, number, size_or_none
 from .new_files import (
-    check_absent,
     check_unique_ids,
     file_names,
-    new_file,
 )
 
 MAX_BYTES = 4 * 2**30  # of an annotation file, which is read at once; COCO's largest has 0.5 GB
@@ -264,8 +263,8 @@ def save_coco(dataset, annotation_file, image_folder=None, category_ids=None):
             for category_id, name in zip(categories, dataset.class_names, strict=True)
         ],
     }
-    with new_file(path) as file:
-        file.write(msgspec.json.encode(content))
+    with atomic(path, overwrite=False) as partial:
+        partial.write_bytes(msgspec.json.encode(content))
 
 
 def coco_image_ids(dataset):

@@ -9,16 +9,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ...class_names import name_tuple
+from ...files import atomic, check_absent
 from ..dataset import FLAGS
 from .annotation import Annotation, assemble, raise_error, scan
 from .fields import inside_folder, number, size_or_none, without_suffix
 from .new_files import (
-    check_absent,
     check_unique_ids,
     check_writable,
     exact,
     file_names,
-    new_file,
 )
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -248,7 +247,7 @@ def save_csv(dataset, csv_file, image_folder=None):
     check_writable((record.image_id for record in dataset), "save_csv: an image id")
     names = file_names(dataset, image_folder)
     check_writable(names, "save_csv: the name of an image")
-    with new_file(path, "w", encoding="utf-8", newline="") as file:
+    with atomic(path, overwrite=False) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("image", "image_id", "width", "height", *SIDES, "class", *FLAGS))
         for record, name in zip(dataset, names, strict=True):

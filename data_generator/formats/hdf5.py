@@ -11,6 +11,7 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from ...files import atomic, check_absent
 from ..dataset import FLAGS, DetectionDataset, Record
 from ..images import ImageError, read_image
 
@@ -38,8 +39,7 @@ def create_hdf5_dataset(dataset, path, decoded=False, progress=True):
     """
     path = Path(path)
     partial = path.with_name(f"{path.name}.partial")
-    if path.exists():
-        raise FileExistsError(f"{path} exists; nothing is overwritten")
+    check_absent([path])
     if len(dataset) == 0:
         raise ValueError(f"create_hdf5_dataset: the data set is empty: {dataset!r}")
     fields = _fields(dataset)
@@ -144,9 +144,8 @@ def _lay_out(partial, dataset, fields, fingerprint, decoded):
     else:
         sizes = [_encoded_size(record) for record in dataset]
     starts = np.cumsum([0, *sizes])
-    # Under yet another name, so that a partial file is always one that can be gone on with.
-    new = partial.with_name(f"{partial.name}.new")
-    with h5py.File(new, "w") as file:
+    # A partial file that exists can always be resumed.
+    with atomic(partial) as new, h5py.File(new, "w") as file:
         file.attrs.update(
             format=FORMAT,
             name=dataset.name,
@@ -160,7 +159,6 @@ def _lay_out(partial, dataset, fields, fingerprint, decoded):
         file["image_starts"] = starts
         _create_contiguous(file, "written", len(dataset))[:] = 0
         _create_contiguous(file, "images", int(starts[-1]))
-    new.replace(partial)
 
 
 def _create_contiguous(file, name, size):

@@ -12,16 +12,15 @@ from defusedxml.ElementTree import parse
 from tqdm import tqdm
 
 from ...class_names import VOC_CLASSES, name_tuple
+from ...files import atomic, check_absent
 from ..dataset import FLAGS
 from .annotation import Annotation, assemble, raise_error, scan
 from .csv_file import SIDES
 from .fields import IMAGE_SUFFIXES, inside_folder, number, size_or_none
 from .new_files import (
-    check_absent,
     check_unique_ids,
     check_writable,
     exact,
-    new_file,
     place_image,
 )
 
@@ -206,10 +205,10 @@ def save_voc(dataset, folder, image_set="train", images="copy", progress=True):
     bar = tqdm(dataset, desc=f"save {image_set}", unit=" files", disable=not progress, leave=False)
     for record, target, annotation in zip(bar, targets, annotations, strict=True):
         place_image(record, target, images == "link")
-        with new_file(annotation) as file:
-            _voc_tree(record, dataset.class_names, target.name).write(file, encoding="utf-8")
-    with new_file(list_file, "w", encoding="utf-8") as file:
-        file.writelines(f"{record.image_id}\n" for record in dataset)
+        with atomic(annotation, overwrite=False) as partial:
+            _voc_tree(record, dataset.class_names, target.name).write(partial, encoding="utf-8")
+    with atomic(list_file, overwrite=False) as partial:
+        partial.write_text("".join(f"{record.image_id}\n" for record in dataset), encoding="utf-8")
 
 
 def _voc_image(record, folder):
