@@ -1,5 +1,16 @@
 """multibox: SSD (Single Shot MultiBox Detector) object detection for Keras 3."""
 
+try:
+    import keras as _keras  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name not in ("tensorflow", "jax", "torch"):
+        raise
+    raise ModuleNotFoundError(
+        f"multibox: the backend of Keras is {error.name}, which is not installed: pip install {error.name}, "
+        'or set the environment variable KERAS_BACKEND to a backend you have: "tensorflow", "jax" or "torch"',
+        name=error.name,
+    ) from None
+
 from . import anchors
 from . import class_names as labels
 from .anchors import AnchorSpec
