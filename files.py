@@ -1,7 +1,11 @@
 """Write a file whole or not at all."""
 
+from __future__ import annotations
+
 import errno
+import os
 import secrets
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +16,7 @@ _WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 @contextmanager
-def atomic(path, overwrite=True):
+def atomic(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[Path]:
     """Yields a temporary path beside `path` and renames it to `path` when the block ends without an error.
 
     After an error the temporary file is removed, and a file that was at `path` before is unchanged. Each use
@@ -53,7 +57,7 @@ def atomic(path, overwrite=True):
         partial.unlink(missing_ok=True)
 
 
-def check_absent(paths):
+def check_absent(paths: Iterable[Path]) -> None:
     """Raises FileExistsError for the first path that exists."""
     for path in paths:
         if path.exists():

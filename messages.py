@@ -1,7 +1,7 @@
 """Messages about files from outside."""
 
 
-def one_line(text, limit=80):
+def one_line(text: object, limit: int = 80) -> str:
     """What a file says, as it may stand in a message: ASCII, control characters escaped, cut at the limit.
 
     The names in a file are anything its writer wanted: they must not begin lines of their own, steer a

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -38,7 +39,7 @@ BATCH_SIZE = 16
 def train(
     model: keras.Model,
     dataset: DetectionDataset | DataGenerator,
-    output: str | os.PathLike,
+    output: str | os.PathLike[str],
     *,
     epochs: int,
     validation_data: DetectionDataset | DataGenerator | None = None,
@@ -133,7 +134,7 @@ def train(
     return history
 
 
-def loss_of(model: keras.Model, **options) -> SSDLoss:
+def loss_of(model: keras.Model, **options: Any) -> SSDLoss:
     """The `SSDLoss` that fits a model of this package: it reads the class logits as the decoder will.
 
     Args:

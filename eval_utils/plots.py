@@ -139,7 +139,7 @@ def plot_samples(dataset: DetectionDataset, transform: Callable, *, draws: int =
     return figure
 
 
-def plot_history(path: str | os.PathLike) -> Figure:
+def plot_history(path: str | os.PathLike[str]) -> Figure:
     """Loss curves from the file of a `keras.callbacks.CSVLogger`.
 
     Args:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from tqdm import tqdm
@@ -43,7 +44,7 @@ class Annotation:
     relative: bool = False
 
 
-def raise_error(error):
+def raise_error(error: Exception) -> NoReturn:
     """What readers do with an annotation that cannot be read, unless told otherwise."""
     raise error
 

@@ -1,7 +1,10 @@
 """A data set in one HDF5 file: annotations and the images, as encoded files or decoded."""
 
+from __future__ import annotations
+
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +23,9 @@ FLUSH_EVERY = 64  # images; what a killed run has to do again
 FIELDS = ("width", "height", "object_starts", "boxes", "labels", *FLAGS)
 
 
-def create_hdf5_dataset(dataset, path, decoded=False, progress=True):
+def create_hdf5_dataset(
+    dataset: DetectionDataset, path: str | os.PathLike[str], decoded: bool = False, progress: bool = True
+) -> None:
     """Writes a data set to one file, which `load_hdf5` opens in any number of workers.
 
     Every image is decoded once to see that it is sound. A run that was interrupted goes on where it stopped.
@@ -52,7 +57,7 @@ def create_hdf5_dataset(dataset, path, decoded=False, progress=True):
     partial.replace(path)
 
 
-def load_hdf5(path):
+def load_hdf5(path: str | os.PathLike[str]) -> DetectionDataset:
     """Opens a file of `create_hdf5_dataset`.
 
     Args:
