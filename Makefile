@@ -16,7 +16,14 @@ $(BIN)/python:
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install $(QUIET) --upgrade pip
 
-.venv/installed: setup.py pyproject.toml | $(BIN)/python
+# Editors and type checkers do not execute the import hook of an editable install. They follow a .pth file to a
+# folder that holds the package, here a link to this clone.
+.venv/src/multibox: | $(BIN)/python
+	@mkdir -p $(@D)
+	@ln -sfn ../.. $@
+	@echo $(abspath $(@D)) > $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/multibox-source.pth
+
+.venv/installed: setup.py pyproject.toml | .venv/src/multibox
 	@$(BIN)/python -m pip install $(QUIET) --editable ".[tensorflow]"
 	@touch $@
 
