@@ -5,12 +5,12 @@ or fill it.
 """
 
 
-def one_line(text, limit=80):
+def one_line(text: object, limit: int = 80) -> str:
     """Text from a file for an error message: ASCII, control characters escaped, cut at the limit."""
     return _cut(ascii(str(text)[: limit + 1])[1:-1], limit)
 
 
-def printable(text, limit=80):
+def printable(text: object, limit: int = 80) -> str:
     """Text from a file for a report: letters of every script stay, control characters are escaped.
 
     Invisible characters, such as those that change the direction of writing, are escaped too.

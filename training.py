@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -25,6 +26,7 @@ from .data_generator import (
 from .data_generator.batches.generator import naming_failures
 from .data_generator.dataset import class_difference
 from .deprecated import renamed_arguments
+from .files import atomic
 from .layers.multibox import multibox_of
 from .losses import SSDLoss
 from .models.detector import activation_of, anchors_of, class_names_of, is_detector, num_classes_of
@@ -37,7 +39,7 @@ BATCH_SIZE = 16
 def train(
     model: keras.Model,
     dataset: DetectionDataset | DataGenerator,
-    output: str | os.PathLike,
+    output: str | os.PathLike[str],
     *,
     epochs: int,
     validation_data: DetectionDataset | DataGenerator | None = None,
@@ -132,7 +134,7 @@ def train(
     return history
 
 
-def loss_of(model: keras.Model, **options) -> SSDLoss:
+def loss_of(model: keras.Model, **options: Any) -> SSDLoss:
     """The `SSDLoss` that fits a model of this package: it reads the class logits as the decoder will.
 
     Args:
@@ -231,9 +233,8 @@ class _Checkpoint(keras.callbacks.Callback):
             if not logs[self.monitor] < self.best:
                 return
             self.best = logs[self.monitor]
-        partial = self.path.with_name(f"partial-{self.path.name}")
-        self.model.save(partial)
-        partial.replace(self.path)
+        with atomic(self.path) as partial:
+            self.model.save(partial)
 
 
 def _check_classes(model, dataset, name):

@@ -1,13 +1,13 @@
 """`multibox convert`: a weight file of any known kind becomes a model file."""
 
 import inspect
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .. import anchors as specs
+from ..files import atomic
 from ..networks import NETWORKS, find_network
 from ..weights.loading import load_weights
 
@@ -37,22 +37,15 @@ def convert(
     """Convert weights of Caffe, torch, Keras or TensorFlow Lite to a Keras file."""
     if not output.name.endswith(SUFFIXES):
         raise ValueError(f"{output}: expected a name that ends in {' or '.join(SUFFIXES)}")
-    if output.exists():
-        raise FileExistsError(f"{output} exists already; it is not overwritten")
-    output.parent.mkdir(parents=True, exist_ok=True)
     given = {"anchors": _anchors(anchors), "alpha": alpha, "backbone": backbone, "batch_norm": batch_norm}
     options = {name: value for name, value in given.items() if value is not None}
     function = find_network(model).function
     for name in set(options) - set(inspect.signature(function).parameters):
         raise ValueError(f"{model} has no option --{name.replace('_', '-')}")
-    network = function(classes, **options)
-    print(load_weights(network, source, strict=not partial, channel_order=channel_order))
-    part = output.with_name(f"partial-{os.getpid()}-{output.name}")
-    try:
-        (network.save_weights if output.name.endswith(".weights.h5") else network.save)(part)
-        part.rename(output)
-    finally:
-        part.unlink(missing_ok=True)
+    with atomic(output, overwrite=False) as file:
+        network = function(classes, **options)
+        print(load_weights(network, source, strict=not partial, channel_order=channel_order))
+        (network.save_weights if output.name.endswith(".weights.h5") else network.save)(file)
     print(f"Written to {output}.")
 
 

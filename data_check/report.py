@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from ..files import atomic
 from ..messages import printable
 from .anchor_fit import Suggestion
 from .coverage import Coverage
@@ -114,8 +115,9 @@ class CheckReport:
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(self.to_dict(), indent=1, ensure_ascii=False)
-        _write(folder / "report.json", lambda path: path.write_text(f"{text}\n", encoding="utf-8"))
-        _write(folder / "report.txt", lambda path: path.write_text(f"{self}\n", encoding="utf-8"))
+        for name, content in (("report.json", text), ("report.txt", self)):
+            with atomic(folder / name) as partial:
+                partial.write_text(f"{content}\n", encoding="utf-8")
         for name, plot in (("findings", plot_findings), ("boxes", plot_boxes), ("anchors", plot_anchors)):
             _save_figure(folder / f"{name}.png", plot(self))
 
@@ -130,14 +132,9 @@ def _save_figure(path, figure):
         return
     import matplotlib.pyplot as plt
 
-    _write(path, lambda partial: figure.savefig(partial, dpi=110, format="png"))
+    with atomic(path) as partial:
+        figure.savefig(partial, dpi=110)
     plt.close(figure)
-
-
-def _write(path, write):
-    partial = path.with_name(f"{path.name}.partial")
-    write(partial)
-    partial.replace(path)
 
 
 def report_text(report):

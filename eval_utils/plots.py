@@ -1,15 +1,35 @@
 """Pictures; each function returns a matplotlib figure."""
 
+from __future__ import annotations
+
 import csv
 import math
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .detections import Detections
+from ..data_generator import DetectionDataset, Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .detections import Detections
+    from .voc import VOCResult
 
 
-def plot_detections(image, detections=None, *, ground_truth=None, class_names=None, min_score=0.5, axes=None):
+def plot_detections(
+    image: np.ndarray,
+    detections: Detections | np.ndarray | None = None,
+    *,
+    ground_truth: Record | None = None,
+    class_names: Sequence[str | None] | None = None,
+    min_score: float = 0.5,
+    axes: Axes | None = None,
+) -> Figure:
     """Draws boxes on an image.
 
     Args:
@@ -26,7 +46,7 @@ def plot_detections(image, detections=None, *, ground_truth=None, class_names=No
     """
     import matplotlib.pyplot as plt
 
-    if isinstance(detections, Detections):
+    if detections is not None and not isinstance(detections, np.ndarray):
         class_names = detections.class_names if class_names is None else class_names
         detections = detections.rows
     if axes is None:
@@ -43,7 +63,13 @@ def plot_detections(image, detections=None, *, ground_truth=None, class_names=No
     return axes.figure
 
 
-def plot_detection_grid(dataset, detections=None, *, columns=4, min_score=0.5):
+def plot_detection_grid(
+    dataset: DetectionDataset,
+    detections: Sequence[Detections | np.ndarray] | None = None,
+    *,
+    columns: int = 4,
+    min_score: float = 0.5,
+) -> Figure:
     """The images of a data set with ground truth (dashed white) and detections (solid).
 
     Args:
@@ -82,7 +108,7 @@ def plot_detection_grid(dataset, detections=None, *, columns=4, min_score=0.5):
     return figure
 
 
-def plot_samples(dataset, transform, *, draws=5, seed=0):
+def plot_samples(dataset: DetectionDataset, transform: Callable, *, draws: int = 5, seed: int = 0) -> Figure:
     """What a transform makes of images: in each row an image as annotated, then samples of it.
 
     The boxes have the colours of their classes, the names stand in the first column.
@@ -97,7 +123,6 @@ def plot_samples(dataset, transform, *, draws=5, seed=0):
         The matplotlib figure.
     """
     import matplotlib.pyplot as plt
-    import numpy as np
 
     from ..data_generator.augmentation.sample import SampleTransform
 
@@ -114,7 +139,7 @@ def plot_samples(dataset, transform, *, draws=5, seed=0):
     return figure
 
 
-def plot_history(path):
+def plot_history(path: str | os.PathLike[str]) -> Figure:
     """Loss curves from the file of a `keras.callbacks.CSVLogger`.
 
     Args:
@@ -146,7 +171,7 @@ def plot_history(path):
     return figure
 
 
-def plot_precision_recall(result, *, columns=5):
+def plot_precision_recall(result: VOCResult, *, columns: int = 5) -> Figure:
     """Precision-recall curves of a `VOCResult`, one panel for each class with objects.
 
     Returns:

@@ -1,10 +1,16 @@
 """Loads a weight file into a model: all is checked first, then assigned, and a report says what was done."""
 
+from __future__ import annotations
+
+import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
 
+import keras
 import numpy as np
 
 from .. import anchors
@@ -32,9 +38,9 @@ class LoadReport:
     path: str
     origin: str
     model: str
-    loaded: dict = field(default_factory=dict)
-    skipped: dict = field(default_factory=dict)
-    left: dict = field(default_factory=dict)
+    loaded: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
 
     def __str__(self):
         rows = [
@@ -50,7 +56,13 @@ class LoadReport:
         return "\n".join(rows)
 
 
-def load_weights(model, weights, strict=True, layers=None, channel_order=None):
+def load_weights(
+    model: keras.Model,
+    weights: str | os.PathLike[str],
+    strict: bool = True,
+    layers: Sequence[str] | None = None,
+    channel_order: Literal["rgb", "bgr"] | None = None,
+) -> LoadReport:
     """Loads weights into a model, by the names of its layers.
 
     Reads files of this package, of Keras (2 and 3), Caffe, torch and TensorFlow Lite, recognised by their

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NoReturn
 
 import numpy as np
 from tqdm import tqdm
@@ -70,7 +71,7 @@ def annotation_of(record, class_names):
     )
 
 
-def raise_error(error):
+def raise_error(error: Exception) -> NoReturn:
     """What readers do with an annotation that cannot be read, unless told otherwise."""
     raise error
 
