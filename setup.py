@@ -48,6 +48,8 @@ setup(
         "h5py>=3.10",
         "matplotlib>=3.8",
         "tqdm>=4.66",
+        "pooch>=1.8",
+        "requests>=2.28",
         "typer>=0.12",
         "defusedxml>=0.7",
         "pillow>=10",
