@@ -122,9 +122,15 @@ def test_unknown_names_are_an_attribute_error():
         mb.SSD301  # noqa: B018
 
 
+def without_hints(signature):
+    """Names and default values: these grew to 1800 characters where a default was printed in full."""
+    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return signature.replace(parameters=bare, return_annotation=signature.empty)
+
+
 @pytest.mark.parametrize("build", [mb.SSD300, mb.SSD512, mb.SSDLite, mb.SSDMobileNet, mb.SSD7])
 def test_help_fits_a_screen(build):
-    assert len(str(inspect.signature(build))) < 700
+    assert len(str(without_hints(inspect.signature(build)))) < 300
     text = pydoc.plain(pydoc.render_doc(build))
     assert len(text.splitlines()) <= 50
     options = list(inspect.signature(build).parameters.values())[1:]
