@@ -16,20 +16,28 @@ $(BIN)/python:
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install $(QUIET) --upgrade pip
 
-.venv/installed: setup.py | $(BIN)/python
-	@$(BIN)/python -m pip install $(QUIET) --editable .
+# Editors and type checkers do not execute the import hook of an editable install. They follow a .pth file to a
+# folder that holds the package, here a link to this clone.
+.venv/src/multibox: | $(BIN)/python
+	@mkdir -p $(@D)
+	@ln -sfn ../.. $@
+	@echo $(abspath $(@D)) > $$($(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/multibox-source.pth
+
+.venv/installed: setup.py pyproject.toml | .venv/src/multibox
+	@$(BIN)/python -m pip install $(QUIET) --editable ".[tensorflow]"
 	@touch $@
 
-.venv/installed-test: setup.py | .venv/installed
-	@$(BIN)/python -m pip install $(QUIET) --editable ".[test]"
+.venv/installed-test: setup.py pyproject.toml | .venv/installed
+	@$(BIN)/python -m pip install $(QUIET) --editable ".[tensorflow,test]"
 	@touch $@
 
 demo: .venv/installed
-	@TF_CPP_MIN_LOG_LEVEL=2 $(BIN)/multibox demo --output runs/demo
+	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/multibox demo --output runs/demo
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache --no-logo
 
 test: lint .venv/installed-test
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q tests

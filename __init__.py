@@ -1,5 +1,18 @@
 """multibox: SSD (Single Shot MultiBox Detector) object detection for Keras 3."""
 
+from typing import TYPE_CHECKING
+
+try:
+    import keras as _keras  # noqa: F401
+except ModuleNotFoundError as error:
+    if error.name not in ("tensorflow", "jax", "torch"):
+        raise
+    raise ModuleNotFoundError(
+        f"multibox: the backend of Keras is {error.name}, which is not installed: pip install {error.name}, "
+        'or set the environment variable KERAS_BACKEND to a backend you have: "tensorflow", "jax" or "torch"',
+        name=error.name,
+    ) from None
+
 from . import anchors, class_names, recipes
 from .anchors import AnchorSpec
 from .class_names import COCO_CLASSES, VOC_CLASSES
@@ -122,15 +135,16 @@ __all__ = [
     "variable_size_augmentation",
 ]
 
-__getattr__ = renamed_attributes(
-    __name__,
-    {
-        "labels": ("class_names", class_names),
-        "ssd_train": ("ssd_augmentation", ssd_augmentation),
-        "ssdlite_train": ("ssdlite_augmentation", ssdlite_augmentation),
-        "ssd_eval": ("resize_only", resize_only),
-        "satellite_train": ("satellite_augmentation", satellite_augmentation),
-        "constant_size_train": ("constant_size_augmentation", constant_size_augmentation),
-        "variable_size_train": ("variable_size_augmentation", variable_size_augmentation),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take any name for one of these
+    __getattr__ = renamed_attributes(
+        __name__,
+        {
+            "labels": ("class_names", class_names),
+            "ssd_train": ("ssd_augmentation", ssd_augmentation),
+            "ssdlite_train": ("ssdlite_augmentation", ssdlite_augmentation),
+            "ssd_eval": ("resize_only", resize_only),
+            "satellite_train": ("satellite_augmentation", satellite_augmentation),
+            "constant_size_train": ("constant_size_augmentation", constant_size_augmentation),
+            "variable_size_train": ("variable_size_augmentation", variable_size_augmentation),
+        },
+    )

@@ -4,6 +4,8 @@ The model's `MultiBox` layer states which of the two its logits are. The decoder
 (here), the loss compares the logits with the ground truth (`losses/ssd_loss.py`). Column 0 is background.
 """
 
+from __future__ import annotations
+
 from keras import ops
 
 
@@ -20,7 +22,7 @@ def sigmoid_scores(logits):
 SCORES = {"softmax": softmax_scores, "sigmoid": sigmoid_scores}
 
 
-def check_activation(activation, owner):
+def check_activation(activation: str, owner: str) -> str:
     """Returns `activation` if it is a row of `SCORES`, or raises ValueError that names the owner."""
     if activation not in SCORES:
         raise ValueError(f"{owner}: activation must be one of {', '.join(SCORES)}, got {activation!r}")

@@ -4,9 +4,13 @@ The spec sizes the prediction heads, feeds `AnchorBoxes`, the ground-truth encod
 and travels inside a saved model. Liu et al., "SSD: Single Shot MultiBox Detector", section 2.2.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
@@ -31,10 +35,10 @@ class AnchorLevel:
     step: tuple[float, float]
 
     @property
-    def num_anchors(self):
+    def num_anchors(self) -> int:
         return self.grid[0] * self.grid[1] * len(self.sides)
 
-    def cxcywh(self):
+    def cxcywh(self) -> np.ndarray:
         """Anchors in pixels, (rows * columns * sides, 4) float64: cell by cell, row by row."""
         (rows, columns), (step_y, step_x) = self.grid, self.step
         cx, cy = np.meshgrid(
@@ -80,8 +84,16 @@ class AnchorSpec:
 
     @classmethod
     def from_scales(
-        cls, image_size, grids, scales, aspect_ratios, *, steps=None, clip_sides=False, variances=VARIANCES
-    ):
+        cls,
+        image_size: tuple[int, int],
+        grids: Sequence[tuple[int, int]],
+        scales: Sequence[float],
+        aspect_ratios: Sequence[Sequence[float]],
+        *,
+        steps: Sequence[float | None] | None = None,
+        clip_sides: bool = False,
+        variances: tuple[float, float, float, float] = VARIANCES,
+    ) -> AnchorSpec:
         """Builds the paper's anchors (section 2.2).
 
         A cell of level k holds a square of side s_k, a square of side sqrt(s_k s_k+1), and for each
@@ -124,22 +136,22 @@ class AnchorSpec:
         return cls(tuple(image_size), tuple(levels), tuple(variances))
 
     @property
-    def num_anchors(self):
+    def num_anchors(self) -> int:
         return sum(level.num_anchors for level in self.levels)
 
     @cached_property
-    def cxcywh(self):
+    def cxcywh(self) -> np.ndarray:
         """(num_anchors, 4) float64, read-only: cx, cy, w, h relative to the image."""
         height, width = self.image_size
         pixels = np.concatenate([level.cxcywh() for level in self.levels])
         return _frozen(xyxy_to_cxcywh(cxcywh_to_xyxy(pixels) / (width, height, width, height)))
 
     @cached_property
-    def xyxy(self):
+    def xyxy(self) -> np.ndarray:
         """(num_anchors, 4) float64, read-only: xmin, ymin, xmax, ymax relative to the image, not clipped."""
         return _frozen(cxcywh_to_xyxy(self.cxcywh))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Plain lists and numbers, so that a saved model carries its anchors."""
         return {
             "image_size": list(self.image_size),
@@ -151,7 +163,7 @@ class AnchorSpec:
         }
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]) -> AnchorSpec:
         levels = tuple(
             AnchorLevel(tuple(v["grid"]), tuple(tuple(s) for s in v["sides"]), tuple(v["step"]))
             for v in config["levels"]
@@ -159,14 +171,14 @@ class AnchorSpec:
         return cls(tuple(config["image_size"]), levels, tuple(config["variances"]))
 
 
-def image_hw(image_size):
+def image_hw(image_size: Sequence[int]) -> tuple[int, int]:
     """Returns `image_size` as a tuple (height, width), or raises ValueError."""
     if np.shape(image_size) != (2,) or min(image_size) < 1:
         raise ValueError(f"image_size: expected (height, width) >= 1, got {image_size}")
     return tuple(map(int, image_size))
 
 
-def as_spec(anchors):
+def as_spec(anchors: AnchorSpec | dict[str, Any]) -> AnchorSpec:
     """Returns `anchors` if it is an `AnchorSpec`, or the spec of its config (a reloaded layer's)."""
     if isinstance(anchors, AnchorSpec):
         return anchors
@@ -175,7 +187,9 @@ def as_spec(anchors):
     raise TypeError(f"anchors: expected an AnchorSpec, got {type(anchors).__name__}")
 
 
-def ssd7_anchors(image_size, scales=(0.08, 0.16, 0.32, 0.64, 0.96)):
+def ssd7_anchors(
+    image_size: tuple[int, int], scales: Sequence[float] = (0.08, 0.16, 0.32, 0.64, 0.96)
+) -> AnchorSpec:
     """`AnchorSpec` of SSD7 for any (height, width): strides 8 to 64, ratios 1, 2 and 1/2.
 
     The default scales suit images of about 300 pixels. In smaller ones the cells are coarser relative to
@@ -192,7 +206,9 @@ def ssd7_anchors(image_size, scales=(0.08, 0.16, 0.32, 0.64, 0.96)):
     )
 
 
-def ssd_mobilenet_anchors(image_size, min_scale=0.2, max_scale=0.95):
+def ssd_mobilenet_anchors(
+    image_size: tuple[int, int], min_scale: float = 0.2, max_scale: float = 0.95
+) -> AnchorSpec:
     """`AnchorSpec` of SSD MobileNet for any (height, width): strides 16 and 32, then four halvings.
 
     The rule is that of the TensorFlow Object Detection API (`create_ssd_anchors`), which differs from the

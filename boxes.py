@@ -4,6 +4,10 @@ Boxes are continuous: the box of a whole image of width w and height h is (0, 0,
 width is xmax - xmin. Pixel or relative (0..1) units both work wherever a function does not say.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 from keras import ops
 
@@ -15,24 +19,24 @@ MAX_LOG_SIDE = float(np.log(1000.0 / 16.0))
 TINY = 1e-14
 
 
-def xyxy_to_cxcywh(boxes):
+def xyxy_to_cxcywh(boxes: np.ndarray) -> np.ndarray:
     """(..., 4) xyxy to cxcywh, NumPy."""
     low, high = boxes[..., :2], boxes[..., 2:]
     return np.concatenate([(low + high) / 2, high - low], axis=-1)
 
 
-def cxcywh_to_xyxy(boxes):
+def cxcywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
     """(..., 4) cxcywh to xyxy, NumPy."""
     centre, half = boxes[..., :2], boxes[..., 2:] / 2
     return np.concatenate([centre - half, centre + half], axis=-1)
 
 
-def area(boxes):
+def area(boxes: np.ndarray) -> np.ndarray:
     """Areas (N,) of xyxy boxes (N, 4), NumPy; 0 for inverted boxes."""
     return np.maximum(boxes[:, 2] - boxes[:, 0], 0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0)
 
 
-def iou(boxes_a, boxes_b):
+def iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
     """Intersection over union of every pair, NumPy.
 
     Args:
@@ -50,17 +54,17 @@ def iou(boxes_a, boxes_b):
     return intersection / np.maximum(union, TINY)
 
 
-def clip(boxes, low, high):
+def clip(boxes: np.ndarray, low: Iterable[float], high: Iterable[float]) -> np.ndarray:
     """xyxy boxes (N, 4) limited to the rectangle from `low` (x, y) to `high` (x, y), NumPy."""
     return np.clip(boxes, (*low, *low), (*high, *high))
 
 
-def flip(boxes, width):
+def flip(boxes: np.ndarray, width: float) -> np.ndarray:
     """xyxy boxes (N, 4) mirrored left to right in an image of that width, NumPy."""
     return np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
 
 
-def encode_offsets(boxes, anchors, variances):
+def encode_offsets(boxes: np.ndarray, anchors: np.ndarray, variances: Sequence[float]) -> np.ndarray:
     """What the network regresses (paper, equation 2), NumPy.
 
     Args:

@@ -1,5 +1,9 @@
 """Class names of Pascal VOC and COCO, and which of them mean the same."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
 VOC_CLASSES = (
     "aeroplane",
     "bicycle",
@@ -66,12 +70,12 @@ __all__ = [
 ]
 
 
-def same_class(name, other):
+def same_class(name: str, other: str) -> bool:
     """Whether two class names mean the same; upper case, spaces, `-` and `_` do not count."""
     return _meaning(name) == _meaning(other)
 
 
-def map_names(names, known):
+def map_names(names: Iterable[str], known: Iterable[str | None]) -> dict[str, str | None]:
     """Finds names in another vocabulary.
 
     Args:
@@ -111,7 +115,7 @@ def _meaning(name):
     return _SYNONYMS.get(plain, plain)
 
 
-def name_tuple(names, what):
+def name_tuple(names: Sequence[str], what: str) -> tuple[str, ...]:
     """Names, of classes or columns, as a tuple.
 
     Raises:
@@ -122,7 +126,7 @@ def name_tuple(names, what):
     return tuple(names)
 
 
-def check_names(class_names, num_classes):
+def check_names(class_names: Sequence[str | None], num_classes: int) -> tuple[str | None, ...]:
     """The names of a model's classes as a tuple; None stands for a class that is not used.
 
     Raises:

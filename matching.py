@@ -1,12 +1,21 @@
 """The matching of anchors and objects (paper, section 2.2)."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import numpy as np
 
 NEUTRAL = -1
 BACKGROUND = -2
 
 
-def match(overlaps, positive_iou, negative_iou, pairs=None):
+def match(
+    overlaps: np.ndarray,
+    positive_iou: float,
+    negative_iou: float,
+    pairs: Sequence[tuple[int, int]] | None = None,
+) -> np.ndarray:
     """Assigns an object to each anchor.
 
     Args:
@@ -28,7 +37,7 @@ def match(overlaps, positive_iou, negative_iou, pairs=None):
     return matches
 
 
-def bipartite_pairs(overlaps):
+def bipartite_pairs(overlaps: np.ndarray) -> list[tuple[int, int]]:
     """Greedy bipartite matching: the best (object, anchor) pair first, each object and anchor once.
 
     Args:

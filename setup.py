@@ -1,25 +1,7 @@
-"""The repository root is the package `multibox`; pyproject.toml holds the tools' settings."""
+"""Maps the package `multibox` to the repository's root; pyproject.toml holds everything else."""
 
-from pathlib import Path
-
-from setuptools import setup
+from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
-
-SUBPACKAGES = [
-    "cli",
-    "models",
-    "layers",
-    "losses",
-    "data_generator",
-    "data_generator.augmentation",
-    "data_generator.batches",
-    "data_generator.formats",
-    "data_check",
-    "eval_utils",
-    "weights",
-    "weights.formats",
-    "weights.mapping",
-]
 
 
 class BuildPackage(build_py):
@@ -31,42 +13,8 @@ class BuildPackage(build_py):
 
 setup(
     cmdclass={"build_py": BuildPackage},
-    name="multibox",
-    version="0.1.0",
-    description="SSD (Single Shot MultiBox Detector) object detection for Keras 3",
-    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
-    long_description_content_type="text/markdown",
-    license="MIT",
-    python_requires=">=3.10,<3.14",
     package_dir={"multibox": "."},
-    packages=["multibox", *(f"multibox.{name}" for name in SUBPACKAGES)],
-    install_requires=[
-        "keras>=3.12",
-        "tensorflow>=2.18",
-        "numpy>=1.26",
-        "opencv-python-headless>=4.11",
-        "h5py>=3.10",
-        "matplotlib>=3.8",
-        "tqdm>=4.66",
-        "typer>=0.12",
-        "defusedxml>=0.7",
-        "pillow>=10",
-        "msgspec>=0.19",
-        "pyyaml>=6",
-        "psutil>=5.9",
-    ],
-    extras_require={
-        "notebooks": ["jupyter>=1.0"],
-        "test": [
-            "pytest>=8",
-            "hypothesis>=6.100",
-            "ruff>=0.17,<0.18",
-            "nbmake>=1.5",
-            "ipykernel>=6",
-            "jax>=0.5",
-        ],
-        "coco": ["pycocotools>=2.0.8"],
-        "albumentations": ["albumentations>=2.0"],
-    },
-    entry_points={"console_scripts": ["multibox=multibox.cli:main"]},
+    # Folders with an __init__.py; tests, notebooks and benchmarks have none.
+    packages=["multibox", *(f"multibox.{name}" for name in find_packages())],
+    package_data={"multibox": ["py.typed"]},
 )

@@ -1,25 +1,16 @@
 """`multibox convert`: a weight file of any known kind becomes a model file."""
 
 import inspect
-import os
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .. import anchors as specs
-from .. import models
+from ..files import atomic
+from ..networks import NETWORKS, find_network
 from ..weights.loading import load_weights
 
-NETWORKS = {
-    "ssd300": models.SSD300,
-    "ssd512": models.SSD512,
-    "ssdlite": models.SSDLite,
-    "ssd-mobilenet": models.SSDMobileNet,
-    "ssd7": models.SSD7,
-}
-Network = Enum("Network", {name: name for name in NETWORKS}, type=str)
 SUFFIXES = (".keras", ".weights.h5")
 
 
@@ -28,7 +19,7 @@ def convert(
         str, typer.Argument(help="Weight file of Keras, Caffe, torch or TensorFlow Lite; or coco, imagenet.")
     ],
     output: Annotated[Path, typer.Argument(help="The model (.keras) or its weights (.weights.h5).")],
-    model: Annotated[Network, typer.Option(help="The network.")],
+    model: Annotated[str, typer.Option(help=f"The network: {', '.join(NETWORKS)}.")],
     classes: Annotated[int, typer.Option(min=1, help="Number of classes, background not counted.")],
     anchors: Annotated[
         str | None, typer.Option(help="Anchors, as named in multibox.anchors: SSD512_VOC_CAFFE, ...")
@@ -46,22 +37,15 @@ def convert(
     """Convert weights of Caffe, torch, Keras or TensorFlow Lite to a Keras file."""
     if not output.name.endswith(SUFFIXES):
         raise ValueError(f"{output}: expected a name that ends in {' or '.join(SUFFIXES)}")
-    if output.exists():
-        raise FileExistsError(f"{output} exists already; it is not overwritten")
-    output.parent.mkdir(parents=True, exist_ok=True)
     given = {"anchors": _anchors(anchors), "alpha": alpha, "backbone": backbone, "batch_norm": batch_norm}
     options = {name: value for name, value in given.items() if value is not None}
-    function = NETWORKS[model.value]
+    function = find_network(model).function
     for name in set(options) - set(inspect.signature(function).parameters):
-        raise ValueError(f"{model.value} has no option --{name.replace('_', '-')}")
-    network = function(classes, **options)
-    print(load_weights(network, source, strict=not partial, channel_order=channel_order))
-    part = output.with_name(f"partial-{os.getpid()}-{output.name}")
-    try:
-        (network.save_weights if output.name.endswith(".weights.h5") else network.save)(part)
-        part.rename(output)
-    finally:
-        part.unlink(missing_ok=True)
+        raise ValueError(f"{model} has no option --{name.replace('_', '-')}")
+    with atomic(output, overwrite=False) as file:
+        network = function(classes, **options)
+        print(load_weights(network, source, strict=not partial, channel_order=channel_order))
+        (network.save_weights if output.name.endswith(".weights.h5") else network.save)(file)
     print(f"Written to {output}.")
 
 

@@ -1,5 +1,7 @@
 """Data: readers, augmentation, ground-truth encoding, batches."""
 
+from typing import TYPE_CHECKING
+
 from ..class_names import VOC_CLASSES
 from ..deprecated import renamed_attributes
 from .augmentation.albumentations import Albumentations
@@ -88,14 +90,15 @@ __all__ = [
     "yolo_classes",
 ]
 
-__getattr__ = renamed_attributes(
-    __name__,
-    {
-        "ssd_train": ("ssd_augmentation", ssd_augmentation),
-        "ssdlite_train": ("ssdlite_augmentation", ssdlite_augmentation),
-        "ssd_eval": ("resize_only", resize_only),
-        "satellite_train": ("satellite_augmentation", satellite_augmentation),
-        "constant_size_train": ("constant_size_augmentation", constant_size_augmentation),
-        "variable_size_train": ("variable_size_augmentation", variable_size_augmentation),
-    },
-)
+if not TYPE_CHECKING:  # a type checker would take any name for one of these
+    __getattr__ = renamed_attributes(
+        __name__,
+        {
+            "ssd_train": ("ssd_augmentation", ssd_augmentation),
+            "ssdlite_train": ("ssdlite_augmentation", ssdlite_augmentation),
+            "ssd_eval": ("resize_only", resize_only),
+            "satellite_train": ("satellite_augmentation", satellite_augmentation),
+            "constant_size_train": ("constant_size_augmentation", constant_size_augmentation),
+            "variable_size_train": ("variable_size_augmentation", variable_size_augmentation),
+        },
+    )

@@ -1,8 +1,11 @@
 """DetectionDataset: what every reader returns, and what generators and evaluators take."""
 
+from __future__ import annotations
+
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import overload
 
 import numpy as np
 
@@ -29,14 +32,15 @@ class Record:
     """
 
     image_id: str
-    image: str | Callable[[], np.ndarray]
+    image: str | Callable[[], np.ndarray | bytes]
     width: int
     height: int
     boxes: np.ndarray
     labels: np.ndarray
-    difficult: np.ndarray | None = None
-    truncated: np.ndarray | None = None
-    crowd: np.ndarray | None = None
+    # Arrays in every record, also where None was given.
+    difficult: np.ndarray = None  # type: ignore[assignment]
+    truncated: np.ndarray = None  # type: ignore[assignment]
+    crowd: np.ndarray = None  # type: ignore[assignment]
 
     def __post_init__(self):
         for flag in FLAGS:
@@ -44,7 +48,7 @@ class Record:
                 object.__setattr__(self, flag, np.zeros(len(self.labels), bool))
 
 
-class DetectionDataset(Sequence):
+class DetectionDataset(Sequence[Record]):
     """Images with boxes and labels.
 
     `dataset[3]` is a `Record`, `dataset[:100]` a smaller `DetectionDataset`, `a + b` one with the images of
@@ -60,9 +64,9 @@ class DetectionDataset(Sequence):
             without area or outside their image; names the image.
     """
 
-    def __init__(self, class_names, records, name="DetectionDataset"):
-        self.class_names = tuple(class_names)
-        self.records = list(records)
+    def __init__(self, class_names: Iterable[str], records: Iterable[Record], name: str = "DetectionDataset"):
+        self.class_names: tuple[str, ...] = tuple(class_names)
+        self.records: list[Record] = list(records)
         self.name = name
         if not self.class_names:
             raise ValueError(f"{name}: expected at least one class name")
@@ -71,18 +75,24 @@ class DetectionDataset(Sequence):
         _check_all(self.records, self.num_classes)
 
     @property
-    def num_classes(self):
+    def num_classes(self) -> int:
         return len(self.class_names)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.records)
+
+    @overload
+    def __getitem__(self, index: int) -> Record: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> DetectionDataset: ...
 
     def __getitem__(self, index):
         if isinstance(index, slice):
             return DetectionDataset(self.class_names, self.records[index], self.name)
         return self.records[index]
 
-    def __add__(self, other):
+    def __add__(self, other: DetectionDataset) -> DetectionDataset:
         """The images of both.
 
         Raises:
@@ -110,7 +120,13 @@ class DetectionDataset(Sequence):
         flagged = ", ".join(f"{count} {flag}" for flag, count in flags.items() if count)
         return f"<{self.name}: {images}, {objects}{f' ({flagged})' if flagged else ''}>"
 
-    def subset(self, classes=None, *, exclude_difficult=False, exclude_truncated=False):
+    def subset(
+        self,
+        classes: Sequence[str] | None = None,
+        *,
+        exclude_difficult: bool = False,
+        exclude_truncated: bool = False,
+    ) -> DetectionDataset:
         """The same images with fewer objects; images that lose all of them stay, as background.
 
         Args:
@@ -135,7 +151,7 @@ class DetectionDataset(Sequence):
         records = [_reduced(record, new_labels, excluded) for record in self]
         return DetectionDataset(classes, records, self.name)
 
-    def split(self, fraction, *, seed=0):
+    def split(self, fraction: float, *, seed: int = 0) -> tuple[DetectionDataset, DetectionDataset]:
         """Divides the images at random.
 
         Args:
@@ -158,7 +174,7 @@ class DetectionDataset(Sequence):
         first, second = (DetectionDataset(self.class_names, records, self.name) for records in parts)
         return first, second
 
-    def class_counts(self):
+    def class_counts(self) -> dict[str, int]:
         """Number of objects of each class, a dictionary in the order of the labels."""
         counts = np.bincount(_joined(self.records, "labels"), minlength=self.num_classes + 1)[1:]
         return dict(zip(self.class_names, counts.tolist(), strict=True))

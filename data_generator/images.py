@@ -5,7 +5,11 @@ ignore that tag; where the annotated width and height are those of the stored pi
 picture, the picture is used as it is stored, as its boxes were drawn.
 """
 
+from __future__ import annotations
+
+import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -34,7 +38,11 @@ class ImageError(ValueError):
     """An image that cannot be used; the message names the file and what is wrong with it."""
 
 
-def read_image(source, reduction=1, size=None):
+def read_image(
+    source: str | os.PathLike[str] | Callable[[], np.ndarray | bytes],
+    reduction: int = 1,
+    size: tuple[int, int] | None = None,
+) -> np.ndarray:
     """Reads one image.
 
     Grey, palette and 16-bit images, and those with transparency (which is dropped) or in CMYK, become RGB.
@@ -71,7 +79,7 @@ def read_image(source, reduction=1, size=None):
     return image
 
 
-def image_size(source):
+def image_size(source: str | os.PathLike[str]) -> tuple[int, int]:
     """(width, height) in pixels of an image file as shown upright, from its header alone.
 
     Raises:

@@ -1,5 +1,7 @@
 """The embedded `shapes` data set: drawn on the fly from a seed, nothing to download."""
 
+from __future__ import annotations
+
 from functools import partial
 
 import cv2
@@ -16,7 +18,7 @@ MAX_OVERLAP = 0.25  # IoU
 FINER = 4  # cells of the grid on which outlines are filled, across a pixel
 
 
-def load_shapes(num_images, image_size=(192, 192), seed=0):
+def load_shapes(num_images: int, image_size: tuple[int, int] = (192, 192), seed: int = 0) -> DetectionDataset:
     """Coloured, textured circles, squares, triangles and stars on textured backgrounds.
 
     Args:
@@ -39,7 +41,7 @@ def load_shapes(num_images, image_size=(192, 192), seed=0):
     return DetectionDataset(SHAPE_CLASSES, records, "shapes")
 
 
-def draw_shapes(seed, index, image_size):
+def draw_shapes(seed: int, index: int, image_size: tuple[int, int]) -> np.ndarray:
     """One image of `load_shapes`, (height, width, 3) RGB uint8."""
     _, outlines = _plan(np.random.default_rng([seed, index, 0]), image_size)
     rng = np.random.default_rng([seed, index, 1])

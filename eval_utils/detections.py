@@ -55,7 +55,13 @@ class Detections:
     image: str | np.ndarray = field(repr=False)
 
     @classmethod
-    def from_rows(cls, rows, class_names, image_size, image):
+    def from_rows(
+        cls,
+        rows: np.ndarray,
+        class_names: tuple[str | None, ...] | None,
+        image_size: tuple[int, int],
+        image: str | np.ndarray,
+    ) -> Detections:
         """From rows (n, 6) [class_id, score, xmin, ymin, xmax, ymax] in pixels."""
         return cls(rows[:, 2:], rows[:, 1], rows[:, 0].astype(np.int32), class_names, image_size, image)
 

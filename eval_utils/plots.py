@@ -1,15 +1,35 @@
 """Pictures; each function returns a matplotlib figure."""
 
+from __future__ import annotations
+
 import csv
 import math
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from .detections import Detections
+from ..data_generator import DetectionDataset, Record
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from .detections import Detections
+    from .voc import VOCResult
 
 
-def plot_detections(image, detections=None, *, ground_truth=None, class_names=None, min_score=0.5, axes=None):
+def plot_detections(
+    image: np.ndarray,
+    detections: Detections | np.ndarray | None = None,
+    *,
+    ground_truth: Record | None = None,
+    class_names: Sequence[str | None] | None = None,
+    min_score: float = 0.5,
+    axes: Axes | None = None,
+) -> Figure:
     """Draws boxes on an image.
 
     Args:
@@ -26,7 +46,7 @@ def plot_detections(image, detections=None, *, ground_truth=None, class_names=No
     """
     import matplotlib.pyplot as plt
 
-    if isinstance(detections, Detections):
+    if detections is not None and not isinstance(detections, np.ndarray):
         class_names = detections.class_names if class_names is None else class_names
         detections = detections.rows
     if axes is None:
@@ -43,7 +63,13 @@ def plot_detections(image, detections=None, *, ground_truth=None, class_names=No
     return axes.figure
 
 
-def plot_detection_grid(dataset, detections=None, *, columns=4, min_score=0.5):
+def plot_detection_grid(
+    dataset: DetectionDataset,
+    detections: Sequence[Detections | np.ndarray] | None = None,
+    *,
+    columns: int = 4,
+    min_score: float = 0.5,
+) -> Figure:
     """The images of a data set with ground truth (dashed white) and detections (solid).
 
     Args:
@@ -82,7 +108,7 @@ def plot_detection_grid(dataset, detections=None, *, columns=4, min_score=0.5):
     return figure
 
 
-def plot_samples(dataset, transform, *, draws=5, seed=0):
+def plot_samples(dataset: DetectionDataset, transform: Callable, *, draws: int = 5, seed: int = 0) -> Figure:
     """What a transform makes of images: in each row an image as annotated, then samples of it.
 
     The boxes have the colours of their classes, the names stand in the first column.
@@ -97,7 +123,6 @@ def plot_samples(dataset, transform, *, draws=5, seed=0):
         The matplotlib figure.
     """
     import matplotlib.pyplot as plt
-    import numpy as np
 
     from ..data_generator.augmentation.sample import SampleTransform
 
@@ -114,7 +139,7 @@ def plot_samples(dataset, transform, *, draws=5, seed=0):
     return figure
 
 
-def plot_history(path):
+def plot_history(path: str | os.PathLike[str]) -> Figure:
     """Loss curves from the file of a `keras.callbacks.CSVLogger`.
 
     Args:
@@ -146,7 +171,7 @@ def plot_history(path):
     return figure
 
 
-def plot_precision_recall(result, *, columns=5):
+def plot_precision_recall(result: VOCResult, *, columns: int = 5) -> Figure:
     """Precision-recall curves of a `VOCResult`, one panel for each class with objects.
 
     Returns:
@@ -165,7 +190,8 @@ def plot_precision_recall(result, *, columns=5):
         cell.set_axis_off()
     for cell, (name, r) in zip(axes.flat, classes.items(), strict=False):
         cell.plot(r.recall, r.precision)
-        cell.set(title=f"{name} {r.average_precision:.3f}", xlim=(0, 1), ylim=(0, 1.05))
+        cell.set_title(f"{name} {r.average_precision:.3f}", parse_math=False)
+        cell.set(xlim=(0, 1), ylim=(0, 1.05))
         cell.grid(alpha=0.3)
     figure.supxlabel("recall")
     figure.supylabel("precision")
@@ -197,7 +223,8 @@ def _draw_box(axes, box, colour, text, style):
         above = y - top > 0.06 * (bottom - top)  # otherwise the label would be cut off at the image's edge
         place = {"va": "bottom" if above else "top", "clip_on": True}
         ink = "white" if _luminance(colour) < 0.4 else "black"
-        axes.text(max(x, 0), max(y, 0), text, color=ink, fontsize=8, bbox=background, **place)
+        look = {"color": ink, "fontsize": 8, "bbox": background, "parse_math": False}  # names may have $
+        axes.text(max(x, 0), max(y, 0), text, **look, **place)
 
 
 def _luminance(colour):

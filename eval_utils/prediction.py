@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from typing import Any, overload
 from weakref import WeakKeyDictionary
 
 import keras
@@ -27,14 +28,48 @@ QUEUE = 4
 # Fewer images than this need no progress bar.
 MANY = 16
 
-Image = str | os.PathLike | np.ndarray
+Image = str | os.PathLike[str] | np.ndarray
 
 # The detector of a training model, so that the second call of `detect` compiles nothing again.
 _detectors: WeakKeyDictionary = WeakKeyDictionary()
 
 
+# A path may be a file or a folder: what `detect` returns for it, no type checker can know.
+@overload
 def detect(
-    model: keras.Model | str | os.PathLike,
+    model: keras.Model | str | os.PathLike[str],
+    images: str | os.PathLike[str],
+    *,
+    min_score: float = 0.5,
+    batch_size: int = 8,
+    progress: bool | None = None,
+) -> Any: ...
+
+
+@overload
+def detect(
+    model: keras.Model | str | os.PathLike[str],
+    images: np.ndarray,
+    *,
+    min_score: float = 0.5,
+    batch_size: int = 8,
+    progress: bool | None = None,
+) -> Detections: ...
+
+
+@overload
+def detect(
+    model: keras.Model | str | os.PathLike[str],
+    images: Sequence[Image],
+    *,
+    min_score: float = 0.5,
+    batch_size: int = 8,
+    progress: bool | None = None,
+) -> list[Detections]: ...
+
+
+def detect(
+    model: keras.Model | str | os.PathLike[str],
     images: Image | Sequence[Image],
     *,
     min_score: float = 0.5,

@@ -3,12 +3,17 @@
 Boxes of a `DetectionDataset` are continuous, so their plain IoU is the devkit's IoU of inclusive pixels.
 """
 
+from __future__ import annotations
+
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from ..boxes import TINY, area
+from ..data_generator import DetectionDataset
 from .diagnosis import why_zero
 
 METRICS = ("11_point", "area")
@@ -41,7 +46,7 @@ class VOCResult:
     metric: str
 
     @property
-    def mean_average_precision(self):
+    def mean_average_precision(self) -> float:
         """Mean AP over the classes that have objects (NaN if none has)."""
         values = [r.average_precision for r in self.classes.values() if r.num_objects]
         return float(np.mean(values)) if values else float("nan")
@@ -59,7 +64,13 @@ class VOCResult:
         return "\n".join(lines)
 
 
-def evaluate_voc(detections, dataset, *, iou_threshold=0.5, metric="11_point"):
+def evaluate_voc(
+    detections: Sequence[np.ndarray],
+    dataset: DetectionDataset,
+    *,
+    iou_threshold: float = 0.5,
+    metric: Literal["11_point", "area"] = "11_point",
+) -> VOCResult:
     """Average precision of each class and its mean.
 
     Detections are taken by descending score. One is right if the object of its class and image that it

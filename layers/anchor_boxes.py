@@ -1,10 +1,14 @@
 """AnchorBoxes: the anchors as a tensor in the graph, next to the predictions that they belong to."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
 
-from ..anchors import as_spec
+from ..anchors import AnchorSpec, as_spec
 
 
 @keras.saving.register_keras_serializable(package="multibox")
@@ -21,7 +25,7 @@ class AnchorBoxes(keras.layers.Layer):
         ValueError: if the predictions have another number of anchors than the spec.
     """
 
-    def __init__(self, anchors, **kwargs):
+    def __init__(self, anchors: AnchorSpec | dict[str, Any], **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.anchors = as_spec(anchors)
 

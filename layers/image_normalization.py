@@ -1,5 +1,9 @@
 """ImageNormalization: every model takes RGB 0..255; what its weights expect is its own business."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -16,7 +20,7 @@ class ImageNormalization(keras.layers.Layer):
         bgr: whether the output is in Caffe's channel order.
     """
 
-    def __init__(self, mean, scale=1.0, bgr=False, **kwargs):
+    def __init__(self, mean: Sequence[float], scale: float = 1.0, bgr: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.mean = mean
         self.scale = scale

@@ -16,7 +16,7 @@ class L2Normalization(keras.layers.Layer):
 
     EPSILON = 1e-10  # Caffe's, inside the root
 
-    def __init__(self, scale=20.0, **kwargs):
+    def __init__(self, scale: float = 20.0, **kwargs):
         super().__init__(**kwargs)
         self.scale = scale
 

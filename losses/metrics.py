@@ -1,5 +1,9 @@
 """The parts of a loss as metrics."""
 
+from __future__ import annotations
+
+from typing import Any, Literal
+
 import keras
 from keras import ops
 
@@ -13,7 +17,13 @@ class SSDLossPart(keras.metrics.Mean):
         part: "localization" or "confidence".
     """
 
-    def __init__(self, loss, part, name=None, **kwargs):
+    def __init__(
+        self,
+        loss: keras.losses.Loss | dict[str, Any],
+        part: Literal["localization", "confidence"],
+        name: str | None = None,
+        **kwargs,
+    ):
         super().__init__(name=name or part, **kwargs)
         self.loss = keras.saving.deserialize_keras_object(loss) if isinstance(loss, dict) else loss
         self.part = part

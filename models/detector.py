@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import TypedDict
+
 import keras
 
 from ..anchors import AnchorSpec
 from ..deprecated import renamed_arguments
 from ..layers import AnchorBoxes, DecodeDetections
 from ..layers.multibox import multibox_of
+
+
+class Decoding(TypedDict, total=False):
+    """The options of `to_inference`, for the type hints of functions that pass them on."""
+
+    confidence_threshold: float
+    iou_threshold: float
+    max_detections: int
+    max_candidates: int
+    class_agnostic: bool
 
 
 @renamed_arguments(top_k="max_detections")

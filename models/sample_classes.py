@@ -14,7 +14,7 @@ from ..layers.multibox import multibox_of
 
 
 def sample_classes(
-    model: keras.Model | str | os.PathLike,
+    model: keras.Model | str | os.PathLike[str],
     classes: Sequence[str | int],
     *,
     class_names: Sequence[str | None] | None = None,

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import keras
 from keras import layers
 
 from ..anchors import AnchorSpec, as_spec, ssd7_anchors
 from .builder import UNIT_PIXELS, build_ssd, l2
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .detector import Decoding
 
 # (channels, kernel); a pool follows each but the last, heads sit on the last four.
 CONVOLUTIONS = ((32, 5), (48, 3), (64, 3), (64, 3), (48, 3), (48, 3), (32, 3))
@@ -27,8 +32,8 @@ def SSD7(
     image_size: tuple[int, int] | None = None,
     anchors: AnchorSpec | None = None,
     weight_decay: float = 5e-4,
-    weights: str | os.PathLike | None = None,
-    **decoding: Any,
+    weights: str | os.PathLike[str] | None = None,
+    **decoding: Unpack[Decoding],
 ) -> keras.Model:
     """SSD7: seven convolutions with BatchNorm and ELU, feature maps at strides 8, 16, 32 and 64.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import keras
 from keras import layers
@@ -17,6 +17,11 @@ from ..anchors import SSD_MOBILENET_V1, AnchorSpec
 from .builder import UNIT_PIXELS, build_ssd, l2
 from .conv_bn import conv_bn, kaiming_normal, normal_003
 from .mobilenet_v1 import mobilenet_v1_features
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .detector import Decoding
 
 # Logit of the score 0.01, from which the class heads start: nearly all anchors are background, and from 0.5
 # the first epochs would only learn that (Lin et al., "Focal Loss for Dense Object Detection", section 4.1).
@@ -35,8 +40,8 @@ def SSDMobileNet(
     batch_norm: bool = True,
     activation: Literal["softmax", "sigmoid"] = "sigmoid",
     weight_decay: float = 4e-5,
-    weights: str | os.PathLike | None = None,
-    **decoding: Any,
+    weights: str | os.PathLike[str] | None = None,
+    **decoding: Unpack[Decoding],
 ) -> keras.Model:
     """SSD on MobileNet v1: 300x300 pixels, 1917 anchors, 1x1 heads, a sigmoid for each class.
 

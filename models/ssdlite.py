@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import keras
 from keras import layers
@@ -19,6 +19,11 @@ from .builder import UNIT_PIXELS, build_ssd, l2
 from .conv_bn import conv_bn, normal_003
 from .mobilenet_v2 import mobilenet_v2_features
 from .mobilenet_v3 import mobilenet_v3_features
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .detector import Decoding
 
 # Name of the model, and function (image, alpha, regularizer) to the feature maps at strides 16 and 32.
 BACKBONES = {
@@ -37,9 +42,9 @@ def SSDLite(
     alpha: float = 1.0,
     min_depth: int = 16,
     weight_decay: float = 4e-5,
-    weights: str | os.PathLike | None = None,
+    weights: str | os.PathLike[str] | None = None,
     backbone: Literal["mobilenet_v3_large", "mobilenet_v2"] = "mobilenet_v3_large",
-    **decoding: Any,
+    **decoding: Unpack[Decoding],
 ) -> keras.Model:
     """SSDLite on MobileNetV3-Large or MobileNetV2: 320x320 pixels, 3234 anchors.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import keras
 from keras import layers
@@ -16,6 +16,11 @@ from keras import layers
 from ..anchors import SSD300_VOC, SSD512_VOC, AnchorSpec
 from ..layers import L2Normalization
 from .builder import CAFFE_PIXELS, build_ssd, l2
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .detector import Decoding
 
 # (channels, convolutions) of the five blocks.
 VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -43,8 +48,8 @@ def SSD300(
     mode: Literal["training", "inference"] = "training",
     anchors: AnchorSpec | None = None,
     weight_decay: float = 5e-4,
-    weights: str | os.PathLike | None = None,
-    **decoding: Any,
+    weights: str | os.PathLike[str] | None = None,
+    **decoding: Unpack[Decoding],
 ) -> keras.Model:
     """SSD300 on VGG16: 300x300 pixels, 8732 anchors.
 
@@ -89,8 +94,8 @@ def SSD512(
     mode: Literal["training", "inference"] = "training",
     anchors: AnchorSpec | None = None,
     weight_decay: float = 5e-4,
-    weights: str | os.PathLike | None = None,
-    **decoding: Any,
+    weights: str | os.PathLike[str] | None = None,
+    **decoding: Unpack[Decoding],
 ) -> keras.Model:
     """SSD512 on VGG16: 512x512 pixels, 24564 anchors; `anchors=None`: `SSD512_VOC`. Otherwise as `SSD300`."""
     return _ssd_vgg16(

@@ -1,10 +1,16 @@
 """Loads a weight file into a model: all is checked first, then assigned, and a report says what was done."""
 
+from __future__ import annotations
+
+import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Literal
 
+import keras
 import numpy as np
 
 from .. import anchors
@@ -32,9 +38,9 @@ class LoadReport:
     path: str
     origin: str
     model: str
-    loaded: dict = field(default_factory=dict)
-    skipped: dict = field(default_factory=dict)
-    left: dict = field(default_factory=dict)
+    loaded: dict[str, int] = field(default_factory=dict)
+    skipped: dict[str, str] = field(default_factory=dict)
+    left: dict[str, str] = field(default_factory=dict)
 
     def __str__(self):
         rows = [
@@ -50,7 +56,13 @@ class LoadReport:
         return "\n".join(rows)
 
 
-def load_weights(model, weights, strict=True, layers=None, channel_order=None):
+def load_weights(
+    model: keras.Model,
+    weights: str | os.PathLike[str],
+    strict: bool = True,
+    layers: Sequence[str] | None = None,
+    channel_order: Literal["rgb", "bgr"] | None = None,
+) -> LoadReport:
     """Loads weights into a model, by the names of its layers.
 
     Reads files of this package, of Keras (2 and 3), Caffe, torch and TensorFlow Lite, recognised by their
@@ -79,8 +91,9 @@ def load_weights(model, weights, strict=True, layers=None, channel_order=None):
             numbers that are not finite, fits no layer, or, with strict, lacks a layer or has another shape;
             the model is unchanged then.
     """
-    if weights in PUBLISHED:
-        path, mapped = _read_published(published(model, weights), channel_order)
+    source = published(model, weights) if weights in PUBLISHED else None
+    if source is not None:
+        path, mapped = _read_published(source, channel_order)
     elif Path(weights).is_file():
         path, mapped = weights, read_weights(weights, channel_order)
     else:
@@ -106,7 +119,16 @@ def load_weights(model, weights, strict=True, layers=None, channel_order=None):
         for variable, array in zip(layer.weights, arrays, strict=True):
             variable.assign(array)
         report.loaded[layer.name] = sum(array.size for array in arrays)
+    if source is not None and source.class_names is not None:
+        _name_classes(model, source.class_names[1:], report)
     return report
+
+
+def _name_classes(model, class_names, report):
+    """A model without class names gets those of the published class heads that it has loaded."""
+    if any(name.endswith("_mbox_conf") for name in report.loaded):
+        for multibox in multibox_layers(model):
+            multibox.class_names = multibox.class_names or class_names
 
 
 def _read_published(source, channel_order):

@@ -1,5 +1,7 @@
 """Pipelines of albumentations (https://albumentations.ai) as transforms of views."""
 
+from __future__ import annotations
+
 import random
 from copy import deepcopy
 from dataclasses import dataclass
@@ -44,7 +46,7 @@ class Albumentations:
             object.__setattr__(self, "pipeline", _compose(list(self.pipeline)))
         _check(self.pipeline)
 
-    def __call__(self, view, rng):
+    def __call__(self, view: View, rng: np.random.Generator) -> View:
         # Threads share this object, and a pipeline holds the state of its dice.
         pipeline = deepcopy(self.pipeline)
         # One state for all: `set_random_seed` gives each part the same seed: two flips would coincide.

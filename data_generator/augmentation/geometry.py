@@ -4,12 +4,15 @@
 view's rectangle, its orientation and its list of objects change here; no pixel is touched.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...boxes import clip, iou
+from .view import View
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class Expand:
     max_ratio: float = 4.0
     probability: float = 0.5
 
-    def __call__(self, view, rng):
+    def __call__(self, view: View, rng: np.random.Generator) -> View:
         if rng.random() >= self.probability:
             return view
         width, height = view.size
@@ -46,7 +49,7 @@ class IoUCrop:
     max_aspect_ratio: float = 2.0
     trials: int = 50
 
-    def __call__(self, view, rng):
+    def __call__(self, view: View, rng: np.random.Generator) -> View:
         if len(view.boxes) == 0:
             return view
         while rng.random() >= 1 / (1 + len(self.min_ious)):
@@ -82,7 +85,7 @@ class Flip:
 
     probability: float = 0.5
 
-    def __call__(self, view, rng):
+    def __call__(self, view: View, rng: np.random.Generator) -> View:
         if rng.random() >= self.probability:
             return view
         return view.mirrored()
@@ -94,7 +97,7 @@ class VerticalFlip:
 
     probability: float = 0.5
 
-    def __call__(self, view, rng):
+    def __call__(self, view: View, rng: np.random.Generator) -> View:
         if rng.random() >= self.probability:
             return view
         return view.mirrored().turned(2)
@@ -115,7 +118,7 @@ class RightAngleTurn:
     turns: tuple[int, ...] = (1, 2, 3)
     probability: float = 0.5
 
-    def __call__(self, view, rng):
+    def __call__(self, view: View, rng: np.random.Generator) -> View:
         if rng.random() >= self.probability:
             return view
         return view.turned(int(rng.choice(self.turns)))
@@ -138,7 +141,7 @@ class Translate:
     def __post_init__(self):
         _check_range("Translate.bounds", self.bounds, 0)
 
-    def __call__(self, view, rng):
+    def __call__(self, view: View, rng: np.random.Generator) -> View:
         if rng.random() >= self.probability:
             return view
         return _first_with_objects(view, self._shifted, rng, self.trials)
@@ -166,7 +169,7 @@ class Scale:
     def __post_init__(self):
         _check_range("Scale.factors", self.factors)
 
-    def __call__(self, view, rng):
+    def __call__(self, view: View, rng: np.random.Generator) -> View:
         if rng.random() >= self.probability:
             return view
         return _first_with_objects(view, self._scaled, rng, self.trials)
@@ -195,7 +198,7 @@ class Patch:
         _check_range("Patch.scales", self.scales)
         _check_range("Patch.aspect_ratios", self.aspect_ratios)
 
-    def __call__(self, view, rng):
+    def __call__(self, view: View, rng: np.random.Generator) -> View:
         return _first_with_objects(view, self._patch, rng, self.trials)
 
     def _patch(self, view, rng):
@@ -216,15 +219,15 @@ class OneOf:
         chains: tuple of tuples of transforms, each applied in order.
     """
 
-    chains: tuple[tuple[Callable, ...], ...]
+    chains: tuple[tuple[Callable[[View, np.random.Generator], View], ...], ...]
 
-    def __call__(self, view, rng):
+    def __call__(self, view: View, rng: np.random.Generator) -> View:
         for transform in self.chains[rng.integers(len(self.chains))]:
             view = transform(view, rng)
         return view
 
 
-def cut(view, rect):
+def cut(view: View, rect: np.ndarray) -> View:
     """The view at another rectangle, of which only the part that was seen before has anything to show.
 
     Objects whose centre is in the rectangle stay, clipped to it. The pictures end where the view ends: if a

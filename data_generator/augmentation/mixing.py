@@ -6,6 +6,8 @@ before `IoUCrop` and its like, which then act on the mixture. The other images a
 `cache_in_ram`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -38,7 +40,7 @@ class Mosaic:
     def __post_init__(self):
         _check_dataset(self)
 
-    def __call__(self, view, rng):
+    def __call__(self, view: View, rng: np.random.Generator) -> View:
         if rng.random() >= self.probability:
             return view
         _check_upright(self, view)
@@ -76,7 +78,7 @@ class MixUp:
     def __post_init__(self):
         _check_dataset(self)
 
-    def __call__(self, view, rng):
+    def __call__(self, view: View, rng: np.random.Generator) -> View:
         if rng.random() >= self.probability:
             return view
         _check_upright(self, view)

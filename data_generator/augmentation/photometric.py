@@ -1,5 +1,7 @@
 """Photometric distortion (paper, section 2.2, after Howard 2013), on uint8 pixels."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import cv2
@@ -29,7 +31,7 @@ class PhotometricDistortion:
     hue: float = 36.0
     probability: float = 0.5
 
-    def __call__(self, image, rng):
+    def __call__(self, image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         shift = rng.uniform(-self.brightness, self.brightness) if self._happens(rng) else 0.0
         contrast = rng.uniform(*self.contrast) if self._happens(rng) else 1.0
         saturation = rng.uniform(*self.saturation) if self._happens(rng) else 1.0

@@ -1,14 +1,24 @@
 """Rendering: from a view to pixels, in one decode and one resize for each picture."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from functools import lru_cache
 
 import cv2
 import numpy as np
 
 from ..images import REDUCTIONS, read_image
+from .view import View
 
 
-def render(view, image_size, interpolation, fill, distort=None):
+def render(
+    view: View,
+    image_size: tuple[int, int],
+    interpolation: int,
+    fill: tuple[int, int, int],
+    distort: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
     """Draws a view.
 
     Each JPEG is decoded at the smallest scale that suffices, the visible part is resized straight into its

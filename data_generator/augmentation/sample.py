@@ -1,12 +1,16 @@
 """SampleTransform: from a record to a sample, a list of transforms and one rendering."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import cv2
+import numpy as np
 
 from ...anchors import image_hw
+from ..dataset import Record
 from .render import render
 from .view import View
 
@@ -26,15 +30,15 @@ class SampleTransform:
     """
 
     image_size: tuple[int, int]
-    geometry: tuple[Callable, ...] = ()
-    photometric: Callable | None = None
+    geometry: tuple[Callable[[View, np.random.Generator], View], ...] = ()
+    photometric: Callable[..., np.ndarray] | None = None
     interpolations: tuple[int, ...] = (cv2.INTER_LINEAR,)
     fill: tuple[int, int, int] = MEAN_COLOR
 
     def __post_init__(self):
         object.__setattr__(self, "image_size", image_hw(self.image_size))
 
-    def __call__(self, record, rng):
+    def __call__(self, record: Record, rng: np.random.Generator) -> tuple[np.ndarray, View]:
         """Returns the image (height, width, 3) uint8 RGB and the final `View`."""
         view = View.of_record(record)
         for transform in self.geometry:

@@ -1,11 +1,14 @@
 """View: a training sample before its pixels exist. Transforms move the view; `render` draws it once."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ...boxes import clip, flip
+from ..dataset import Record
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -20,7 +23,7 @@ class Picture:
         opacity: below 1 what was drawn before shines through.
     """
 
-    image: str | Callable
+    image: str | Callable[[], np.ndarray | bytes]
     size: tuple[int, int]
     place: tuple[float, float, float, float]
     window: tuple[float, float, float, float]
@@ -52,7 +55,7 @@ class View:
     turns: int = 0
 
     @classmethod
-    def of_record(cls, record):
+    def of_record(cls, record: Record) -> View:
         """The whole image with its objects, without COCO's crowd regions."""
         size = (record.width, record.height)
         whole = (0.0, 0.0, *size)
@@ -61,23 +64,23 @@ class View:
         return view.keep(~record.crowd) if record.crowd.any() else view
 
     @property
-    def size(self):
+    def size(self) -> np.ndarray:
         """(width, height) of the rectangle in scene pixels, before any turn."""
         return self.rect[2:] - self.rect[:2]
 
-    def keep(self, mask):
+    def keep(self, mask: np.ndarray) -> View:
         """The view with those objects of which `mask` (objects,) says so."""
         return replace(self, boxes=self.boxes[mask], labels=self.labels[mask], difficult=self.difficult[mask])
 
-    def turned(self, turns):
+    def turned(self, turns: int) -> View:
         """The view after so many more quarter turns clockwise."""
         return replace(self, turns=(self.turns + turns) % 4)
 
-    def mirrored(self):
+    def mirrored(self) -> View:
         """The view mirrored left to right, as it is seen now: a mirror reverses the turns before it."""
         return replace(self, flipped=not self.flipped, turns=-self.turns % 4)
 
-    def relative_boxes(self):
+    def relative_boxes(self) -> np.ndarray:
         """(objects, 4) float64 xyxy relative to the view (0..1), mirrored and turned as the view is."""
         low = self.rect[:2]
         boxes = clip(self.boxes, low, self.rect[2:]) - np.concatenate([low, low])

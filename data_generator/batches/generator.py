@@ -149,7 +149,7 @@ class DataGenerator(keras.utils.PyDataset):
         # Keras also opens an epoch to look at the first batch.
         self.epoch += self._is_last_taken
 
-    def close(self):
+    def close(self) -> None:
         """Ends workers and drops batches that were made ahead."""
         self._stop_ahead()
         if self._pool is not None:

@@ -1,6 +1,8 @@
 """COCO's instances files, read and written."""
 
+import os
 import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -9,14 +11,13 @@ import msgspec
 import numpy as np
 
 from ...class_names import name_tuple
-from ..dataset import FLAGS
+from ...files import atomic, check_absent
+from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
 from .fields import LIMIT, inside_folder, number, size_or_none
 from .new_files import (
-    check_absent,
     check_unique_ids,
     file_names,
-    new_file,
 )
 
 MAX_BYTES = 4 * 2**30  # of an annotation file, which is read at once; COCO's largest has 0.5 GB
@@ -59,7 +60,12 @@ class _Instances(_Categories):
     annotations: list[_Object]
 
 
-def load_coco(annotation_file, image_folder, classes=None, progress=True):
+def load_coco(
+    annotation_file: str | os.PathLike[str],
+    image_folder: str | os.PathLike[str],
+    classes: Sequence[str] | None = None,
+    progress: bool = True,
+) -> DetectionDataset:
     """Reads an instances file in COCO's format.
 
     Args:
@@ -89,7 +95,12 @@ def load_coco(annotation_file, image_folder, classes=None, progress=True):
     return assemble(reader.scan(progress), classes, f"COCO {Path(annotation_file).stem}", source)
 
 
-def scan_coco(annotation_file, image_folder, on_error=raise_error, progress=True):
+def scan_coco(
+    annotation_file: str | os.PathLike[str],
+    image_folder: str | os.PathLike[str],
+    on_error: Callable[[Exception], object] = raise_error,
+    progress: bool = True,
+) -> Iterator[Annotation]:
     """Yields the `Annotation` of each image.
 
     Args:
@@ -102,7 +113,7 @@ def scan_coco(annotation_file, image_folder, on_error=raise_error, progress=True
     yield from _Reader(annotation_file, image_folder, on_error).scan(progress)
 
 
-def coco_categories(annotation_file):
+def coco_categories(annotation_file: str | os.PathLike[str]) -> dict[str, int]:
     """The categories of a COCO file.
 
     Returns:
@@ -221,7 +232,12 @@ class _Object(msgspec.Struct, omit_defaults=True, gc=False):
     truncated: int = 0
 
 
-def save_coco(dataset, annotation_file, image_folder=None, category_ids=None):
+def save_coco(
+    dataset: DetectionDataset,
+    annotation_file: str | os.PathLike[str],
+    image_folder: str | os.PathLike[str] | None = None,
+    category_ids: Mapping[str, int] | None = None,
+) -> None:
     """Writes a data set as an instances file in COCO's format: `load_coco(annotation_file, image_folder)`.
 
     `bbox` is [x, y, width, height] in continuous pixels; `difficult` and `truncated`, which COCO does not
@@ -264,11 +280,11 @@ def save_coco(dataset, annotation_file, image_folder=None, category_ids=None):
             for category_id, name in zip(categories, dataset.class_names, strict=True)
         ],
     }
-    with new_file(path) as file:
-        file.write(msgspec.json.encode(content))
+    with atomic(path, overwrite=False) as partial:
+        partial.write_bytes(msgspec.json.encode(content))
 
 
-def coco_image_ids(dataset):
+def coco_image_ids(dataset: DetectionDataset) -> list[int]:
     """The number of each image in the COCO file that `save_coco` makes of a data set.
 
     Where all image ids are different whole numbers, as those from COCO's own files, they are the numbers, so

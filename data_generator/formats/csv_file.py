@@ -1,7 +1,11 @@
 """Comma-separated annotations, one object a line, read and written."""
 
+from __future__ import annotations
+
 import csv
+import os
 import re
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -9,16 +13,15 @@ from typing import NamedTuple
 import numpy as np
 
 from ...class_names import name_tuple
-from ..dataset import FLAGS
+from ...files import atomic, check_absent
+from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
 from .fields import inside_folder, number, size_or_none, without_suffix
 from .new_files import (
-    check_absent,
     check_unique_ids,
     check_writable,
     exact,
     file_names,
-    new_file,
 )
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -37,7 +40,13 @@ REQUIRED = ("image", *SIDES, "class")
 _NO, _YES = ("", "false", "no"), ("true", "yes")
 
 
-def load_csv(csv_file, image_folder, classes=None, columns=None, progress=True):
+def load_csv(
+    csv_file: str | os.PathLike[str],
+    image_folder: str | os.PathLike[str],
+    classes: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    progress: bool = True,
+) -> DetectionDataset:
     """Reads a comma-separated file with one object a line.
 
     Columns may stand in any order and are found by name, whatever the case: the image (`image`, `image_name`,
@@ -75,7 +84,14 @@ def load_csv(csv_file, image_folder, classes=None, columns=None, progress=True):
     return assemble(reader.scan(classes, progress), classes, f"CSV {Path(csv_file).stem}", source)
 
 
-def scan_csv(csv_file, image_folder, classes=None, columns=None, on_error=raise_error, progress=True):
+def scan_csv(
+    csv_file: str | os.PathLike[str],
+    image_folder: str | os.PathLike[str],
+    classes: Sequence[str] | None = None,
+    columns: Sequence[str] | None = None,
+    on_error: Callable[[Exception], object] = raise_error,
+    progress: bool = True,
+) -> Iterator[Annotation]:
     """Yields the `Annotation` of each image.
 
     Args:
@@ -223,7 +239,11 @@ def _find_columns(header, path):
     return columns
 
 
-def save_csv(dataset, csv_file, image_folder=None):
+def save_csv(
+    dataset: DetectionDataset,
+    csv_file: str | os.PathLike[str],
+    image_folder: str | os.PathLike[str] | None = None,
+) -> None:
     """Writes a data set as comma-separated lines: `load_csv(csv_file, image_folder, dataset.class_names)`.
 
     One line for an object, or with empty fields for an image without objects; boxes in continuous pixels.
@@ -248,7 +268,7 @@ def save_csv(dataset, csv_file, image_folder=None):
     check_writable((record.image_id for record in dataset), "save_csv: an image id")
     names = file_names(dataset, image_folder)
     check_writable(names, "save_csv: the name of an image")
-    with new_file(path, "w", encoding="utf-8", newline="") as file:
+    with atomic(path, overwrite=False) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("image", "image_id", "width", "height", *SIDES, "class", *FLAGS))
         for record, name in zip(dataset, names, strict=True):

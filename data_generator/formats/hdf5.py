@@ -1,7 +1,10 @@
 """A data set in one HDF5 file: annotations and the images, as encoded files or decoded."""
 
+from __future__ import annotations
+
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +14,7 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from ...files import atomic, check_absent
 from ..dataset import FLAGS, DetectionDataset, Record
 from ..images import ImageError, read_image
 
@@ -19,7 +23,9 @@ FLUSH_EVERY = 64  # images; what a killed run has to do again
 FIELDS = ("width", "height", "object_starts", "boxes", "labels", *FLAGS)
 
 
-def create_hdf5_dataset(dataset, path, decoded=False, progress=True):
+def create_hdf5_dataset(
+    dataset: DetectionDataset, path: str | os.PathLike[str], decoded: bool = False, progress: bool = True
+) -> None:
     """Writes a data set to one file, which `load_hdf5` opens in any number of workers.
 
     Every image is decoded once to see that it is sound. A run that was interrupted goes on where it stopped.
@@ -38,8 +44,7 @@ def create_hdf5_dataset(dataset, path, decoded=False, progress=True):
     """
     path = Path(path)
     partial = path.with_name(f"{path.name}.partial")
-    if path.exists():
-        raise FileExistsError(f"{path} exists; nothing is overwritten")
+    check_absent([path])
     if len(dataset) == 0:
         raise ValueError(f"create_hdf5_dataset: the data set is empty: {dataset!r}")
     fields = _fields(dataset)
@@ -52,7 +57,7 @@ def create_hdf5_dataset(dataset, path, decoded=False, progress=True):
     partial.replace(path)
 
 
-def load_hdf5(path):
+def load_hdf5(path: str | os.PathLike[str]) -> DetectionDataset:
     """Opens a file of `create_hdf5_dataset`.
 
     Args:
@@ -144,9 +149,8 @@ def _lay_out(partial, dataset, fields, fingerprint, decoded):
     else:
         sizes = [_encoded_size(record) for record in dataset]
     starts = np.cumsum([0, *sizes])
-    # Under yet another name, so that a partial file is always one that can be gone on with.
-    new = partial.with_name(f"{partial.name}.new")
-    with h5py.File(new, "w") as file:
+    # A partial file that exists can always be resumed.
+    with atomic(partial) as new, h5py.File(new, "w") as file:
         file.attrs.update(
             format=FORMAT,
             name=dataset.name,
@@ -160,7 +164,6 @@ def _lay_out(partial, dataset, fields, fingerprint, decoded):
         file["image_starts"] = starts
         _create_contiguous(file, "written", len(dataset))[:] = 0
         _create_contiguous(file, "images", int(starts[-1]))
-    new.replace(partial)
 
 
 def _create_contiguous(file, name, size):

@@ -1,43 +1,18 @@
-"""What all writers share: files that appear whole or not at all, image files, texts that survive a file."""
+"""What all writers share: image files, their names, and texts that survive a file."""
 
 import filecmp
 import re
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
 
+from ...files import atomic, check_absent
 from ..images import read_image
 from .fields import inside_folder, normal_path
 
 # Control characters, line separators, lone surrogates and others that XML or CSV files cannot hold.
 _UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
-
-
-def check_absent(paths):
-    """Raises FileExistsError for the first path that exists."""
-    for path in paths:
-        if path.exists():
-            raise FileExistsError(f"{path} exists already; writers overwrite nothing")
-
-
-@contextmanager
-def new_file(path, mode="wb", **kwargs):
-    """Opens a file that gets its name when it is complete.
-
-    Raises:
-        FileExistsError: if it exists.
-    """
-    check_absent([path])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        with partial.open(mode, **kwargs) as file:
-            yield file
-        partial.rename(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def check_unique_ids(dataset):
@@ -127,5 +102,5 @@ def place_image(record, target, link=False):
 def _place_bytes(data, target):
     if target.exists() and target.read_bytes() == data:
         return
-    with new_file(target) as file:
-        file.write(data)
+    with atomic(target, overwrite=False) as partial:
+        partial.write_bytes(data)

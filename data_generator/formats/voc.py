@@ -1,10 +1,15 @@
 """Pascal VOC: the devkit's layout, read and written."""
 
+from __future__ import annotations
+
+import os
 import re
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Literal
 from xml.etree.ElementTree import Element, ElementTree, ParseError, SubElement, indent
 
 import numpy as np
@@ -13,21 +18,26 @@ from defusedxml.ElementTree import parse
 from tqdm import tqdm
 
 from ...class_names import VOC_CLASSES, name_tuple
-from ..dataset import FLAGS
+from ...files import atomic, check_absent
+from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
 from .csv_file import SIDES
 from .fields import IMAGE_SUFFIXES, inside_folder, number, size_or_none
 from .new_files import (
-    check_absent,
     check_unique_ids,
     check_writable,
     exact,
-    new_file,
     place_image,
 )
 
 
-def load_voc(devkit, image_sets, classes=None, *, progress=True):
+def load_voc(
+    devkit: str | os.PathLike[str],
+    image_sets: str | Sequence[tuple[str, str]],
+    classes: Sequence[str] | None = None,
+    *,
+    progress: bool = True,
+) -> DetectionDataset:
     """Reads Pascal VOC annotations.
 
     Args:
@@ -87,7 +97,12 @@ def _class_names(root):
     return tuple(sorted(names))
 
 
-def scan_voc(devkit, image_sets, on_error=raise_error, progress=True):
+def scan_voc(
+    devkit: str | os.PathLike[str],
+    image_sets: str | Sequence[tuple[str, str]],
+    on_error: Callable[[Exception], object] = raise_error,
+    progress: bool = True,
+) -> Iterator[Annotation]:
     """Yields the `Annotation` of each image.
 
     Args:
@@ -199,7 +214,13 @@ def _number(element, field, annotation):
     return number(text, annotation, f"<{field}>")
 
 
-def save_voc(dataset, folder, image_set="train", images="copy", progress=True):
+def save_voc(
+    dataset: DetectionDataset,
+    folder: str | os.PathLike[str],
+    image_set: str = "train",
+    images: Literal["copy", "link"] = "copy",
+    progress: bool = True,
+) -> None:
     """Writes a data set in the Pascal VOC layout: `load_voc(folder, image_set, dataset.class_names)`.
 
     Images go to `JPEGImages/<image id><suffix>`, unless the same file is already there; images that a
@@ -235,10 +256,10 @@ def save_voc(dataset, folder, image_set="train", images="copy", progress=True):
     bar = tqdm(dataset, desc=f"save {image_set}", unit=" files", disable=not progress, leave=False)
     for record, target, annotation in zip(bar, targets, annotations, strict=True):
         place_image(record, target, images == "link")
-        with new_file(annotation) as file:
-            _voc_tree(record, dataset.class_names, target.name).write(file, encoding="utf-8")
-    with new_file(list_file, "w", encoding="utf-8") as file:
-        file.writelines(f"{record.image_id}\n" for record in dataset)
+        with atomic(annotation, overwrite=False) as partial:
+            _voc_tree(record, dataset.class_names, target.name).write(partial, encoding="utf-8")
+    with atomic(list_file, overwrite=False) as partial:
+        partial.write_text("".join(f"{record.image_id}\n" for record in dataset), encoding="utf-8")
 
 
 def _voc_image(record, folder):

@@ -1,14 +1,18 @@
 """Reader of Ultralytics' YOLO layout: data.yaml, images, and a text file of labels for each."""
 
+from __future__ import annotations
+
+import os
 import re
 import warnings
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from ..dataset import FLAGS
+from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
 from .fields import IMAGE_SUFFIXES, normal_path, number, without_suffix
 
@@ -17,7 +21,9 @@ _LAST_IMAGES = re.compile(r"(?<![^/])images/(?!(.*/)?images/)")
 SLACK = 0.01  # by which relative coordinates may miss 0..1, as for Ultralytics
 
 
-def load_yolo(data_yaml, split="train", progress=True):
+def load_yolo(
+    data_yaml: str | os.PathLike[str], split: str = "train", progress: bool = True
+) -> DetectionDataset:
     """Reads annotations in Ultralytics' YOLO layout.
 
     The yaml file has `names` (list, or dictionary from 0, 1, ... to names), optionally `path`, the data set's
@@ -56,7 +62,12 @@ def load_yolo(data_yaml, split="train", progress=True):
     return assemble(annotations, yolo_classes(data_yaml), f"YOLO {split}", source)
 
 
-def scan_yolo(data_yaml, split="train", on_error=raise_error, progress=True):
+def scan_yolo(
+    data_yaml: str | os.PathLike[str],
+    split: str = "train",
+    on_error: Callable[[Exception], object] = raise_error,
+    progress: bool = True,
+) -> Iterator[Annotation]:
     """Yields the `Annotation` of each image.
 
     Args:
@@ -83,7 +94,7 @@ def scan_yolo(data_yaml, split="train", on_error=raise_error, progress=True):
         )
 
 
-def yolo_classes(data_yaml):
+def yolo_classes(data_yaml: str | os.PathLike[str]) -> tuple[str, ...]:
     """The class names of a yaml file, in the order of the labels 1, 2, ... (YOLO's class ids plus one).
 
     Raises:

@@ -143,7 +143,7 @@ def test_goes_on_after_being_killed(tmp_path):
 def test_nothing_is_overwritten(tmp_path):
     path = tmp_path / "data.h5"
     create_hdf5_dataset(DRAWN, path, progress=False)
-    with pytest.raises(FileExistsError, match=r"data\.h5 exists"):
+    with pytest.raises(FileExistsError, match=r"data\.h5 exists already"):
         create_hdf5_dataset(DRAWN, path, progress=False)
     path.rename(f"{path}.partial")
     with pytest.raises(FileExistsError, match="begun with another data set or option; delete it"):

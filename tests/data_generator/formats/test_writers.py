@@ -271,7 +271,7 @@ def test_nothing_is_overwritten(dataset, pictures, tmp_path):
     assert not (tmp_path / "v/ImageSets/Main/val.txt").exists()
     for save, name in ((save_coco, "c.json"), (save_csv, "c.csv")):
         (tmp_path / name).write_text("mine")
-        with pytest.raises(FileExistsError, match=rf"{name} exists already; writers overwrite nothing"):
+        with pytest.raises(FileExistsError, match=rf"{name} exists already; it is not overwritten"):
             save(dataset, tmp_path / name, pictures)
         assert (tmp_path / name).read_text() == "mine"
 
