@@ -65,6 +65,7 @@ setup(
             "ipykernel>=6",
             "jax>=0.5",
         ],
+        "docs": ["sphinx>=8", "myst-parser>=4", "furo>=2024.8.6"],
         "coco": ["pycocotools>=2.0.8"],
         "albumentations": ["albumentations>=2.0"],
     },
