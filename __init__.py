@@ -1,16 +1,18 @@
 """multibox: SSD (Single Shot MultiBox Detector) object detection for Keras 3."""
 
-from . import anchors
-from . import class_names as labels
+from . import anchors, class_names, recipes
 from .anchors import AnchorSpec
+from .class_names import COCO_CLASSES, VOC_CLASSES
 from .data_check import check_dataset
 from .data_generator import (
-    VOC_CLASSES,
     DataGenerator,
     DetectionDataset,
     GroundTruthEncoder,
+    ImageError,
+    Record,
+    SampleTransform,
     coco_categories,
-    constant_size_train,
+    constant_size_augmentation,
     create_hdf5_dataset,
     load_coco,
     load_csv,
@@ -19,16 +21,19 @@ from .data_generator import (
     load_voc,
     load_yolo,
     read_image,
-    satellite_train,
+    resize_only,
+    satellite_augmentation,
     save_coco,
     save_csv,
     save_voc,
-    ssd_eval,
-    ssd_train,
-    ssdlite_train,
-    variable_size_train,
+    ssd_augmentation,
+    ssdlite_augmentation,
+    variable_size_augmentation,
 )
+from .deprecated import renamed_attributes
 from .eval_utils import (
+    Detections,
+    detect,
     evaluate_voc,
     plot_detection_grid,
     plot_detections,
@@ -47,6 +52,8 @@ from .models import (
     SSDMobileNet,
     activation_of,
     anchors_of,
+    class_names_of,
+    num_classes_of,
     sample_classes,
     to_inference,
 )
@@ -56,6 +63,7 @@ from .weights import load_weights
 __version__ = "0.1.0"
 
 __all__ = [
+    "COCO_CLASSES",
     "SSD7",
     "SSD300",
     "SSD512",
@@ -63,20 +71,26 @@ __all__ = [
     "AnchorSpec",
     "DataGenerator",
     "DetectionDataset",
+    "Detections",
     "GroundTruthEncoder",
+    "ImageError",
+    "Record",
     "SSDFocalLoss",
     "SSDLite",
     "SSDLoss",
     "SSDMobileNet",
+    "SampleTransform",
     "activation_of",
     "anchors",
     "anchors_of",
     "check_dataset",
+    "class_names",
+    "class_names_of",
     "coco_categories",
-    "constant_size_train",
+    "constant_size_augmentation",
     "create_hdf5_dataset",
+    "detect",
     "evaluate_voc",
-    "labels",
     "load_coco",
     "load_csv",
     "load_hdf5",
@@ -85,6 +99,7 @@ __all__ = [
     "load_weights",
     "load_yolo",
     "loss_of",
+    "num_classes_of",
     "plot_detection_grid",
     "plot_detections",
     "plot_history",
@@ -92,16 +107,30 @@ __all__ = [
     "plot_samples",
     "predict_dataset",
     "read_image",
+    "recipes",
+    "resize_only",
     "sample_classes",
-    "satellite_train",
+    "satellite_augmentation",
     "save_coco",
     "save_csv",
     "save_voc",
-    "ssd_eval",
-    "ssd_train",
-    "ssdlite_train",
+    "ssd_augmentation",
+    "ssdlite_augmentation",
     "to_inference",
     "to_pixels",
     "train",
-    "variable_size_train",
+    "variable_size_augmentation",
 ]
+
+__getattr__ = renamed_attributes(
+    __name__,
+    {
+        "labels": ("class_names", class_names),
+        "ssd_train": ("ssd_augmentation", ssd_augmentation),
+        "ssdlite_train": ("ssdlite_augmentation", ssdlite_augmentation),
+        "ssd_eval": ("resize_only", resize_only),
+        "satellite_train": ("satellite_augmentation", satellite_augmentation),
+        "constant_size_train": ("constant_size_augmentation", constant_size_augmentation),
+        "variable_size_train": ("variable_size_augmentation", variable_size_augmentation),
+    },
+)

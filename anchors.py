@@ -74,9 +74,13 @@ class AnchorSpec:
                     f"AnchorSpec.levels[{i}]: grid, sides and step must be positive, got {level}"
                 )
 
+    def __repr__(self):
+        height, width = self.image_size
+        return f"<AnchorSpec: {height}x{width}, {len(self.levels)} levels, {self.num_anchors} anchors>"
+
     @classmethod
     def from_scales(
-        cls, image_size, grids, scales, aspect_ratios, steps=None, clip_sides=False, variances=VARIANCES
+        cls, image_size, grids, scales, aspect_ratios, *, steps=None, clip_sides=False, variances=VARIANCES
     ):
         """Builds the paper's anchors (section 2.2).
 
@@ -109,8 +113,9 @@ class AnchorSpec:
         ):
             side, middle = s * min(image_size), np.sqrt(s * s_next) * min(image_size)
             pixels = [(side, side), (middle, middle)]
-            for r in (r for ratio in ratios for r in (ratio, 1 / ratio)):
-                pixels.append((side * np.sqrt(r), side / np.sqrt(r)))
+            for ratio in ratios:
+                pixels.append((side * np.sqrt(ratio), side / np.sqrt(ratio)))
+                pixels.append((side * np.sqrt(1 / ratio), side / np.sqrt(1 / ratio)))
             pixels = np.array(pixels)
             if clip_sides:
                 pixels = np.minimum(pixels, (width, height))

@@ -59,7 +59,9 @@ __all__ = [
     "COCO_NAMES_BY_ID",
     "VOC_CLASSES",
     "VOC_TO_COCO",
+    "check_names",
     "map_names",
+    "name_tuple",
     "same_class",
 ]
 
@@ -118,3 +120,25 @@ def name_tuple(names, what):
     if isinstance(names, str | set | frozenset):
         raise ValueError(f"{what} must be a sequence of names, got {names!r}")
     return tuple(names)
+
+
+def check_names(class_names, num_classes):
+    """The names of a model's classes as a tuple; None stands for a class that is not used.
+
+    Raises:
+        ValueError: for a string or a set, another number of names than `num_classes`, anything that is no
+            name, and repeated names.
+    """
+    names = name_tuple(class_names, "class_names")
+    if len(names) != num_classes:
+        hint = "; leave out the background" if len(names) == num_classes + 1 else ""
+        raise ValueError(
+            f"class_names: expected {num_classes} names, background not counted, got {len(names)}{hint}"
+        )
+    for name in names:
+        if name is not None and not isinstance(name, str):
+            raise ValueError(f"class_names: expected names, got {name!r}")
+    used = [name for name in names if name is not None]
+    if repeated := [name for name in used if used.count(name) > 1]:
+        raise ValueError(f"class_names: {repeated[0]!r} occurs more than once")
+    return names

@@ -5,9 +5,9 @@ from pathlib import Path
 import keras
 
 from .anchors import ssd7_anchors
-from .data_generator import DataGenerator, Flip, GroundTruthEncoder, SampleTransform, load_shapes, ssd_eval
+from .data_generator import Flip, SampleTransform, load_shapes
 from .eval_utils import evaluate_voc, plot_detection_grid, plot_history, predict_dataset
-from .models import SSD7, anchors_of
+from .models import SSD7
 from .recipes import adam_with_cosine_decay
 from .training import train
 
@@ -28,7 +28,7 @@ def run_demo(output, num_train=2000, num_test=200, epochs=11, batch_size=16, see
         num_test: other images, for the evaluation.
         epochs: passes over the training images.
         batch_size: images in a step.
-        seed: of weights and data.
+        seed: seed of weights and data.
 
     Returns:
         `VOCResult` on the test images.
@@ -39,13 +39,20 @@ def run_demo(output, num_train=2000, num_test=200, epochs=11, batch_size=16, see
         load_shapes(num_train, IMAGE_SIZE, 2 * seed),
         load_shapes(num_test, IMAGE_SIZE, 2 * seed + 1),
     )
-    model = SSD7(train_set.num_classes, anchors=ssd7_anchors(IMAGE_SIZE, SCALES), weight_decay=1e-4)
-    encoder = GroundTruthEncoder(anchors_of(model), train_set.num_classes, sparse=True)
-    data = DataGenerator(train_set, batch_size, SampleTransform(IMAGE_SIZE, (Flip(),)), encoder, seed=seed)
-    test_data = DataGenerator(test_set, batch_size, ssd_eval(IMAGE_SIZE), encoder, shuffle=False)
-
-    train(model, data, output, epochs, adam_with_cosine_decay(8e-3, epochs * len(data)), test_data)
-
+    model = SSD7(
+        class_names=train_set.class_names, anchors=ssd7_anchors(IMAGE_SIZE, SCALES), weight_decay=1e-4
+    )
+    train(
+        model,
+        train_set,
+        output,
+        epochs=epochs,
+        validation_data=test_set,
+        optimizer=adam_with_cosine_decay(8e-3, epochs * -(-len(train_set) // batch_size)),
+        batch_size=batch_size,
+        augmentation=SampleTransform(IMAGE_SIZE, (Flip(),)),
+        seed=seed,
+    )
     model.save(output / "detector.keras")
     detections = predict_dataset(model, test_set)
     result = evaluate_voc(detections, test_set, metric="area")

@@ -1,27 +1,31 @@
 """Optimizers with the learning rate schedules of the published trainings."""
 
+from __future__ import annotations
+
 import keras
 
 
-def paper_sgd(learning_rate=1e-3, boundaries=(80_000, 100_000)):
+def paper_sgd(
+    learning_rate: float = 1e-3, boundaries: tuple[int, ...] = (80_000, 100_000)
+) -> keras.optimizers.SGD:
     """SGD of the paper for VOC 07+12 (section 3.1): batch 32, 120,000 steps.
 
     Args:
-        learning_rate: of the first stage; divided by 10 at each boundary.
-        boundaries: steps.
+        learning_rate: rate of the first stage; divided by 10 at each boundary.
+        boundaries: steps at which it is divided.
     """
     rates = [learning_rate / 10**stage for stage in range(len(boundaries) + 1)]
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(list(boundaries), rates)
     return keras.optimizers.SGD(schedule, momentum=0.9)
 
 
-def torchvision_ssdlite_sgd(steps, batch_size, warmup_steps=1000):
+def torchvision_ssdlite_sgd(steps: int, batch_size: int, warmup_steps: int = 1000) -> keras.optimizers.SGD:
     """SGD of torchvision's SSDLite from scratch: linear warm-up, then a cosine down to zero.
 
     Args:
-        steps: of the whole training (torchvision: 660 epochs of COCO).
+        steps: number of steps of the whole training (torchvision: 660 epochs of COCO).
         batch_size: torchvision's learning rate 0.15 is for 192 images, and is scaled to this.
-        warmup_steps: from a thousandth of the rate to all of it.
+        warmup_steps: steps from a thousandth of the rate to all of it.
     """
     rate = 0.15 * batch_size / 192
     schedule = keras.optimizers.schedules.CosineDecay(
@@ -30,10 +34,14 @@ def torchvision_ssdlite_sgd(steps, batch_size, warmup_steps=1000):
     return keras.optimizers.SGD(schedule, momentum=0.9)
 
 
-def adam_with_cosine_decay(learning_rate, steps):
+def adam_with_cosine_decay(learning_rate: float, steps: int) -> keras.optimizers.Adam:
     """Adam with a linear warm-up over a twentieth of the steps and a cosine decay to nearly nothing.
 
     For short trainings on small data.
+
+    Args:
+        learning_rate: the highest rate, reached after the warm-up.
+        steps: number of steps of the whole training.
     """
     schedule = keras.optimizers.schedules.CosineDecay(
         learning_rate / 10,
@@ -43,3 +51,21 @@ def adam_with_cosine_decay(learning_rate, steps):
         warmup_steps=max(1, steps // 20),
     )
     return keras.optimizers.Adam(schedule)
+
+
+# Peak learning rates of `default_optimizer`. VGG16 has no BatchNorm and diverges at the rates of the others.
+DEFAULT_RATES = {"ssd300": 1e-4, "ssd512": 1e-4, "ssdlite": 1e-3, "ssd_mobilenet": 3e-4, "ssd7": 4e-3}
+
+
+def default_optimizer(model: keras.Model, steps: int) -> keras.optimizers.Optimizer:
+    """The optimizer that `train` takes when none is given: `adam_with_cosine_decay` at the network's rate.
+
+    It suits fine-tuning and small data sets. For a training from ImageNet weights on tens of thousands of
+    images use the published recipes of this module.
+
+    Args:
+        model: a model of this package.
+        steps: number of steps of the whole training.
+    """
+    rate = next((rate for name, rate in DEFAULT_RATES.items() if model.name.startswith(name)), 1e-4)
+    return adam_with_cosine_decay(rate, steps)

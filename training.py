@@ -1,51 +1,83 @@
 """The training loop: compile, fit, and what a run leaves behind."""
 
+from __future__ import annotations
+
 import csv
 import math
+import os
 import warnings
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 import keras
 
-from .data_generator import DataGenerator
+from .data_generator import (
+    DataGenerator,
+    DetectionDataset,
+    GroundTruthEncoder,
+    SampleTransform,
+    resize_only,
+    ssd_augmentation,
+    ssdlite_augmentation,
+)
 from .data_generator.batches.generator import naming_failures
+from .data_generator.dataset import class_difference
+from .deprecated import renamed_arguments
+from .layers.multibox import multibox_of
 from .losses import SSDLoss
-from .models.detector import activation_of, anchors_of, is_detector, num_classes_of
+from .models.detector import activation_of, anchors_of, class_names_of, is_detector, num_classes_of
+from .recipes import default_optimizer
+
+BATCH_SIZE = 16
 
 
+@renamed_arguments(data="dataset")
 def train(
-    model,
-    data,
-    output,
-    epochs,
-    optimizer,
-    validation_data=None,
-    initial_epoch=0,
-    loss=None,
-    callbacks=(),
-    verbose="auto",
-):
+    model: keras.Model,
+    dataset: DetectionDataset | DataGenerator,
+    output: str | os.PathLike,
+    *,
+    epochs: int,
+    validation_data: DetectionDataset | DataGenerator | None = None,
+    optimizer: keras.optimizers.Optimizer | None = None,
+    batch_size: int | None = None,
+    augmentation: SampleTransform | None = None,
+    loss: keras.losses.Loss | None = None,
+    initial_epoch: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    seed: int = 0,
+    verbose: str | int = "auto",
+) -> keras.callbacks.History:
     """Trains a detector with `model.fit`.
 
     Writes to `output`: `history.csv` (appended to when resumed), `last.keras` after each epoch, and, with
-    validation data, `best.keras` at the lowest validation loss. Ends with a warning when the loss is NaN, and
-    keeps the files of the epoch before.
+    validation data, `best.keras` at the lowest validation loss. Ends with a warning when the loss becomes
+    NaN; the files of the last good epoch stay.
 
-    To resume, load `last.keras` (it holds the optimizer's state), pass it with `optimizer=None` and
-    `initial_epoch` as many epochs as are done.
+    To resume, load `last.keras`, which holds the optimizer's state, and pass `initial_epoch`: the number of
+    epochs that are done.
+
+    A model without class names gets those of the data set.
 
     Args:
-        model: built for training.
-        data: a `DataGenerator` with an encoder; its `epoch` follows that of `fit`.
+        model: a model built for training.
+        dataset: a `DetectionDataset` with the model's classes; or a `DataGenerator` with an encoder, whose
+            `epoch` follows that of `fit`.
         output: folder.
         epochs: number of the last epoch, counted from the very start.
-        optimizer: a Keras optimizer, or None to go on with the compiled one.
-        validation_data: like `data`, or None.
+        validation_data: like `dataset`, or None.
+        optimizer: a Keras optimizer. None: that of a compiled model, and for others
+            `recipes.default_optimizer`.
+        batch_size: images in a step; None: 16, or all images if there are fewer. For data sets only, as are
+            `augmentation` and `seed`.
+        augmentation: a `SampleTransform` for the training images; None: `ssd_augmentation` at the model's
+            size, and torchvision's `ssdlite_augmentation` for an SSDLite.
+        loss: a Keras loss; None: `loss_of(model)`.
         initial_epoch: epochs done before.
-        loss: None for `loss_of(model)`.
         callbacks: more Keras callbacks.
+        seed: seed of the order of the images and of the augmentation.
         verbose: as in `fit`.
 
     Returns:
@@ -55,30 +87,29 @@ def train(
         FileExistsError: if `output` holds another number of epochs than `initial_epoch`: nothing is
             overwritten, and nothing resumed in the wrong place.
         ImageError: for an image that cannot be read; names it.
-        ValueError: if model, data and loss do not fit together, if there is no epoch left to train, or for
-            `optimizer=None` with a model that is not compiled or with a loss.
+        TypeError: for anything else than a data set or a generator.
+        ValueError: if model, data and loss do not fit together, if there is no epoch left to train, for a
+            loss without an optimizer where the compiled model's own loss goes on, and for a model to resume
+            that is not compiled.
     """
     output = Path(output)
     log = output / "history.csv"
-    for name, generator in (("data", data), ("validation_data", validation_data)):
-        if generator is not None:
-            _check_fit(model, generator, name)
+    if is_detector(model):
+        raise ValueError('train: the model is built for inference; build it with mode="training"')
+    options = {"batch_size": batch_size, "augmentation": augmentation}
+    data = _batches(model, dataset, "dataset", seed=seed, **options)
+    validation = validation_data and _validation_batches(model, validation_data, batch_size)
     _check_epochs(log, initial_epoch, epochs)
-    if optimizer is None and loss is not None:
-        raise ValueError("train: a loss needs an optimizer; with optimizer=None the compiled loss goes on")
-    if optimizer is None and not model.compiled:
-        raise ValueError("train: the model is not compiled; pass an optimizer")
-    loss = loss or (loss_of(model) if optimizer is not None else model.loss)
-    _check_loss(model, loss)
-    if optimizer is not None:
-        model.compile(optimizer=optimizer, loss=loss, metrics=loss.metrics())
+    _compile(model, optimizer, loss, epochs * len(data), resumed=initial_epoch > 0)
+    if class_names_of(model) is None:
+        multibox_of(model).class_names = data.dataset.class_names
     output.mkdir(parents=True, exist_ok=True)
 
     saved = [_Checkpoint(output / "last.keras")]
-    if validation_data is not None:
+    if validation is not None:
         best = min((v for v in map(_val_loss, _rows(log)) if not math.isnan(v)), default=math.inf)
         saved.append(_Checkpoint(output / "best.keras", "val_loss", best))
-    generators = [g for g in (data, validation_data) if g is not None]
+    generators = [g for g in (data, validation) if g is not None]
     with ExitStack() as stack, naming_failures(*generators):
         for generator in generators:
             stack.callback(generator.close)
@@ -86,7 +117,7 @@ def train(
             data,
             epochs=epochs,
             initial_epoch=initial_epoch,
-            validation_data=validation_data,
+            validation_data=validation,
             verbose=verbose,
             shuffle=False,  # the generator has shuffled; batches stay in its order, also on resuming
             callbacks=[
@@ -97,24 +128,83 @@ def train(
                 *callbacks,
             ],
         )
+    _warn_of_nan(history, output)
+    return history
+
+
+def loss_of(model: keras.Model, **options) -> SSDLoss:
+    """The `SSDLoss` that fits a model of this package: it reads the class logits as the decoder will.
+
+    Args:
+        model: a model built for training.
+        **options: more arguments of `SSDLoss`.
+    """
+    return SSDLoss(activation=activation_of(model), **options)
+
+
+def _batches(model, dataset, name, *, batch_size, augmentation, seed):
+    """A generator of training batches: the given one, or one that is made for the data set."""
+    if isinstance(dataset, DataGenerator):
+        given = {"batch_size": batch_size, "augmentation": augmentation}
+        for option, value in given.items():
+            if value is not None:
+                raise ValueError(f"train: {option} belongs to the DataGenerator that was passed as {name}")
+        _check_fit(model, dataset, name)
+        return dataset
+    if not isinstance(dataset, DetectionDataset):
+        raise TypeError(
+            f"train: {name} must be a DetectionDataset, or a DataGenerator with an encoder, got "
+            f"{type(dataset).__name__}"
+        )
+    _check_classes(model, dataset, name)
+    size = anchors_of(model).image_size
+    if augmentation is None:
+        preset = ssdlite_augmentation if model.name.startswith("ssdlite") else ssd_augmentation
+        augmentation = preset(size)
+    batch_size = min(BATCH_SIZE, max(len(dataset), 1)) if batch_size is None else batch_size
+    encoder = GroundTruthEncoder(model, sparse=True)
+    return DataGenerator(dataset, batch_size, augmentation, encoder, seed=seed)
+
+
+def _validation_batches(model, dataset, batch_size):
+    """A generator of whole images in their order, for the validation."""
+    if isinstance(dataset, DataGenerator):
+        return _batches(model, dataset, "validation_data", batch_size=None, augmentation=None, seed=0)
+    plain = resize_only(anchors_of(model).image_size)
+    data = _batches(model, dataset, "validation_data", batch_size=batch_size, augmentation=plain, seed=0)
+    data.shuffle = False
+    return data
+
+
+def _compile(model, optimizer, loss, steps, resumed):
+    """Compiles the model, unless it is compiled and no optimizer is given: then it goes on as it is."""
+    if optimizer is None and model.compiled:
+        if loss is not None:
+            raise ValueError(
+                "train: a loss needs an optimizer; the model is compiled, and without an optimizer its own "
+                "loss goes on"
+            )
+        _check_loss(model, model.loss)
+        return
+    if optimizer is None and resumed:
+        raise ValueError(
+            "train: the model is not compiled, so it holds no state to resume from; load last.keras, or pass "
+            "an optimizer"
+        )
+    loss = loss or loss_of(model)
+    _check_loss(model, loss)
+    optimizer = optimizer or default_optimizer(model, steps)
+    model.compile(optimizer=optimizer, loss=loss, metrics=loss.metrics())
+
+
+def _warn_of_nan(history, output):
     final = history.history["loss"][-1]
     if not math.isfinite(final):
         warnings.warn(
             f"train: the loss became {final} in epoch {history.epoch[-1] + 1}; lower the learning rate. "
             f"{output} keeps what was saved after the epochs before.",
-            stacklevel=2,
+            stacklevel=3,
         )
-    return history
-
-
-def loss_of(model, **options):
-    """The `SSDLoss` that fits a model of this package: it reads the class logits as the decoder will.
-
-    Args:
-        model: built for training.
-        **options: more arguments of `SSDLoss`.
-    """
-    return SSDLoss(activation=activation_of(model), **options)
 
 
 def _set_epoch(data, epoch, logs=None):
@@ -124,7 +214,7 @@ def _set_epoch(data, epoch, logs=None):
 class _Checkpoint(keras.callbacks.Callback):
     """Saves the model after each epoch, or after those with the lowest monitored value.
 
-    A model whose loss has become NaN is not saved over one that was good, and neither is half a file: it is
+    A model whose loss has become NaN does not replace a good one, and neither does half a file: the file is
     written under another name first.
     """
 
@@ -146,11 +236,18 @@ class _Checkpoint(keras.callbacks.Callback):
         partial.replace(self.path)
 
 
+def _check_classes(model, dataset, name):
+    if num_classes_of(model) != dataset.num_classes:
+        raise ValueError(
+            f"train: the model has {num_classes_of(model)} classes, {name} {dataset.num_classes} "
+            f"({', '.join(dataset.class_names)})"
+        )
+
+
 def _check_fit(model, generator, name):
-    if not isinstance(generator, DataGenerator) or generator.encoder is None:
-        raise ValueError(f"train: {name} must be a DataGenerator with an encoder, got {generator!r}")
-    if is_detector(model):
-        raise ValueError('train: the model is built for inference; build it with mode="training"')
+    """Whether a generator that was made elsewhere makes the model's targets."""
+    if generator.encoder is None:
+        raise ValueError(f"train: {name} has no encoder; make it with GroundTruthEncoder(model)")
     encoder = generator.encoder
     classes = num_classes_of(model)
     if classes != encoder.num_classes:
@@ -160,12 +257,16 @@ def _check_fit(model, generator, name):
     if anchors_of(model) != encoder.anchors:
         raise ValueError(
             f"train: the encoder of {name} has other anchors than the model; make it with "
-            "GroundTruthEncoder(anchors_of(model), ...)"
+            "GroundTruthEncoder(model)"
         )
+    names = class_names_of(model)
+    if names is not None and names != generator.dataset.class_names:
+        difference = class_difference("the model", names, name, generator.dataset.class_names)
+        raise ValueError(f"train: {difference}; make the encoder with GroundTruthEncoder(model)")
 
 
 def _check_loss(model, loss):
-    """Losses from elsewhere, which have no activation, are their author's business."""
+    """Losses without an activation are not of this package and are not checked."""
     expected = activation_of(model)
     given = getattr(loss, "activation", expected)
     if given != expected:
@@ -180,7 +281,7 @@ def _check_epochs(log, initial_epoch, epochs):
     if done != initial_epoch:
         raise FileExistsError(
             f"{log} holds {done} epochs, but initial_epoch is {initial_epoch}: choose another output folder, "
-            f"or resume with {log.parent / 'last.keras'}, optimizer=None and initial_epoch={done}"
+            f"or resume with {log.parent / 'last.keras'} and initial_epoch={done}"
         )
     if epochs <= initial_epoch:
         raise ValueError(

@@ -3,8 +3,8 @@
     python benchmarks/data_pipeline.py --voc VOCdevkit --set train
 
 References in the same run: decoding alone (`cv2.imread`), and the same chain in the plain way
-(plain_chain.py). The whole path is `DataGenerator` with `ssd_train` and the encoder, from files, from the RAM
-cache and from HDF5. Then what `fit` takes to hand over a batch (feeding.py), on each backend there is.
+(plain_chain.py). The whole path is `DataGenerator` with `ssd_augmentation` and the encoder, from files, from
+the RAM cache and from HDF5. Then what `fit` takes to hand over a batch (feeding.py), on each backend.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from multibox.data_generator import cache_in_ram, create_hdf5_dataset, load_hdf5
 BATCH = 32
 ANCHORS = mb.anchors.SSD300_VOC
 # The recipe draws one of five interpolations for each image, of which Lanczos' takes most of the time.
-BILINEAR = replace(mb.ssd_train(), interpolations=(cv2.INTER_LINEAR,))
+BILINEAR = replace(mb.ssd_augmentation(), interpolations=(cv2.INTER_LINEAR,))
 DECODE, PLAIN = "decoding alone (cv2.imread)", "the plain chain"
 
 
@@ -94,7 +94,7 @@ def _epoch(dataset, workers, sparse=True, transform=None, **options):
     """A function that takes the batches of an epoch as `fit` does."""
     encoder = mb.GroundTruthEncoder(ANCHORS, dataset.num_classes, sparse=sparse)
     batches = mb.DataGenerator(
-        dataset, BATCH, transform or mb.ssd_train(), encoder, workers=workers, **options
+        dataset, BATCH, transform or mb.ssd_augmentation(), encoder, workers=workers, **options
     )
 
     def run():
@@ -120,7 +120,7 @@ def _plain(dataset):
 
 def _encoder(dataset, rounds):
     """Milliseconds of the encoder on the boxes of augmented images."""
-    batches = mb.DataGenerator(dataset, BATCH, mb.ssd_train(), workers=0)
+    batches = mb.DataGenerator(dataset, BATCH, mb.ssd_augmentation(), workers=0)
     views = [a for i in range(len(batches)) for a in batches[i][1]]
     runs = {}
     for name, sparse in (("sparse targets", True), ("dense targets", False)):

@@ -39,7 +39,7 @@ class Recipe:
     rate: float = 1e-4
     optimizer: tuple = (keras.optimizers.Adam, {})
     frozen: str | None = None
-    preset: callable = mb.ssd_train
+    preset: callable = mb.ssd_augmentation
 
 
 MINING = Recipe((mb.SSDLoss, {"activation": "sigmoid"}), rate=3e-4)
@@ -49,7 +49,7 @@ RECIPES = {
     "mining, 1e-4": replace(MINING, rate=1e-4),
     "mining, 3e-4": MINING,
     "mining, SGD 1e-3": replace(MINING, rate=1e-3, optimizer=(keras.optimizers.SGD, {"momentum": 0.9})),
-    "mining, 3e-4, crop and flip only": replace(MINING, preset=mb.ssdlite_train),
+    "mining, 3e-4, crop and flip only": replace(MINING, preset=mb.ssdlite_augmentation),
     "mining, 3e-4, frozen to conv_pw_11": replace(MINING, frozen="conv_pw_11_activation"),
     "softmax and mining, 3e-4": replace(MINING, loss=(mb.SSDLoss, {})),
 }
@@ -153,7 +153,7 @@ def learning_rate(rate, steps):
 
 
 def mean_ap(model, images):
-    detections = mb.predict_dataset(mb.to_inference(model, top_k=100), images, progress=False)
+    detections = mb.predict_dataset(mb.to_inference(model, max_detections=100), images, progress=False)
     return mb.evaluate_voc(detections, images, metric="11_point").mean_average_precision
 
 

@@ -57,7 +57,7 @@ def _epochs(dataset):
 
 def _batches(dataset):
     encoder = mb.GroundTruthEncoder(mb.anchors.SSD300_VOC, dataset.num_classes, sparse=True)
-    return mb.DataGenerator(dataset, 32, mb.ssd_train(), encoder)
+    return mb.DataGenerator(dataset, 32, mb.ssd_augmentation(), encoder)
 
 
 def _grey():

@@ -37,7 +37,7 @@ def main():
     anchors = mb.anchors_of(model)
     encoder = mb.GroundTruthEncoder(anchors, dataset.num_classes)
     images, targets = mb.DataGenerator(
-        dataset, len(dataset), mb.ssd_eval(anchors.image_size), encoder, shuffle=False
+        dataset, len(dataset), mb.resize_only(anchors.image_size), encoder, shuffle=False
     )[0]
     loss = mb.SSDLoss()
     model.compile(adam_with_cosine_decay(args.learning_rate, args.steps), loss, metrics=loss.metrics())

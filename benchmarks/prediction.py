@@ -32,7 +32,7 @@ def main():
 
     coco = mb.SSDMobileNet(90, alpha=0.75, batch_norm=False, weights=args.weights)
     network = mb.sample_classes(coco, mb.VOC_CLASSES, class_names=COCO_NAMES_BY_ID)
-    detector = mb.to_inference(network, top_k=100)
+    detector = mb.to_inference(network, max_detections=100)
     size = mb.anchors_of(network).image_size
     dataset = mb.load_voc(args.voc, [("2007", args.set)], progress=False)[:IMAGES]
     batch = np.stack([read(record, size) for record in dataset])

@@ -1,6 +1,7 @@
 """Data: readers, augmentation, ground-truth encoding, batches."""
 
 from ..class_names import VOC_CLASSES
+from ..deprecated import renamed_attributes
 from .augmentation.albumentations import Albumentations
 from .augmentation.geometry import (
     Expand,
@@ -16,12 +17,12 @@ from .augmentation.geometry import (
 from .augmentation.mixing import MixUp, Mosaic
 from .augmentation.photometric import PhotometricDistortion
 from .augmentation.presets import (
-    constant_size_train,
-    satellite_train,
-    ssd_eval,
-    ssd_train,
-    ssdlite_train,
-    variable_size_train,
+    constant_size_augmentation,
+    resize_only,
+    satellite_augmentation,
+    ssd_augmentation,
+    ssdlite_augmentation,
+    variable_size_augmentation,
 )
 from .augmentation.sample import SampleTransform
 from .augmentation.view import View
@@ -63,7 +64,7 @@ __all__ = [
     "cache_in_ram",
     "coco_categories",
     "coco_image_ids",
-    "constant_size_train",
+    "constant_size_augmentation",
     "create_hdf5_dataset",
     "load_coco",
     "load_csv",
@@ -72,7 +73,8 @@ __all__ = [
     "load_voc",
     "load_yolo",
     "read_image",
-    "satellite_train",
+    "resize_only",
+    "satellite_augmentation",
     "save_coco",
     "save_csv",
     "save_voc",
@@ -80,9 +82,20 @@ __all__ = [
     "scan_csv",
     "scan_voc",
     "scan_yolo",
-    "ssd_eval",
-    "ssd_train",
-    "ssdlite_train",
-    "variable_size_train",
+    "ssd_augmentation",
+    "ssdlite_augmentation",
+    "variable_size_augmentation",
     "yolo_classes",
 ]
+
+__getattr__ = renamed_attributes(
+    __name__,
+    {
+        "ssd_train": ("ssd_augmentation", ssd_augmentation),
+        "ssdlite_train": ("ssdlite_augmentation", ssdlite_augmentation),
+        "ssd_eval": ("resize_only", resize_only),
+        "satellite_train": ("satellite_augmentation", satellite_augmentation),
+        "constant_size_train": ("constant_size_augmentation", constant_size_augmentation),
+        "variable_size_train": ("variable_size_augmentation", variable_size_augmentation),
+    },
+)

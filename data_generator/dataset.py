@@ -1,5 +1,6 @@
 """DetectionDataset: what every reader returns, and what generators and evaluators take."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -91,7 +92,10 @@ class DetectionDataset(Sequence):
             return NotImplemented
         name = f"{self.name} + {other.name}"
         if self.class_names != other.class_names:
-            raise ValueError(f"{name}: {_class_difference(self, other)}")
+            difference = class_difference(
+                repr(self.name), self.class_names, repr(other.name), other.class_names
+            )
+            raise ValueError(f"{name}: {difference}")
         ids = {record.image_id for record in self}
         both = [record.image_id for record in other if record.image_id in ids]
         if both:
@@ -106,7 +110,7 @@ class DetectionDataset(Sequence):
         flagged = ", ".join(f"{count} {flag}" for flag, count in flags.items() if count)
         return f"<{self.name}: {images}, {objects}{f' ({flagged})' if flagged else ''}>"
 
-    def subset(self, classes=None, exclude_difficult=False, exclude_truncated=False):
+    def subset(self, classes=None, *, exclude_difficult=False, exclude_truncated=False):
         """The same images with fewer objects; images that lose all of them stay, as background.
 
         Args:
@@ -131,12 +135,12 @@ class DetectionDataset(Sequence):
         records = [_reduced(record, new_labels, excluded) for record in self]
         return DetectionDataset(classes, records, self.name)
 
-    def split(self, fraction, seed=0):
+    def split(self, fraction, *, seed=0):
         """Divides the images at random.
 
         Args:
-            fraction: of the images that go into the first part, between 0 and 1.
-            seed: of the shuffling.
+            fraction: share of the images that go into the first part, between 0 and 1.
+            seed: seed of the shuffling.
 
         Returns:
             Two `DetectionDataset`; the first has round(fraction * len(dataset)) images.
@@ -175,18 +179,51 @@ def _reduced(record, new_labels, excluded):
     return replace(record, boxes=record.boxes[keep], labels=labels[keep], **flags)
 
 
-def _class_difference(a, b):
+def align_classes(dataset, class_names, owner):
+    """The data set with its labels in the order of a model's classes.
+
+    Args:
+        dataset: a `DetectionDataset`.
+        class_names: the model's names in the order of its labels; None if it has none: then nothing is
+            compared.
+        owner: function that asks, for messages.
+
+    Returns:
+        The data set itself, or, where the names are the same in another order, one with other labels, with a
+        warning.
+
+    Raises:
+        ValueError: if the names differ; states which.
+    """
+    if class_names is None or tuple(class_names) == dataset.class_names:
+        return dataset
+    if set(class_names) == set(dataset.class_names):
+        warnings.warn(
+            f"{owner}: the data set has the model's classes in another order; its labels are changed to the "
+            f"model's order: {', '.join(class_names)}",
+            stacklevel=3,
+        )
+        return dataset.subset(classes=class_names)
+    raise ValueError(
+        f"{owner}: {class_difference('the model', class_names, 'the data set', dataset.class_names)}; load "
+        "the data with classes=class_names_of(model), or fit the model to them with "
+        "sample_classes(model, dataset.class_names)"
+    )
+
+
+def class_difference(a, names_a, b, names_b):
+    """How the class names of `a` and `b` differ, in words."""
     only = [
-        f"only {part.name!r} has {', '.join(map(repr, names))}"
-        for part, other in ((a, b), (b, a))
-        if (names := [n for n in part.class_names if n not in other.class_names])
+        f"only {part} has {', '.join(map(repr, names))}"
+        for part, mine, other in ((a, names_a, names_b), (b, names_b, names_a))
+        if (names := [n for n in mine if n not in other and n is not None])
     ]
     if only:
         return f"the class names differ: {'; '.join(only)}"
-    label = next(i for i, (x, y) in enumerate(zip(a.class_names, b.class_names, strict=True)) if x != y)
+    label = next(i for i, (x, y) in enumerate(zip(names_a, names_b, strict=False)) if x != y)
     return (
-        f"the class names are the same in another order: label {label + 1} is {a.class_names[label]!r} and "
-        f"{b.class_names[label]!r}; `subset(classes)` brings them into one order"
+        f"the class names are the same in another order: label {label + 1} is {names_a[label]!r} and "
+        f"{names_b[label]!r}; `subset(classes)` brings them into one order"
     )
 
 

@@ -1,9 +1,12 @@
 """Ground truth to training targets: matching of anchors and objects, offsets (paper, section 2.2)."""
 
+import keras
 import numpy as np
 
 from ..anchors import as_spec
 from ..boxes import area, cxcywh_to_xyxy, encode_offsets, iou, xyxy_to_cxcywh
+from ..deprecated import renamed_arguments
+from ..layers.multibox import multibox_of
 from ..matching import BACKGROUND, NEUTRAL, match
 
 # Matching looks closely at the anchors that have this share of `negative_iou` with an object. Any share gives
@@ -20,8 +23,8 @@ class GroundTruthEncoder:
     `negative_iou` are neutral (all-zero class row, ignored by the loss), the others background.
 
     Args:
-        anchors: an `AnchorSpec`.
-        num_classes: number of object classes, background not counted.
+        model: a model of this package, whose anchors and classes are taken; or an `AnchorSpec`.
+        num_classes: number of object classes, background not counted; with an `AnchorSpec` only.
         positive_iou: IoU from which an anchor is an object.
         negative_iou: IoU from which an anchor is not background. Equal to `positive_iou`: no neutral band.
         sparse: whether targets hold a class id (0 background, -1 neutral) in place of the one-hot classes.
@@ -29,10 +32,13 @@ class GroundTruthEncoder:
             the bytes.
 
     Raises:
+        TypeError: for an `AnchorSpec` without num_classes, or a model with it.
         ValueError: if num_classes < 1, or not 0 < negative_iou <= positive_iou <= 1.
     """
 
-    def __init__(self, anchors, num_classes, positive_iou=0.5, negative_iou=0.5, sparse=False):
+    @renamed_arguments(anchors="model")
+    def __init__(self, model, num_classes=None, *, positive_iou=0.5, negative_iou=0.5, sparse=False):
+        self.anchors, num_classes, self.class_names = _anchors_and_classes(model, num_classes)
         if num_classes < 1:
             raise ValueError(f"GroundTruthEncoder: num_classes must be at least 1, got {num_classes}")
         if not 0 < negative_iou <= positive_iou <= 1:
@@ -40,7 +46,6 @@ class GroundTruthEncoder:
                 "GroundTruthEncoder: expected 0 < negative_iou <= positive_iou <= 1, "
                 f"got negative_iou={negative_iou}, positive_iou={positive_iou}"
             )
-        self.anchors = as_spec(anchors)
         self.num_classes = num_classes
         self.positive_iou = positive_iou
         self.negative_iou = negative_iou
@@ -53,6 +58,10 @@ class GroundTruthEncoder:
         self._largest = np.maximum.reduceat(self._rough_areas, self._starts[:-1])
         self._largest = np.maximum.accumulate(self._largest)
         self._reach = REACH * negative_iou
+
+    def __repr__(self):
+        layout = ", sparse" if self.sparse else ""
+        return f"<GroundTruthEncoder: {self.anchors!r}, {self.num_classes} classes{layout}>"
 
     @property
     def target_shape(self):
@@ -105,7 +114,7 @@ class GroundTruthEncoder:
         if len(boxes) == 0:
             return np.zeros(0, int), np.zeros(0, int)
         # An object inside several anchors of one area has the same IoU with all of them, so rounding
-        # decides who gets it. float64, and by way of the centres, chooses as ssd_keras does.
+        # decides. Computing in float64 from box centers breaks ties as ssd_keras does.
         boxes = cxcywh_to_xyxy(xyxy_to_cxcywh(boxes))
         near = self._near(boxes)
         overlaps = iou(boxes, self.anchors.xyxy[near])
@@ -149,24 +158,39 @@ class GroundTruthEncoder:
         if labels.size and not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(f"GroundTruthEncoder: labels must be integers, got {labels.dtype}")
         low, high = boxes[:, :2], boxes[:, 2:]
-        sides = high - low  # of NaN, NaN, with which comparisons are false
-        for good, what, values in (
-            ((sides > 0) & (sides < np.inf), "box {} must be finite with xmin < xmax and ymin < ymax", boxes),
-            (
-                (low < 1) & (high > 0) & (low >= -2) & (high <= 2),
+        sides = high - low  # NaN for NaN, with which comparisons are false
+        bad = ~((sides > 0) & (sides < np.inf)).all(axis=1)
+        if bad.any():
+            _refuse("box {} must be finite with xmin < xmax and ymin < ymax", boxes, bad)
+        bad = ~((low < 1) & (high > 0) & (low >= -2) & (high <= 2)).all(axis=1)
+        if bad.any():
+            _refuse(
                 "box {} lies outside the image or far beyond; coordinates must be relative to it (0..1, not "
                 "pixels)",
                 boxes,
-            ),
-            (
-                (labels >= 1) & (labels <= self.num_classes),
-                f"label {{}} must be in 1..{self.num_classes} (0 is background)",
-                labels,
-            ),
-        ):
-            if not good.all():
-                bad = np.argwhere(~good)[0, 0]
-                raise ValueError(f"GroundTruthEncoder: {what.format(bad)}, got {values[bad].tolist()}")
+                bad,
+            )
+        bad = (labels < 1) | (labels > self.num_classes)
+        if bad.any():
+            _refuse(f"label {{}} must be in 1..{self.num_classes} (0 is background)", labels, bad)
+
+
+def _refuse(what, values, bad):
+    """Raises ValueError for the first of the bad ones."""
+    first = bad.argmax()
+    raise ValueError(f"GroundTruthEncoder: {what.format(first)}, got {values[first].tolist()}")
+
+
+def _anchors_and_classes(model, num_classes):
+    """(anchors, number of classes, class names or None) of a model, or of an `AnchorSpec`."""
+    if isinstance(model, keras.Model):
+        if num_classes is not None:
+            raise TypeError("GroundTruthEncoder: a model knows its number of classes; leave out num_classes")
+        multibox = multibox_of(model)
+        return multibox.anchors, multibox.num_classes, multibox.class_names
+    if num_classes is None:
+        raise TypeError("GroundTruthEncoder: anchors need num_classes; or pass a model, which knows it")
+    return as_spec(model), num_classes, None
 
 
 def _twice_the_overlap(low_a, high_a, low_b, high_b):

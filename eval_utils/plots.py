@@ -6,15 +6,18 @@ from pathlib import Path
 
 import numpy as np
 
+from .detections import Detections
 
-def plot_detections(image, detections=None, ground_truth=None, class_names=None, min_score=0.5, axes=None):
+
+def plot_detections(image, detections=None, *, ground_truth=None, class_names=None, min_score=0.5, axes=None):
     """Draws boxes on an image.
 
     Args:
         image: (rows, columns, 3) RGB uint8.
-        detections: (n, 6) rows [class_id, score, xmin, ymin, xmax, ymax] in pixels, solid lines.
+        detections: `Detections`, or (n, 6) rows [class_id, score, xmin, ymin, xmax, ymax] in pixels; solid
+            lines.
         ground_truth: a `Record`, dashed white lines.
-        class_names: names of the class ids 1, 2, ...; None writes the ids.
+        class_names: names of the class ids 1, 2, ...; None takes those of `Detections`, or writes the ids.
         min_score: detections below are not drawn.
         axes: matplotlib axes to draw on; None makes a figure.
 
@@ -23,6 +26,9 @@ def plot_detections(image, detections=None, ground_truth=None, class_names=None,
     """
     import matplotlib.pyplot as plt
 
+    if isinstance(detections, Detections):
+        class_names = detections.class_names if class_names is None else class_names
+        detections = detections.rows
     if axes is None:
         axes = plt.subplots(figsize=(8, 8 * image.shape[0] / image.shape[1]), layout="tight")[1]
     axes.imshow(image)
@@ -37,7 +43,7 @@ def plot_detections(image, detections=None, ground_truth=None, class_names=None,
     return axes.figure
 
 
-def plot_detection_grid(dataset, detections=None, columns=4, min_score=0.5):
+def plot_detection_grid(dataset, detections=None, *, columns=4, min_score=0.5):
     """The images of a data set with ground truth (dashed white) and detections (solid).
 
     Args:
@@ -65,18 +71,25 @@ def plot_detection_grid(dataset, detections=None, columns=4, min_score=0.5):
             found = None if detections is None else detections[i]
             record = dataset[i]
             image = read_image(record.image, size=(record.width, record.height))
-            plot_detections(image, found, dataset[i], dataset.class_names, min_score, cell)
+            plot_detections(
+                image,
+                found,
+                ground_truth=record,
+                class_names=dataset.class_names,
+                min_score=min_score,
+                axes=cell,
+            )
     return figure
 
 
-def plot_samples(dataset, transform, draws=5, seed=0):
+def plot_samples(dataset, transform, *, draws=5, seed=0):
     """What a transform makes of images: in each row an image as annotated, then samples of it.
 
     The boxes have the colours of their classes, the names stand in the first column.
 
     Args:
         dataset: a `DetectionDataset` with a row for each image: pass the first few.
-        transform: a `SampleTransform`, such as `ssd_train((300, 300))`.
+        transform: a `SampleTransform`, such as `ssd_augmentation((300, 300))`.
         draws: samples of each image, those of the first epochs of a `DataGenerator` with the same seed.
         seed: of the samples.
 
@@ -133,7 +146,7 @@ def plot_history(path):
     return figure
 
 
-def plot_precision_recall(result, columns=5):
+def plot_precision_recall(result, *, columns=5):
     """Precision-recall curves of a `VOCResult`, one panel for each class with objects.
 
     Returns:
@@ -200,4 +213,7 @@ def _colour(class_id):
 
 
 def _class_name(class_id, class_names):
-    return str(int(class_id)) if class_names is None else class_names[int(class_id) - 1]
+    """The name of a class id from 1, or the id where there is none."""
+    number = int(class_id)
+    known = class_names is not None and 1 <= number <= len(class_names)
+    return (class_names[number - 1] if known else None) or str(number)

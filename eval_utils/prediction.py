@@ -1,18 +1,147 @@
-"""Detections of a model for a whole data set."""
+"""Detections of a model: for pictures, and for a whole data set."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
+from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
 from tqdm import tqdm
 
 from ..boxes import clip
-from ..data_generator import DataGenerator, ssd_eval
+from ..data_generator import DataGenerator, DetectionDataset, Record, SampleTransform, resize_only
 from ..data_generator.batches.generator import naming_failures
-from ..models.detector import anchors_of, is_detector, num_classes_of, to_inference
+from ..data_generator.dataset import align_classes
+from ..data_generator.formats.fields import IMAGE_SUFFIXES
+from ..data_generator.images import ImageError, image_size
+from ..models.detector import anchors_of, class_names_of, is_detector, num_classes_of, to_inference
+from .detections import Detections
 
 # Batches that are prepared ahead of the model.
 QUEUE = 4
+# Fewer images than this need no progress bar.
+MANY = 16
+
+Image = str | os.PathLike | np.ndarray
+
+# The detector of a training model, so that the second call of `detect` compiles nothing again.
+_detectors: WeakKeyDictionary = WeakKeyDictionary()
+
+
+def detect(
+    model: keras.Model | str | os.PathLike,
+    images: Image | Sequence[Image],
+    *,
+    min_score: float = 0.5,
+    batch_size: int = 8,
+    progress: bool | None = None,
+) -> Detections | list[Detections]:
+    """Finds objects in pictures.
+
+    Args:
+        model: a model of this package, for training or for inference, or the path of a saved one (`.keras`).
+        images: a path, an array (height, width, 3) RGB uint8, a list of paths and arrays of any sizes, or a
+            folder, whose image files are taken in the order of their names.
+        min_score: detections below are left out.
+        batch_size: images at once.
+        progress: whether to show a progress bar; None: for many images.
+
+    Returns:
+        `Detections` of one picture; for a list or a folder a list of them.
+
+    Raises:
+        FileNotFoundError: for a path that does not exist, or a folder without images.
+        ImageError: for a file that cannot be read as an image, or an array of another shape or type.
+        ValueError: for an empty list, or a model that is not of this package.
+    """
+    if not isinstance(model, keras.Model):
+        model = keras.models.load_model(model, compile=False)
+    single = isinstance(images, np.ndarray | str | os.PathLike) and not _is_folder(images)
+    sources = [images] if single else _files_in(images) if _is_folder(images) else list(images)
+    if not sources:
+        raise ValueError("detect: expected at least one image, got an empty list")
+    records = [_record(source, i) for i, source in enumerate(sources)]
+    names = class_names_of(model)
+    dataset = DetectionDataset([str(i + 1) for i in range(num_classes_of(model))], records, "detect")
+    show = len(records) >= MANY if progress is None else progress
+    found = _predict(model, dataset, batch_size, resize_only(anchors_of(model).image_size), show, None)
+    detections = [
+        Detections.from_rows(rows[rows[:, 1] >= min_score], names, (r.height, r.width), _given(source))
+        for rows, r, source in zip(found, records, sources, strict=True)
+    ]
+    return detections[0] if single else detections
+
+
+def predict_dataset(
+    model: keras.Model,
+    dataset: DetectionDataset,
+    batch_size: int = 8,
+    *,
+    transform: SampleTransform | None = None,
+    progress: bool = True,
+    workers: int | None = None,
+) -> list[np.ndarray]:
+    """Runs a detector over a data set.
+
+    Args:
+        model: a model of this package; one built for training is turned into a detector with
+            `to_inference` and its default options first.
+        dataset: a `DetectionDataset` with the model's classes. If it has them in another order, class ids
+            are those of the data set.
+        batch_size: images at once.
+        transform: None for `resize_only` at the model's size. Another one must show whole images.
+        progress: whether to show a progress bar.
+        workers: see `DataGenerator`.
+
+    Returns:
+        A list with one (detections, 6) float32 array for each record, rows
+        [class_id, score, xmin, ymin, xmax, ymax] by descending score, in pixels of the original image
+        (continuous, clipped to it).
+
+    Raises:
+        ImageError: for an image that cannot be read; names it.
+        ValueError: if the model and the data set have different classes, or the model and the transform
+            different image sizes.
+    """
+    if num_classes_of(model) != dataset.num_classes:
+        raise ValueError(
+            f"predict_dataset: the model has {num_classes_of(model)} classes, the data set "
+            f"{dataset.num_classes} ({', '.join(dataset.class_names)})"
+        )
+    aligned = align_classes(dataset, class_names_of(model), "predict_dataset")
+    size = anchors_of(model).image_size
+    transform = transform or resize_only(size)
+    if transform.image_size != size:
+        raise ValueError(
+            f"predict_dataset: the transform makes {transform.image_size}, the model takes {size}"
+        )
+    found = _predict(model, aligned, batch_size, transform, progress, workers)
+    if aligned is not dataset:
+        ids = np.array([0, *(dataset.class_names.index(name) + 1 for name in aligned.class_names)])
+        for rows in found:
+            rows[:, 0] = ids[rows[:, 0].astype(int)]
+    return found
+
+
+def to_pixels(rows: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Relative detections (max_detections, 6) of one image to pixels; padding rows are removed.
+
+    Returns:
+        (detections, 6), boxes in pixels and clipped to the image.
+
+    Raises:
+        ValueError: for rows of another shape, such as those of a whole batch.
+    """
+    if np.ndim(rows) != 2 or np.shape(rows)[1] != 6:
+        raise ValueError(f"to_pixels: expected the rows (detections, 6) of one image, got {np.shape(rows)}")
+    rows = np.array(rows[rows[:, 1] > 0], np.float32)
+    rows[:, 2:] = clip(rows[:, 2:] * (width, height, width, height), (0, 0), (width, height))
+    return rows
 
 
 class _Progress(keras.callbacks.Callback):
@@ -34,40 +163,9 @@ class _Images(DataGenerator):
         return (super().__getitem__(batch)[0],)
 
 
-def predict_dataset(model, dataset, batch_size=8, transform=None, progress=True, workers=None):
-    """Runs a detector over a data set.
-
-    Args:
-        model: a model of this package; one built for training is turned into a detector with
-            `to_inference` and its default options first.
-        dataset: a `DetectionDataset` with as many classes as the model.
-        batch_size: images at once.
-        transform: None for `ssd_eval` at the model's size. Another one must show whole images.
-        progress: whether to show a progress bar.
-        workers: see `DataGenerator`.
-
-    Returns:
-        A list with one (detections, 6) float32 array for each record, rows
-        [class_id, score, xmin, ymin, xmax, ymax] by descending score, in pixels of the original image
-        (continuous, clipped to it).
-
-    Raises:
-        ImageError: for an image that cannot be read; names it.
-        ValueError: if the model and the data set have different numbers of classes, or the model and the
-            transform different image sizes.
-    """
-    if num_classes_of(model) != dataset.num_classes:
-        raise ValueError(
-            f"predict_dataset: the model has {num_classes_of(model)} classes, the data set "
-            f"{dataset.num_classes} ({', '.join(dataset.class_names)})"
-        )
-    detector = model if is_detector(model) else to_inference(model)
-    size = anchors_of(model).image_size
-    transform = transform or ssd_eval(size)
-    if transform.image_size != size:
-        raise ValueError(
-            f"predict_dataset: the transform makes {transform.image_size}, the model takes {size}"
-        )
+def _predict(model, dataset, batch_size, transform, progress, workers):
+    """Rows in pixels for each image of a data set."""
+    detector = _detector_of(model)
     images = _Images(dataset, batch_size, transform, shuffle=False, workers=workers, max_queue_size=QUEUE)
     bar = tqdm(total=len(dataset), desc="predict", unit=" images", disable=not progress, leave=False)
     with bar, closing(images), naming_failures(images):
@@ -75,12 +173,42 @@ def predict_dataset(model, dataset, batch_size=8, transform=None, progress=True,
     return [to_pixels(r, record.width, record.height) for r, record in zip(rows, dataset, strict=True)]
 
 
-def to_pixels(rows, width, height):
-    """Relative detections (top_k, 6) of one image to pixels; padding rows go.
+def _detector_of(model):
+    if is_detector(model):
+        return model
+    if model not in _detectors:
+        _detectors[model] = to_inference(model)
+    return _detectors[model]
 
-    Returns:
-        (detections, 6), boxes in pixels and clipped to the image.
-    """
-    rows = np.array(rows[rows[:, 1] > 0], np.float32)
-    rows[:, 2:] = clip(rows[:, 2:] * (width, height, width, height), (0, 0), (width, height))
-    return rows
+
+def _is_folder(images):
+    return isinstance(images, str | os.PathLike) and Path(images).is_dir()
+
+
+def _files_in(folder):
+    files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not files:
+        raise FileNotFoundError(f"detect: no image ({', '.join(IMAGE_SUFFIXES)}) in the folder {folder}")
+    return files
+
+
+def _record(source, index):
+    """A `Record` without objects; its id is unique, since a file may be given more than once."""
+    if isinstance(source, str | os.PathLike):
+        if not Path(source).exists():
+            raise FileNotFoundError(f"detect: no such image: {source}")
+        width, height = image_size(source)
+        image = str(source)
+    else:
+        if np.shape(source)[2:] != (3,) or getattr(source, "dtype", None) != np.uint8 or not source.size:
+            raise ImageError(
+                "detect: expected a path or an array (height, width, 3) RGB uint8, got "
+                f"{np.shape(source)} {getattr(source, 'dtype', type(source).__name__)} at position {index}"
+            )
+        height, width = source.shape[:2]
+        image = partial(np.asarray, source)
+    return Record(f"{index}", image, width, height, np.zeros((0, 4), np.float32), np.zeros(0, np.int32))
+
+
+def _given(source):
+    return source if isinstance(source, np.ndarray) else str(source)

@@ -59,13 +59,13 @@ class VOCResult:
         return "\n".join(lines)
 
 
-def evaluate_voc(detections, dataset, iou_threshold=0.5, metric="11_point"):
+def evaluate_voc(detections, dataset, *, iou_threshold=0.5, metric="11_point"):
     """Average precision of each class and its mean.
 
-    A detection, taken by descending score, is right if the object of its class and image that it overlaps
-    most has IoU above the threshold and was not found before. Difficult objects neither count nor
-    punish. Classes without objects have no AP and do not enter the mean. A mean of nearly zero comes with a
-    warning that says why.
+    Detections are taken by descending score. One is right if the object of its class and image that it
+    overlaps most has an IoU above the threshold and was not found before. Difficult objects are ignored: they
+    count neither as found nor as missed. Classes without objects have no AP and do not enter the mean. A mean
+    of nearly zero comes with a warning that states the likely reason.
 
     Args:
         detections: for each record of `dataset` an array (detections, 6) of rows
@@ -93,7 +93,7 @@ def evaluate_voc(detections, dataset, iou_threshold=0.5, metric="11_point"):
     if result.mean_average_precision < NEARLY_ZERO:
         sizes = np.array([(r.width, r.height) for r in dataset])[images]
         _, best_iou = _best_objects(rows[:, 2:], images, truth.boxes, truth.images)
-        reason = why_zero(rows[:, 2:], sizes, best_iou, iou_threshold)
+        reason = why_zero(rows[:, 2:], rows[:, 1], sizes, best_iou, iou_threshold, len(truth.labels))
         warnings.warn(f"evaluate_voc: mAP is nearly 0: {reason}", stacklevel=2)
     return result
 

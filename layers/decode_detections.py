@@ -5,6 +5,7 @@ from keras import ops
 
 from ..activations import SCORES, check_activation
 from ..boxes import decode_offsets
+from ..deprecated import warn_renamed, with_new_names
 from .non_max_suppression import keep_best, non_max_suppression, take_boxes
 
 
@@ -13,20 +14,20 @@ class DecodeDetections(keras.layers.Layer):
     """Decodes boxes and scores, suppresses duplicates and keeps the best detections.
 
     Called with predictions (batch, num_anchors, 4 + 1 + num_classes), as `MultiBox` gives them, and
-    anchors (1, num_anchors, 8), as `AnchorBoxes` gives them. Returns (batch, top_k, 6) float32 rows
+    anchors (1, num_anchors, 8), as `AnchorBoxes` gives them. Returns (batch, max_detections, 6) float32 rows
     [class_id, score, xmin, ymin, xmax, ymax], class ids from 1, coordinates relative (0..1, not clipped),
     by descending score, zero rows as padding.
 
-    For each class: scores above the threshold, the `max_candidates` best into NMS; then the `top_k` best
-    of all classes. Background is not decoded.
+    For each class: scores above the threshold, the `max_candidates` best into NMS; then the `max_detections`
+    best of all classes. Background is not decoded.
 
     Args:
         confidence_threshold: scores must be above this.
         iou_threshold: NMS drops a box whose IoU with a better one is above this.
-        top_k: detections kept for an image.
+        max_detections: detections kept for an image (`keep_top_k` in Caffe).
         max_candidates: boxes of a class that enter NMS.
-        class_agnostic: the fast variant: each anchor speaks only for its best class, and one NMS runs
-            over all classes together. An object is never found twice under two names.
+        class_agnostic: if True, keep only the best class of each anchor and run one NMS over all classes.
+            This is faster, and two classes never share a box.
         activation: "softmax" or "sigmoid", from logits to scores; the model's `MultiBox` says which.
 
     Raises:
@@ -37,23 +38,29 @@ class DecodeDetections(keras.layers.Layer):
         self,
         confidence_threshold=0.01,
         iou_threshold=0.45,
-        top_k=200,
+        max_detections=200,
         max_candidates=400,
         class_agnostic=False,
         activation="softmax",
         **kwargs,
     ):
+        if "top_k" in kwargs:  # a decorator would hide the arguments from Keras
+            warn_renamed("DecodeDetections", "top_k", "max_detections")
+            max_detections = kwargs.pop("top_k")
         super().__init__(**{**kwargs, "dtype": "float32"})
         if not (0 <= confidence_threshold < 1 and 0 <= iou_threshold <= 1):
             raise ValueError(
                 "expected 0 <= confidence_threshold < 1 and 0 <= iou_threshold <= 1, "
                 f"got {confidence_threshold} and {iou_threshold}"
             )
-        if top_k < 1 or max_candidates < 1:
-            raise ValueError(f"top_k and max_candidates must be at least 1, got {top_k} and {max_candidates}")
+        if max_detections < 1 or max_candidates < 1:
+            raise ValueError(
+                "max_detections and max_candidates must be at least 1, "
+                f"got {max_detections} and {max_candidates}"
+            )
         self.confidence_threshold = confidence_threshold
         self.iou_threshold = iou_threshold
-        self.top_k = top_k
+        self.max_detections = max_detections
         self.max_candidates = max_candidates
         self.class_agnostic = class_agnostic
         self.activation = check_activation(activation, "DecodeDetections")
@@ -84,7 +91,9 @@ class DecodeDetections(keras.layers.Layer):
         classes, candidates = scores.shape[1:]
         boxes = take_boxes(boxes, ops.reshape(index, (-1, classes * candidates)))
         boxes = ops.reshape(boxes, (-1, classes, candidates, 4))
-        return non_max_suppression(boxes, scores, self.iou_threshold, self.confidence_threshold, self.top_k)
+        return non_max_suppression(
+            boxes, scores, self.iou_threshold, self.confidence_threshold, self.max_detections
+        )
 
     def _across_classes(self, boxes, scores):
         best_class = ops.argmax(scores, axis=-1)  # (batch, anchors)
@@ -92,24 +101,36 @@ class DecodeDetections(keras.layers.Layer):
         best_class = ops.take_along_axis(best_class, index, axis=1)
         boxes = take_boxes(boxes, index)
         scores, index = keep_best(
-            boxes[:, None], scores[:, None], self.iou_threshold, self.confidence_threshold, self.top_k
+            boxes[:, None],
+            scores[:, None],
+            self.iou_threshold,
+            self.confidence_threshold,
+            self.max_detections,
         )
         boxes = take_boxes(boxes, index) * ops.cast(scores > 0, "float32")[..., None]
         return boxes, scores, ops.take_along_axis(best_class, index, axis=1)
+
+    @property
+    def _nms(self):
+        return self.iou_threshold, self.confidence_threshold, self.max_detections
 
     def _candidates(self, scores):
         return ops.top_k(scores, k=min(self.max_candidates, scores.shape[-1]))
 
     def compute_output_shape(self, predictions_shape, anchors_shape):
-        return (predictions_shape[0], self.top_k, 6)
+        return (predictions_shape[0], self.max_detections, 6)
 
     def get_config(self):
         return {
             **super().get_config(),
             "confidence_threshold": self.confidence_threshold,
             "iou_threshold": self.iou_threshold,
-            "top_k": self.top_k,
+            "max_detections": self.max_detections,
             "max_candidates": self.max_candidates,
             "class_agnostic": self.class_agnostic,
             "activation": self.activation,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**with_new_names(config, {"top_k": "max_detections"}))  # files of version 0.1

@@ -5,6 +5,7 @@ from keras import ops
 
 from ..activations import check_activation
 from ..anchors import as_spec
+from ..class_names import check_names
 
 
 @keras.saving.register_keras_serializable(package="multibox")
@@ -20,19 +21,21 @@ class MultiBox(keras.layers.Layer):
         num_classes: number of object classes, background not counted.
         activation: "softmax" or "sigmoid", how the loss and the decoder have to read the logits. They leave
             this layer as they are.
+        class_names: names of the classes 1, 2, ... (None for an unused one), or None if they are not known.
 
     Raises:
-        ValueError: if num_classes < 1, for an unknown activation, or if a feature map does not fit its
-            level of the spec.
+        ValueError: if num_classes < 1, for an unknown activation, for another number of class names or
+            repeated ones, or if a feature map does not fit its level of the spec.
     """
 
-    def __init__(self, anchors, num_classes, activation="softmax", **kwargs):
+    def __init__(self, anchors, num_classes, activation="softmax", class_names=None, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
         if num_classes < 1:
             raise ValueError(f"num_classes must be at least 1 (background is not counted), got {num_classes}")
         self.anchors = as_spec(anchors)
         self.num_classes = num_classes
         self.activation = check_activation(activation, "MultiBox")
+        self.class_names = None if class_names is None else check_names(class_names, num_classes)
 
     def build(self, offsets_shape, logits_shape):
         levels = self.anchors.levels
@@ -71,6 +74,7 @@ class MultiBox(keras.layers.Layer):
             "anchors": self.anchors.get_config(),
             "num_classes": self.num_classes,
             "activation": self.activation,
+            "class_names": self.class_names,
         }
 
 
@@ -80,7 +84,11 @@ def multibox_layers(model):
 
 
 def multibox_of(model):
-    """The `MultiBox` layer of a model; it knows the anchors, the number of classes and the activation."""
+    """The `MultiBox` layer of a model, which carries anchors, classes and activation.
+
+    Raises:
+        ValueError: if the model has no such layer, or several.
+    """
     found = multibox_layers(model)
     if len(found) != 1:
         raise ValueError(

@@ -6,26 +6,26 @@ from keras import ops
 from ..boxes import pairwise_iou
 
 
-def non_max_suppression(boxes, scores, iou_threshold, score_threshold, top_k):
-    """Greedy NMS within each class, then the `top_k` best of all classes.
+def non_max_suppression(boxes, scores, iou_threshold, score_threshold, max_detections):
+    """Greedy NMS within each class, then the `max_detections` best of all classes.
 
     Args:
         boxes: (batch, classes, candidates, 4) xyxy, each class by descending score.
         scores: (batch, classes, candidates).
         iou_threshold: a candidate goes if its IoU with a kept, better one is above this.
         score_threshold: only scores above this take part.
-        top_k: number of rows to return for an image.
+        max_detections: number of rows to return for an image.
 
     Returns:
-        boxes (batch, top_k, 4), scores (batch, top_k) and class indices (batch, top_k, from 0), by
-        descending score; rows after the last detection are zero.
+        boxes (batch, max_detections, 4), scores (batch, max_detections) and class indices (batch,
+        max_detections), from 0, by descending score; rows after the last detection are zero.
     """
     if keras.backend.backend() == "tensorflow":
-        return _tensorflow_nms(boxes, scores, iou_threshold, score_threshold, top_k)
-    return portable_nms(boxes, scores, iou_threshold, score_threshold, top_k)
+        return _tensorflow_nms(boxes, scores, iou_threshold, score_threshold, max_detections)
+    return portable_nms(boxes, scores, iou_threshold, score_threshold, max_detections)
 
 
-def _tensorflow_nms(boxes, scores, iou_threshold, score_threshold, top_k):
+def _tensorflow_nms(boxes, scores, iou_threshold, score_threshold, max_detections):
     # TensorFlow's kernel is several times faster than the same in array operations on a CPU.
     import tensorflow as tf
 
@@ -33,7 +33,7 @@ def _tensorflow_nms(boxes, scores, iou_threshold, score_threshold, top_k):
         ops.transpose(boxes, (0, 2, 1, 3)),
         ops.transpose(scores, (0, 2, 1)),
         max_output_size_per_class=boxes.shape[2],
-        max_total_size=top_k,
+        max_total_size=max_detections,
         iou_threshold=iou_threshold,
         score_threshold=score_threshold,
         clip_boxes=False,
@@ -41,31 +41,31 @@ def _tensorflow_nms(boxes, scores, iou_threshold, score_threshold, top_k):
     return boxes, scores, classes
 
 
-def portable_nms(boxes, scores, iou_threshold, score_threshold, top_k):
+def portable_nms(boxes, scores, iou_threshold, score_threshold, max_detections):
     """`non_max_suppression` in `keras.ops` alone, for every backend.
 
     Compares all pairs of candidates at once: some 13 bytes for each of batch * classes * candidates ** 2
     pairs, 1.3 GB for 32 images of 20 classes with 400 candidates. Take smaller batches if memory is short.
     """
     classes, candidates = boxes.shape[1:3]
-    scores, index = keep_best(boxes, scores, iou_threshold, score_threshold, top_k)
+    scores, index = keep_best(boxes, scores, iou_threshold, score_threshold, max_detections)
     boxes = take_boxes(ops.reshape(boxes, (-1, classes * candidates, 4)), index)
     found = scores > 0
     return boxes * ops.cast(found, boxes.dtype)[..., None], scores, ops.where(found, index // candidates, 0)
 
 
-def keep_best(boxes, scores, iou_threshold, score_threshold, top_k):
+def keep_best(boxes, scores, iou_threshold, score_threshold, max_detections):
     """The detections as positions among the candidates; arguments as for `non_max_suppression`.
 
     Returns:
-        scores (batch, top_k), descending, 0 after the last detection, and index (batch, top_k) into the
-        candidates of all classes laid end to end.
+        scores (batch, max_detections), descending, 0 after the last detection, and index (batch,
+        max_detections) into the candidates of all classes laid end to end.
     """
     valid = scores > score_threshold
     scores = ops.where(greedy_keep(boxes, valid, iou_threshold), scores, 0.0)
     count = scores.shape[1] * scores.shape[2]
-    scores, index = ops.top_k(ops.reshape(scores, (-1, count)), k=min(top_k, count))
-    padding = ((0, 0), (0, max(0, top_k - count)))
+    scores, index = ops.top_k(ops.reshape(scores, (-1, count)), k=min(max_detections, count))
+    padding = ((0, 0), (0, max(0, max_detections - count)))
     return ops.pad(scores, padding), ops.pad(index, padding)
 
 
@@ -77,9 +77,9 @@ def take_boxes(boxes, index):
 def greedy_keep(boxes, valid, iou_threshold):
     """Which candidates greedy NMS keeps.
 
-    Starts with all and repeats "kept is who is suppressed by nobody kept" until nothing changes. Round
-    by round the answer is final for at least one more candidate from the best down, so this ends, and
-    with the greedy result; in practice after as many rounds as the longest chain of overlaps has links.
+    Starts with every candidate kept, then repeatedly recomputes "kept = not suppressed by a better kept
+    candidate" until nothing changes. Each round settles at least one more candidate in score order, so the
+    loop ends with the greedy result. In practice the rounds are as many as the longest chain of overlaps.
 
     Args:
         boxes: (..., candidates, 4) xyxy by descending score.

@@ -1,6 +1,6 @@
 """Model functions, each a plain functional `keras.Model`."""
 
-from .detector import activation_of, anchors_of, num_classes_of, to_inference
+from .detector import activation_of, anchors_of, class_names_of, num_classes_of, to_inference
 from .sample_classes import sample_classes
 from .ssd7 import SSD7
 from .ssd_mobilenet import SSDMobileNet
@@ -15,6 +15,7 @@ __all__ = [
     "SSDMobileNet",
     "activation_of",
     "anchors_of",
+    "class_names_of",
     "num_classes_of",
     "sample_classes",
     "to_inference",

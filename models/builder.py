@@ -1,10 +1,12 @@
 """The one builder behind every model function: backbone, heads, joined predictions."""
 
 import inspect
+from numbers import Integral
 
 import keras
 
 from ..anchors import as_spec
+from ..class_names import check_names
 from ..layers import ImageNormalization, MultiBox
 from ..weights.loading import load_weights
 from .detector import to_inference
@@ -12,46 +14,48 @@ from .detector import to_inference
 # What the published VGG16 weights of Caffe expect, and the common -1..1.
 CAFFE_PIXELS = {"mean": [123.0, 117.0, 104.0], "bgr": True}
 UNIT_PIXELS = {"mean": 127.5, "scale": 1 / 127.5}
+# Options of `to_inference`; "top_k" is the former name of max_detections.
+DECODING = {*inspect.signature(to_inference).parameters, "top_k"} - {"model"}
 
 
 def build_ssd(
-    name, backbone, head, pixels, num_classes, anchors, mode, weights, decoding, activation="softmax"
+    name,
+    backbone,
+    head,
+    *,
+    pixels,
+    anchors,
+    num_classes,
+    class_names,
+    mode,
+    weights,
+    decoding,
+    activation="softmax",
 ):
     """Builds a detector as a plain functional `keras.Model`.
 
     Args:
-        name: of the model.
-        backbone: function from the normalised image tensor to {source name: feature map}, fine to coarse.
+        name: name of the model.
+        backbone: function from the normalized image tensor to {source name: feature map}, fine to coarse.
         head: function (feature map, channels, name) to the head's output of the same rows and columns.
         pixels: arguments of `ImageNormalization`.
-        num_classes: number of object classes, background not counted.
         anchors: an `AnchorSpec`; its image_size is the model's.
+        num_classes: number of object classes, background not counted; None: that of `class_names`.
+        class_names: names of the classes 1, 2, ..., or None.
         mode: "training" or "inference".
         weights: None, the path of a weight file, "imagenet" or "coco", see `load_weights`.
-        decoding: arguments of `to_inference`, for mode "inference".
+        decoding: options of `to_inference`, for mode "inference".
         activation: "softmax" or "sigmoid", see `MultiBox`.
 
     Raises:
-        TypeError: for an unknown argument.
+        TypeError: for an unknown argument, or num_classes that is no number.
         FileNotFoundError: if the weight file does not exist.
-        ValueError: for an unknown mode or activation, num_classes < 1, anchors that do not fit the feature
-            maps, or channels_first as Keras' image data format.
+        ValueError: for an unknown mode or activation, num_classes < 1, another number of class names, anchors
+            that do not fit the feature maps, or channels_first as Keras' image data format.
     """
     anchors = as_spec(anchors)
-    if mode not in ("training", "inference"):
-        raise ValueError(f'{name}: mode must be "training" or "inference", got {mode!r}')
-    if num_classes < 1:
-        raise ValueError(
-            f"{name}: num_classes must be at least 1 (background not counted), got {num_classes}"
-        )
-    if keras.config.image_data_format() != "channels_last":
-        raise ValueError(f'{name}: needs keras.config.set_image_data_format("channels_last")')
-    unknown = set(decoding) - set(inspect.signature(to_inference).parameters)
-    if unknown:
-        raise TypeError(f"{name}: unknown arguments {', '.join(sorted(unknown))}")
-    if decoding and mode == "training":
-        raise ValueError(f'{name}: {", ".join(sorted(decoding))} only apply to mode="inference"')
-
+    _check_mode(name, mode, decoding)
+    num_classes = _count_classes(name, num_classes, class_names)
     image = keras.Input((*anchors.image_size, 3), name="image")
     sources = backbone(ImageNormalization(**pixels, name="normalization")(image))
     if len(sources) != len(anchors.levels):
@@ -64,14 +68,46 @@ def build_ssd(
         sides = len(level.sides)
         offsets.append(head(features, sides * 4, f"{source}_mbox_loc"))
         logits.append(head(features, sides * (1 + num_classes), f"{source}_mbox_conf"))
-    predictions = MultiBox(anchors, num_classes, activation, name="predictions")(offsets, logits)
+    multibox = MultiBox(anchors, num_classes, activation, class_names, name="predictions")
 
-    model = keras.Model(image, predictions, name=name)
+    model = keras.Model(image, multibox(offsets, logits), name=name)
     if weights is not None:
         load_weights(model, weights)
     return to_inference(model, **decoding) if mode == "inference" else model
 
 
+def _check_mode(name, mode, decoding):
+    if mode not in ("training", "inference"):
+        raise ValueError(f'{name}: mode must be "training" or "inference", got {mode!r}')
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(f'{name}: needs keras.config.set_image_data_format("channels_last")')
+    if unknown := decoding.keys() - DECODING:
+        raise TypeError(
+            f"{name}: unknown arguments {', '.join(sorted(unknown))}; beside those of the model there are "
+            f"the options of to_inference: {', '.join(sorted(DECODING - {'top_k'}))}"
+        )
+    if decoding and mode == "training":
+        raise ValueError(f'{name}: {", ".join(sorted(decoding))} only apply to mode="inference"')
+
+
+def _count_classes(name, num_classes, class_names):
+    """The number of classes, which either argument tells."""
+    if num_classes is None:
+        if class_names is None:
+            raise TypeError(f"{name}: expected num_classes or class_names")
+        num_classes = len(class_names)
+    if not isinstance(num_classes, Integral) or isinstance(num_classes, bool):
+        hint = f"; pass names as class_names={num_classes!r}" if isinstance(num_classes, list | tuple) else ""
+        raise TypeError(f"{name}: num_classes must be a whole number, got {num_classes!r}{hint}")
+    if num_classes < 1:
+        raise ValueError(
+            f"{name}: num_classes must be at least 1 (background not counted), got {num_classes}"
+        )
+    if class_names is not None:
+        check_names(class_names, num_classes)
+    return int(num_classes)
+
+
 def l2(weight_decay):
-    """Keras regulariser of an optimiser's weight decay: gradient w * kernel is an L2 of w / 2."""
+    """Keras regularizer of an optimizer's weight decay: gradient w * kernel is an L2 of w / 2."""
     return keras.regularizers.L2(weight_decay / 2) if weight_decay else None

@@ -1,27 +1,31 @@
-"""From a trained model to a detector, and back to its anchors."""
+"""From a trained model to a detector, and what a model knows about itself."""
 
 import keras
 
+from ..deprecated import renamed_arguments
 from ..layers import AnchorBoxes, DecodeDetections
 from ..layers.multibox import multibox_of
 
 
+@renamed_arguments(top_k="max_detections")
 def to_inference(
     model,
+    *,
     confidence_threshold=0.01,
     iou_threshold=0.45,
-    top_k=200,
+    max_detections=200,
     max_candidates=400,
     class_agnostic=False,
 ):
     """The detector of a model: same graph, same weights, `AnchorBoxes` and `DecodeDetections` at the end.
 
     Args:
-        model: a model of this package, trained or reloaded. A detector is decoded anew, with these options.
+        model: a model of this package, trained or reloaded. If the model already decodes, its decoder
+            is replaced by one with these options.
         confidence_threshold: see `DecodeDetections`, as for the other options.
 
     Returns:
-        `keras.Model` from RGB images 0..255 to (batch, top_k, 6) rows
+        `keras.Model` from RGB images 0..255 to (batch, max_detections, 6) rows
         [class_id, score, xmin, ymin, xmax, ymax], coordinates relative, zero rows as padding.
 
     Raises:
@@ -32,14 +36,15 @@ def to_inference(
     decode = DecodeDetections(
         confidence_threshold=confidence_threshold,
         iou_threshold=iou_threshold,
-        top_k=top_k,
+        max_detections=max_detections,
         max_candidates=max_candidates,
         class_agnostic=class_agnostic,
         activation=multibox.activation,
         name="detections",
     )
     detections = decode(predictions, AnchorBoxes(multibox.anchors, name="anchors")(predictions))
-    return keras.Model(model.inputs, detections, name=model.name)
+    (image,) = model.inputs
+    return keras.Model(image, detections, name=model.name)
 
 
 def anchors_of(model):
@@ -54,6 +59,18 @@ def anchors_of(model):
 def num_classes_of(model):
     """The number of object classes of a model of this package, background not counted."""
     return multibox_of(model).num_classes
+
+
+def class_names_of(model):
+    """The class names of a model of this package, in the order of the labels 1, 2, ...
+
+    Returns:
+        A tuple, in which None stands for a class that is not used, or None if the model has no names.
+
+    Raises:
+        ValueError: if the model has no `MultiBox` layer.
+    """
+    return multibox_of(model).class_names
 
 
 def activation_of(model):

@@ -9,36 +9,41 @@ from ..class_names import map_names, name_tuple
 from ..layers.multibox import multibox_of
 
 
-def sample_classes(model, classes, class_names=None, new=(), strict=True, seed=0):
+def sample_classes(model, classes, *, class_names=None, new=(), strict=True, seed=0):
     """A model of the same architecture whose heads hold other classes.
 
-    For background and the classes that are kept, the new model gives the logits of the old one. (With a
-    softmax the scores rise, since fewer classes share them.) All but the class heads is copied. The model
-    that was given stays as it is, and the new one is not compiled.
+    The new model gives background and the classes that it keeps the logits of the old one. (With a softmax
+    their scores rise, since fewer classes share them.) Everything but the class heads is copied. The given
+    model stays as it is. The new one carries the names of its classes and is not compiled.
 
     Args:
         model: a model of this package, for training or for inference, or the path of a saved one (`.keras`).
         classes: the new classes in the order of the labels 1, 2, ...: names, or ids of the model's classes,
-            from 1. Names may be synonyms, such as COCO's "tv" of VOC's "tvmonitor", see `labels.map_names`.
-        class_names: the model's class names in the order of its labels, None for unused ones; the list may
-            begin with one more None, for background, as `labels.COCO_NAMES_BY_ID` does. Not needed for ids.
-        new: those of `classes` that begin anew, with the initialisers of the model's heads.
-        strict: whether other names that the model does not know are an error; otherwise they begin anew.
-        seed: of the initialisers.
+            from 1. A name may be a synonym, such as VOC's "tvmonitor" for COCO's "tv", see
+            `class_names.map_names`.
+        class_names: the model's class names in the order of its labels, None for unused ones. None takes the
+            names that the model carries. The list may begin with an additional None for background, as
+            `class_names.COCO_NAMES_BY_ID` does. Ids need no names.
+        new: those of `classes` that start fresh, with the initializers of the model's heads.
+        strict: True: any other name that the model does not know is an error. False: it starts fresh.
+        seed: seed of the initializers.
 
     Returns:
         `keras.Model`, ready for `compile` or `predict`.
 
     Raises:
-        ValueError: for classes that are empty, repeated or not known, for names without `class_names`, if
-            `class_names` are not as many as the model has classes, or if a class head is no `Conv2D`.
+        ValueError: for classes that are empty, repeated or not known, for names where neither the model nor
+            `class_names` has any, if `class_names` are not as many as the model has classes, or if a class
+            head is no `Conv2D`.
     """
     if not isinstance(model, keras.Model):
         model = keras.models.load_model(model, compile=False)
     multibox = multibox_of(model)
+    class_names = multibox.class_names if class_names is None else class_names
+    classes = name_tuple(classes, "classes")
     columns = [0, *_kept_ids(classes, class_names, new, strict, multibox.num_classes)]
     heads = _class_heads(model, multibox)
-    clone = _clone(model, multibox, heads, len(columns) - 1)
+    clone = _clone(model, multibox, heads, _new_names(classes, multibox))
     seeds = np.random.SeedSequence(seed).generate_state(len(heads))
     for layer in model.layers:
         if layer.name not in heads:
@@ -50,13 +55,21 @@ def sample_classes(model, classes, class_names=None, new=(), strict=True, seed=0
     return clone
 
 
-def _clone(model, multibox, heads, num_classes):
+def _new_names(classes, multibox):
+    """The names of the new classes; ids have the name that the model knows, or None."""
+    known = multibox.class_names or (None,) * multibox.num_classes
+    return tuple(name if isinstance(name, str) else known[name - 1] for name in classes)
+
+
+def _clone(model, multibox, heads, class_names):
     """The same layers, connected alike, with new weights; only class heads and `MultiBox` differ."""
+    num_classes = len(class_names)
 
     def rebuild(layer):
         config = layer.get_config()
         if layer is multibox:
             config["num_classes"] = num_classes
+            config["class_names"] = class_names if any(class_names) else None
         elif layer.name in heads:
             config["filters"] = heads[layer.name] * (1 + num_classes)
         return type(layer).from_config(config)
@@ -82,7 +95,7 @@ def _class_heads(model, multibox):
 
 
 def _initial_weights(head, seed):
-    """What the head's own initialisers make with a seed: kernel, then bias if there is one."""
+    """What the head's own initializers make with a seed: kernel, then bias if there is one."""
     arrays = [_initialize(head.kernel_initializer, head.kernel, seed)]
     if head.use_bias:
         arrays.append(_initialize(head.bias_initializer, head.bias, seed))
@@ -114,8 +127,8 @@ def _with_columns(old, fresh, sides, columns):
 
 
 def _kept_ids(classes, class_names, new, strict, num_classes):
-    """For each of the new classes the id of the model's class, from 1, or None if it begins anew."""
-    classes, new = name_tuple(classes, "classes"), name_tuple(new, "new")
+    """For each of the new classes the id of the model's class, from 1, or None if it starts fresh."""
+    new = name_tuple(new, "new")
     if not classes:
         raise ValueError("classes is empty, expected at least one name or id")
     for name in new:
@@ -148,7 +161,7 @@ def _ids_of(names, class_names, strict, num_classes):
     unknown = [name for name in names if found[name] is None]
     if strict and unknown:
         raise ValueError(
-            f"classes: the model does not know {_listed(unknown)} (list what begins anew in `new`); it has "
+            f"classes: the model does not know {_listed(unknown)} (list what starts fresh in `new`); it has "
             f"{_listed(known)}"
         )
     return {name: found[name] and known.index(found[name]) + 1 for name in names}
@@ -156,9 +169,7 @@ def _ids_of(names, class_names, strict, num_classes):
 
 def _known_names(class_names, num_classes, wanted):
     if class_names is None:
-        raise ValueError(
-            f"class_names is needed to find {wanted!r}: a model does not store its names; or give ids"
-        )
+        raise ValueError(f"class_names is needed to find {wanted!r}: the model carries no names; or pass ids")
     known = name_tuple(class_names, "class_names")
     if len(known) == num_classes + 1 and known[0] is None:
         known = known[1:]
@@ -169,7 +180,7 @@ def _known_names(class_names, num_classes, wanted):
     named = [name for name in known if name is not None]
     repeated = [name for name in named if named.count(name) > 1]
     if repeated:
-        raise ValueError(f"class_names: {repeated[0]!r} is there twice")
+        raise ValueError(f"class_names: {repeated[0]!r} occurs more than once")
     return known
 
 
@@ -178,7 +189,7 @@ def _check_once(classes, found):
     for wanted in classes:
         source = found.get(wanted) or wanted
         if source in first:
-            raise ValueError(f"classes: {wanted!r} is there twice, first as {first[source]!r}")
+            raise ValueError(f"classes: {wanted!r} occurs more than once, first as {first[source]!r}")
         first[source] = wanted
 
 

@@ -14,7 +14,9 @@ BN_MOMENTUM = 0.9  # short trainings: the statistics must keep up with the weigh
 
 
 def SSD7(
-    num_classes,
+    num_classes=None,
+    *,
+    class_names=None,
     mode="training",
     image_size=None,
     anchors=None,
@@ -25,11 +27,12 @@ def SSD7(
     """SSD7: seven convolutions with BatchNorm and ELU, feature maps at strides 8, 16, 32 and 64.
 
     Args:
-        num_classes: number of object classes, background not counted.
+        num_classes: number of object classes, background not counted. None: that of `class_names`.
+        class_names: names of the classes 1, 2, ..., which the model then carries; or None.
         mode: "training" or "inference", see `SSD300`.
         image_size: (height, width) of the input, need not be square; None: that of `anchors`, or (300, 300).
         anchors: an `AnchorSpec`; None: `ssd7_anchors(image_size)`.
-        weight_decay: of the kernels (gradient weight_decay * w).
+        weight_decay: weight decay of the kernels (gradient weight_decay * w).
         weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
         **decoding: options of `to_inference`, for mode "inference".
 
@@ -62,4 +65,15 @@ def SSD7(
     def head(x, channels, name):
         return conv(channels, 3, name=name)(x)
 
-    return build_ssd("ssd7", backbone, head, UNIT_PIXELS, num_classes, anchors, mode, weights, decoding)
+    return build_ssd(
+        "ssd7",
+        backbone,
+        head,
+        pixels=UNIT_PIXELS,
+        anchors=anchors,
+        num_classes=num_classes,
+        class_names=class_names,
+        mode=mode,
+        weights=weights,
+        decoding=decoding,
+    )

@@ -15,14 +15,16 @@ from .mobilenet_v1 import mobilenet_v1_features
 
 # Logit of the score 0.01, from which the class heads start: nearly all anchors are background, and from 0.5
 # the first epochs would only learn that (Lin et al., "Focal Loss for Dense Object Detection", section 4.1).
-RARE = -4.595
+RARE_LOGIT = -4.595
 EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
 
 
 def SSDMobileNet(
-    num_classes,
+    num_classes=None,
+    *,
+    class_names=None,
     mode="training",
-    anchors=SSD_MOBILENET_V1,
+    anchors=None,
     alpha=1.0,
     min_depth=16,
     batch_norm=True,
@@ -35,8 +37,11 @@ def SSDMobileNet(
 
     Args:
         num_classes: number of object classes, background not counted (90 for COCO as the API counts them).
+            None: that of `class_names`.
+        class_names: names of the classes 1, 2, ..., which the model then carries; or None.
         mode: "training" or "inference", see `SSD300`.
-        anchors: an `AnchorSpec`, such as `multibox.anchors.ssd_mobilenet_anchors(image_size)`.
+        anchors: an `AnchorSpec`, such as `multibox.anchors.ssd_mobilenet_anchors(image_size)`; None: that of
+            300x300 pixels.
         alpha: width ("depth multiplier"): multiplies the channels of the backbone and of the extra layers.
         min_depth: fewest channels of any layer.
         batch_norm: True: BatchNorm after each convolution, as the network was trained. False: a bias
@@ -44,7 +49,7 @@ def SSDMobileNet(
             do. Fine-tuning from folded weights needs False as well: a BatchNorm that starts as the
             identity would, in training, normalise by the statistics of the batch and so undo the weights.
         activation: "sigmoid", as the API trains it, or "softmax". A new class head learns with either.
-        weight_decay: of the kernels (gradient weight_decay * w).
+        weight_decay: weight decay of the kernels (gradient weight_decay * w).
         weights: None, a weight file of any known kind, "imagenet" (alpha 1.0, 0.75, 0.5 or 0.25) or "coco"
             (90 classes, alpha=0.75, batch_norm=False); see `load_weights`.
         **decoding: options of `to_inference`, for mode "inference".
@@ -76,10 +81,20 @@ def SSDMobileNet(
         return sources
 
     head = partial(
-        pointwise_head, regularizer=regularizer, class_bias=RARE if activation == "sigmoid" else 0.0
+        pointwise_head, regularizer=regularizer, class_bias=RARE_LOGIT if activation == "sigmoid" else 0.0
     )
     return build_ssd(
-        name, backbone, head, UNIT_PIXELS, num_classes, anchors, mode, weights, decoding, activation
+        name,
+        backbone,
+        head,
+        pixels=UNIT_PIXELS,
+        anchors=anchors or SSD_MOBILENET_V1,
+        num_classes=num_classes,
+        class_names=class_names,
+        mode=mode,
+        weights=weights,
+        decoding=decoding,
+        activation=activation,
     )
 
 

@@ -23,9 +23,11 @@ EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the 
 
 
 def SSDLite(
-    num_classes,
+    num_classes=None,
+    *,
+    class_names=None,
     mode="training",
-    anchors=SSDLITE320,
+    anchors=None,
     alpha=1.0,
     min_depth=16,
     weight_decay=4e-5,
@@ -36,12 +38,13 @@ def SSDLite(
     """SSDLite on MobileNetV3-Large or MobileNetV2: 320x320 pixels, 3234 anchors.
 
     Args:
-        num_classes: number of object classes, background not counted.
+        num_classes: number of object classes, background not counted. None: that of `class_names`.
+        class_names: names of the classes 1, 2, ..., which the model then carries; or None.
         mode: "training" or "inference", see `SSD300`.
-        anchors: an `AnchorSpec`.
+        anchors: an `AnchorSpec`; None: `multibox.anchors.SSDLITE320`.
         alpha: width: multiplies the channels of the backbone and of the extra layers.
         min_depth: fewest channels of an extra layer.
-        weight_decay: of the kernels, in the convention of torch (gradient weight_decay * w).
+        weight_decay: weight decay of the kernels, in the convention of torch (gradient weight_decay * w).
         weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
         backbone: "mobilenet_v3_large" or "mobilenet_v2".
         **decoding: options of `to_inference`, for mode "inference".
@@ -68,7 +71,18 @@ def SSDLite(
         return sources
 
     head = partial(separable_head, **init)
-    return build_ssd(name, features, head, UNIT_PIXELS, num_classes, anchors, mode, weights, decoding)
+    return build_ssd(
+        name,
+        features,
+        head,
+        pixels=UNIT_PIXELS,
+        anchors=anchors or SSDLITE320,
+        num_classes=num_classes,
+        class_names=class_names,
+        mode=mode,
+        weights=weights,
+        decoding=decoding,
+    )
 
 
 def extra_layer(x, depth, name, **init):

@@ -30,15 +30,27 @@ SSD512_EXTRAS = (
 )
 
 
-def SSD300(num_classes, mode="training", anchors=SSD300_VOC, weight_decay=5e-4, weights=None, **decoding):
+def SSD300(
+    num_classes=None,
+    *,
+    class_names=None,
+    mode="training",
+    anchors=None,
+    weight_decay=5e-4,
+    weights=None,
+    **decoding,
+):
     """SSD300 on VGG16: 300x300 pixels, 8732 anchors.
 
     Args:
-        num_classes: number of object classes, background not counted (20 for Pascal VOC).
+        num_classes: number of object classes, background not counted (20 for Pascal VOC). None: that of
+            `class_names`.
+        class_names: names of the classes 1, 2, ..., which the model then carries; or None.
         mode: "training": output (batch, 8732, 4 + 1 + num_classes), offsets and class logits.
-            "inference": output (batch, top_k, 6), see `to_inference`. Weights fit both.
-        anchors: an `AnchorSpec`, such as `multibox.anchors.SSD300_COCO`.
-        weight_decay: of the kernels, in the convention of Caffe and torch (gradient weight_decay * w).
+            "inference": output (batch, max_detections, 6), see `to_inference`. Weights fit both.
+        anchors: an `AnchorSpec`, such as `multibox.anchors.SSD300_COCO`; None: `SSD300_VOC`.
+        weight_decay: weight decay of the kernels, in the convention of Caffe and torch (gradient
+            weight_decay * w).
         weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
         **decoding: options of `to_inference`, for mode "inference".
 
@@ -48,21 +60,51 @@ def SSD300(num_classes, mode="training", anchors=SSD300_VOC, weight_decay=5e-4, 
     Raises:
         TypeError: for an unknown argument.
         FileNotFoundError: if the weight file does not exist.
-        ValueError: for an unknown mode, num_classes < 1, or anchors that do not fit the feature maps.
+        ValueError: for an unknown mode, num_classes < 1, other class names than classes, or anchors that do
+            not fit the feature maps.
     """
-    return _ssd_vgg16("ssd300", SSD300_EXTRAS, num_classes, anchors, mode, weights, decoding, weight_decay)
+    return _ssd_vgg16(
+        "ssd300",
+        SSD300_EXTRAS,
+        weight_decay,
+        anchors=anchors or SSD300_VOC,
+        num_classes=num_classes,
+        class_names=class_names,
+        mode=mode,
+        weights=weights,
+        decoding=decoding,
+    )
 
 
-def SSD512(num_classes, mode="training", anchors=SSD512_VOC, weight_decay=5e-4, weights=None, **decoding):
-    """SSD512 on VGG16: 512x512 pixels, 24564 anchors. Arguments as for `SSD300`."""
-    return _ssd_vgg16("ssd512", SSD512_EXTRAS, num_classes, anchors, mode, weights, decoding, weight_decay)
+def SSD512(
+    num_classes=None,
+    *,
+    class_names=None,
+    mode="training",
+    anchors=None,
+    weight_decay=5e-4,
+    weights=None,
+    **decoding,
+):
+    """SSD512 on VGG16: 512x512 pixels, 24564 anchors; `anchors=None`: `SSD512_VOC`. Otherwise as `SSD300`."""
+    return _ssd_vgg16(
+        "ssd512",
+        SSD512_EXTRAS,
+        weight_decay,
+        anchors=anchors or SSD512_VOC,
+        num_classes=num_classes,
+        class_names=class_names,
+        mode=mode,
+        weights=weights,
+        decoding=decoding,
+    )
 
 
-def _ssd_vgg16(name, extras, num_classes, anchors, mode, weights, decoding, weight_decay):
+def _ssd_vgg16(name, extras, weight_decay, **arguments):
     conv = partial(_conv, regularizer=l2(weight_decay))
     backbone = partial(vgg16_features, extras=extras, conv=conv)
     head = partial(_head, conv=conv)
-    return build_ssd(name, backbone, head, CAFFE_PIXELS, num_classes, anchors, mode, weights, decoding)
+    return build_ssd(name, backbone, head, pixels=CAFFE_PIXELS, **arguments)
 
 
 def vgg16_features(x, extras, conv):

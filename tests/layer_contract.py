@@ -7,7 +7,7 @@ import numpy as np
 DECODING_OPTIONS = {
     "confidence_threshold": 0.3,
     "iou_threshold": 0.6,
-    "top_k": 7,
+    "max_detections": 7,
     "max_candidates": 11,
     "class_agnostic": True,
 }

@@ -9,13 +9,14 @@ import multibox as mb
 
 SIZE = (64, 64)
 DATASET = mb.load_shapes(8, SIZE)
+adam, sgd = keras.optimizers.Adam, keras.optimizers.SGD
 
 
 def parts(**options):
     keras.utils.set_random_seed(0)
     model = mb.SSD7(4, image_size=SIZE)
     encoder = mb.GroundTruthEncoder(mb.anchors_of(model), 4)
-    data = mb.DataGenerator(DATASET, 4, mb.ssd_train(SIZE), encoder, workers=0, **options)
+    data = mb.DataGenerator(DATASET, 4, mb.ssd_augmentation(SIZE), encoder, workers=0, **options)
     return model, data
 
 
@@ -26,7 +27,15 @@ def rows(folder):
 
 def test_what_a_run_leaves_behind(tmp_path):
     model, data = parts()
-    mb.train(model, data, tmp_path / "run", 2, keras.optimizers.Adam(1e-3), validation_data=data, verbose=0)
+    mb.train(
+        model,
+        data,
+        tmp_path / "run",
+        epochs=2,
+        optimizer=adam(1e-3),
+        validation_data=data,
+        verbose=0,
+    )
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["best.keras", "history.csv", "last.keras"]
     log = rows(tmp_path / "run")
     assert [row["epoch"] for row in log] == ["0", "1"]
@@ -36,13 +45,13 @@ def test_what_a_run_leaves_behind(tmp_path):
 
 def test_resuming_equals_training_straight_through(tmp_path):
     model, data = parts()
-    mb.train(model, data, tmp_path / "straight", 3, keras.optimizers.Adam(1e-3), verbose=0)
+    mb.train(model, data, tmp_path / "straight", epochs=3, optimizer=adam(1e-3), verbose=0)
 
     other, data = parts()
-    mb.train(other, data, tmp_path / "resumed", 1, keras.optimizers.Adam(1e-3), verbose=0)
+    mb.train(other, data, tmp_path / "resumed", epochs=1, optimizer=adam(1e-3), verbose=0)
     resumed = keras.models.load_model(tmp_path / "resumed" / "last.keras")
     _, data = parts()
-    mb.train(resumed, data, tmp_path / "resumed", 3, None, initial_epoch=1, verbose=0)
+    mb.train(resumed, data, tmp_path / "resumed", epochs=3, initial_epoch=1, verbose=0)
 
     assert [r["epoch"] for r in rows(tmp_path / "resumed")] == ["0", "1", "2"]
     for a, b in zip(rows(tmp_path / "straight"), rows(tmp_path / "resumed"), strict=True):
@@ -58,14 +67,14 @@ def test_an_earlier_run_is_neither_overwritten_nor_resumed_in_the_wrong_place(tm
     with pytest.raises(
         FileExistsError, match=r"history\.csv holds 1 epochs, but .* resume with .*initial_epoch=1"
     ):
-        mb.train(model, data, tmp_path, 3, keras.optimizers.Adam(), initial_epoch=initial_epoch)
+        mb.train(model, data, tmp_path, epochs=3, optimizer=adam(), initial_epoch=initial_epoch)
     assert (tmp_path / "history.csv").read_text() == "epoch,loss\n0,1\n"
 
 
 def test_a_run_that_failed_at_once_does_not_block_its_folder(tmp_path):
     (tmp_path / "history.csv").write_text("")
     model, data = parts()
-    mb.train(model, data, tmp_path, 1, keras.optimizers.Adam(), verbose=0)
+    mb.train(model, data, tmp_path, epochs=1, optimizer=adam(), verbose=0)
     assert len(rows(tmp_path)) == 1
 
 
@@ -73,7 +82,7 @@ def test_no_epoch_left(tmp_path):
     (tmp_path / "history.csv").write_text("epoch,loss\n0,1\n")
     model, data = parts()
     with pytest.raises(ValueError, match=r"epochs \(1\) counts from the very start"):
-        mb.train(model, data, tmp_path, 1, keras.optimizers.Adam(), initial_epoch=1)
+        mb.train(model, data, tmp_path, epochs=1, optimizer=adam(), initial_epoch=1)
 
 
 def test_model_and_data_that_do_not_fit(tmp_path):
@@ -81,16 +90,18 @@ def test_model_and_data_that_do_not_fit(tmp_path):
 
     def attempt(message, model=model, data=data, **options):
         with pytest.raises(ValueError, match=message):
-            mb.train(model, data, tmp_path / "run", 1, keras.optimizers.Adam(), **options)
+            mb.train(model, data, tmp_path / "run", epochs=1, optimizer=adam(), **options)
         assert not (tmp_path / "run").exists()
 
-    attempt("data must be a DataGenerator with an encoder, got <shapes", data=DATASET)
-    images_only = mb.DataGenerator(DATASET, 4, mb.ssd_train(SIZE))
-    attempt("validation_data must be a DataGenerator with an encoder", validation_data=images_only)
+    images_only = mb.DataGenerator(DATASET, 4, mb.ssd_augmentation(SIZE))
+    attempt("dataset has no encoder", data=images_only)
+    attempt("validation_data has no encoder", validation_data=images_only)
+    attempt("batch_size belongs to the DataGenerator", batch_size=8)
+    attempt("augmentation belongs to the DataGenerator", augmentation=mb.resize_only(SIZE))
     attempt("built for inference", model=mb.to_inference(model))
-    attempt("the model has 3 classes, the encoder of data 4", model=mb.SSD7(3, image_size=SIZE))
+    attempt("the model has 3 classes, the encoder of dataset 4", model=mb.SSD7(3, image_size=SIZE))
     other = mb.anchors.ssd7_anchors(SIZE, scales=(0.1, 0.2, 0.3, 0.4, 0.5))
-    attempt("the encoder of data has other anchors than the model", model=mb.SSD7(4, anchors=other))
+    attempt("the encoder of dataset has other anchors than the model", model=mb.SSD7(4, anchors=other))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -98,9 +109,9 @@ def test_a_broken_image_late_in_an_epoch_is_named(tmp_path, workers):
     broken = replace(DATASET[7], image_id="broken", image=str(tmp_path / "broken.jpg"))
     dataset = mb.DetectionDataset(DATASET.class_names, [*DATASET.records[:7], broken])
     model, data = parts()
-    data = mb.DataGenerator(dataset, 1, mb.ssd_eval(SIZE), data.encoder, shuffle=False, workers=workers)
+    data = mb.DataGenerator(dataset, 1, mb.resize_only(SIZE), data.encoder, shuffle=False, workers=workers)
     with pytest.raises(mb.data_generator.ImageError, match=r"broken\.jpg: cannot read the image"):
-        mb.train(model, data, tmp_path / "run", 1, keras.optimizers.Adam(), verbose=0)
+        mb.train(model, data, tmp_path / "run", epochs=1, optimizer=adam(), verbose=0)
     with pytest.raises(mb.data_generator.ImageError, match=r"broken\.jpg: cannot read the image"):
         mb.predict_dataset(model, dataset, batch_size=1, progress=False, workers=workers)
 
@@ -109,24 +120,24 @@ def test_another_error_is_not_taken_for_that_of_an_image_made_ahead(tmp_path):
     missing = replace(DATASET[2], image=str(tmp_path / "missing.jpg"))
     dataset = mb.DetectionDataset(DATASET.class_names, [*DATASET[:2], missing])
     model, data = parts()
-    data = mb.DataGenerator(dataset, 1, mb.ssd_eval(SIZE), data.encoder, shuffle=False, workers=2)
+    data = mb.DataGenerator(dataset, 1, mb.resize_only(SIZE), data.encoder, shuffle=False, workers=2)
 
     def fail(batch, logs):
         raise KeyError("the callback's own")
 
     callback = keras.callbacks.LambdaCallback(on_train_batch_end=fail)
     with pytest.raises(KeyError, match="the callback's own"):
-        mb.train(model, data, tmp_path / "run", 1, "sgd", callbacks=[callback], verbose=0)
+        mb.train(model, data, tmp_path / "run", epochs=1, optimizer="sgd", callbacks=[callback], verbose=0)
 
 
 def test_resuming_in_one_process_goes_on_with_the_next_epoch(tmp_path):
     model, data = parts()
     drawn, make = [], data._make
     data._make = lambda epoch, batch: drawn.append(epoch) or make(epoch, batch)
-    mb.train(model, data, tmp_path, 2, keras.optimizers.Adam(1e-3), verbose=0)
+    mb.train(model, data, tmp_path, epochs=2, optimizer=adam(1e-3), verbose=0)
     assert set(drawn) == {0, 1}
     drawn.clear()
-    mb.train(model, data, tmp_path, 3, None, initial_epoch=2, verbose=0)
+    mb.train(model, data, tmp_path, epochs=3, initial_epoch=2, verbose=0)
     # Keras looks at the first batch before the first epoch, whichever that is.
     assert 2 in drawn
     assert max(drawn) == 2
@@ -135,28 +146,39 @@ def test_resuming_in_one_process_goes_on_with_the_next_epoch(tmp_path):
 
 def test_a_model_that_was_never_compiled_cannot_be_resumed(tmp_path):
     model, data = parts()
-    with pytest.raises(ValueError, match="not compiled; pass an optimizer"):
-        mb.train(model, data, tmp_path, 1, None)
+    (tmp_path / "history.csv").write_text("epoch,loss\n0,1\n")
+    with pytest.raises(ValueError, match="not compiled, so it holds no state to resume from"):
+        mb.train(model, data, tmp_path, epochs=2, initial_epoch=1)
 
 
 def test_it_stops_when_the_loss_is_nan_and_keeps_the_last_good_model(tmp_path):
     model, data = parts()
-    mb.train(model, data, tmp_path, 1, keras.optimizers.SGD(1e-4), validation_data=data, verbose=0)
+    mb.train(model, data, tmp_path, epochs=1, optimizer=sgd(1e-4), validation_data=data, verbose=0)
     good = {p.name: p.read_bytes() for p in tmp_path.glob("*.keras")}
     resumed = keras.models.load_model(tmp_path / "last.keras")
     resumed.optimizer.learning_rate = 1e30
     with pytest.warns(UserWarning, match="the loss became nan in epoch .* lower the learning rate"):
-        history = mb.train(resumed, data, tmp_path, 4, None, validation_data=data, initial_epoch=1, verbose=0)
+        history = mb.train(
+            resumed, data, tmp_path, epochs=4, validation_data=data, initial_epoch=1, verbose=0
+        )
     assert len(history.history["loss"]) < 3
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*.keras")} == good
 
 
 def test_resuming_keeps_a_better_model(tmp_path):
     model, data = parts()
-    mb.train(model, data, tmp_path, 1, keras.optimizers.Adam(1e-3), validation_data=data, verbose=0)
+    mb.train(
+        model,
+        data,
+        tmp_path,
+        epochs=1,
+        optimizer=adam(1e-3),
+        validation_data=data,
+        verbose=0,
+    )
     best = (tmp_path / "best.keras").read_bytes()
     model.optimizer.learning_rate = 10.0  # makes it worse
-    mb.train(model, data, tmp_path, 2, None, validation_data=data, initial_epoch=1, verbose=0)
+    mb.train(model, data, tmp_path, epochs=2, validation_data=data, initial_epoch=1, verbose=0)
     log = [float(row["val_loss"]) for row in rows(tmp_path)]
     assert log[1] > log[0]
     assert (tmp_path / "best.keras").read_bytes() == best
@@ -164,14 +186,15 @@ def test_resuming_keeps_a_better_model(tmp_path):
 
 def test_a_loss_without_an_optimizer(tmp_path):
     model, data = parts()
+    model.compile("sgd", loss=mb.SSDLoss())
     with pytest.raises(ValueError, match="a loss needs an optimizer"):
-        mb.train(model, data, tmp_path, 1, None, loss=mb.SSDLoss())
+        mb.train(model, data, tmp_path, epochs=1, loss=mb.SSDLoss())
 
 
 def test_a_loss_of_ones_own(tmp_path):
     model, data = parts()
     loss = mb.SSDLoss(localization_weight=0.0)
-    history = mb.train(model, data, tmp_path, 1, keras.optimizers.Adam(), loss=loss, verbose=0)
+    history = mb.train(model, data, tmp_path, epochs=1, optimizer=adam(), loss=loss, verbose=0)
     assert model.loss is loss
     assert history.history["localization"] == [0]
 
@@ -184,8 +207,8 @@ def test_the_loss_reads_the_logits_as_the_model_does(tmp_path):
     model = sigmoid_model()
     assert mb.loss_of(model, localization_weight=0.5).get_config()["localization_weight"] == 0.5
     encoder = mb.GroundTruthEncoder(mb.anchors_of(model), 4, sparse=True)
-    data = mb.DataGenerator(DATASET, 4, mb.ssd_train(SIZE), encoder, workers=0)
-    mb.train(model, data, tmp_path / "run", 1, keras.optimizers.Adam(), verbose=0)
+    data = mb.DataGenerator(DATASET, 4, mb.ssd_augmentation(SIZE), encoder, workers=0)
+    mb.train(model, data, tmp_path / "run", epochs=1, optimizer=adam(), verbose=0)
     assert model.loss.activation == "sigmoid"
     resumed = keras.models.load_model(tmp_path / "run" / "last.keras")
     assert resumed.loss.activation == mb.activation_of(resumed) == "sigmoid"
@@ -194,7 +217,7 @@ def test_the_loss_reads_the_logits_as_the_model_does(tmp_path):
 def test_a_loss_for_other_scores_than_the_models(tmp_path):
     def attempt(model, data, message, optimizer="sgd", **options):
         with pytest.raises(ValueError, match=message):
-            mb.train(model, data, tmp_path / "run", 1, optimizer, **options)
+            mb.train(model, data, tmp_path / "run", epochs=1, optimizer=optimizer, **options)
         assert not (tmp_path / "run").exists()
 
     softmax, data = parts()
@@ -204,7 +227,7 @@ def test_a_loss_for_other_scores_than_the_models(tmp_path):
     attempt(softmax, data, "for sigmoid scores", optimizer=None)
     sigmoid = sigmoid_model()
     encoder = mb.GroundTruthEncoder(mb.anchors_of(sigmoid), 4)
-    data = mb.DataGenerator(DATASET, 4, mb.ssd_train(SIZE), encoder, workers=0)
+    data = mb.DataGenerator(DATASET, 4, mb.ssd_augmentation(SIZE), encoder, workers=0)
     message = r"for softmax scores, the model's are sigmoid; use SSDLoss\(activation=\"sigmoid\"\)"
     attempt(sigmoid, data, message, loss=mb.SSDLoss())
 
@@ -213,13 +236,13 @@ def test_more_callbacks(tmp_path):
     model, data = parts()
     seen = []
     callback = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: seen.append(epoch))
-    mb.train(model, data, tmp_path, 2, keras.optimizers.Adam(), callbacks=[callback], verbose=0)
+    mb.train(model, data, tmp_path, epochs=2, optimizer=adam(), callbacks=[callback], verbose=0)
     assert seen == [0, 1]
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
     model, data = parts()
-    mb.train(model, data, tmp_path, 1, keras.optimizers.Adam(), verbose=0)
+    mb.train(model, data, tmp_path, epochs=1, optimizer=adam(), verbose=0)
     good = (tmp_path / "last.keras").read_bytes()
 
     def half(path):
@@ -228,5 +251,80 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, mon
 
     monkeypatch.setattr(model, "save", half)
     with pytest.raises(OSError, match="disk full"):
-        mb.train(model, data, tmp_path, 2, None, initial_epoch=1, verbose=0)
+        mb.train(model, data, tmp_path, epochs=2, initial_epoch=1, verbose=0)
     assert (tmp_path / "last.keras").read_bytes() == good
+
+
+def test_a_data_set_is_all_that_train_needs(tmp_path):
+    model = mb.SSD7(4, image_size=SIZE)
+    history = mb.train(model, DATASET, tmp_path, epochs=2, validation_data=DATASET[:4], verbose=0)
+    assert len(history.history["val_loss"]) == 2
+    assert mb.class_names_of(model) == DATASET.class_names
+    assert mb.class_names_of(keras.models.load_model(tmp_path / "best.keras")) == DATASET.class_names
+    assert model.optimizer.iterations == 2  # 8 images are one batch of at most 16
+
+
+def test_a_data_set_and_its_generator_give_the_same_training(tmp_path):
+    losses = []
+    for name in ("dataset", "generator"):
+        keras.utils.set_random_seed(0)
+        model = mb.SSD7(4, image_size=SIZE)
+        data = DATASET
+        options = {"batch_size": 4, "seed": 3}
+        if name == "generator":
+            encoder = mb.GroundTruthEncoder(model, sparse=True)
+            data = mb.DataGenerator(DATASET, 4, mb.ssd_augmentation(SIZE), encoder, seed=3)
+            options = {}
+        history = mb.train(model, data, tmp_path / name, epochs=1, optimizer=adam(), verbose=0, **options)
+        losses.append(history.history["loss"][0])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def test_the_validation_sees_whole_images_in_their_order(tmp_path, monkeypatch):
+    seen = []
+
+    class Spy(mb.DataGenerator):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options)
+            seen.append(self)
+
+    monkeypatch.setattr("multibox.training.DataGenerator", Spy)
+    model = mb.SSD7(4, image_size=SIZE)
+    mb.train(model, DATASET, tmp_path, epochs=1, validation_data=DATASET, verbose=0)
+    training, validation = seen
+    assert training.transform == mb.ssd_augmentation(SIZE)
+    assert validation.transform == mb.resize_only(SIZE)
+    assert training.shuffle and not validation.shuffle
+    assert training.encoder.sparse
+
+
+def test_classes_in_another_order_follow_the_model(tmp_path):
+    names = ("star", "triangle", "square", "circle")
+    other = mb.SSD7(class_names=names, image_size=SIZE)
+    with pytest.warns(UserWarning, match="labels are changed to the model's order: star, triangle"):
+        mb.train(other, DATASET, tmp_path / "run", epochs=1, verbose=0)
+    assert mb.class_names_of(other) == names
+
+
+def test_other_classes_are_refused(tmp_path):
+    def attempt(message, **options):
+        with pytest.raises(ValueError, match=message):
+            mb.train(mb.SSD7(image_size=SIZE, **options), DATASET, tmp_path / "run", epochs=1)
+        assert not (tmp_path / "run").exists()
+
+    attempt(
+        "only the model has 'ring'; only the data set has 'star'",
+        class_names=("circle", "square", "triangle", "ring"),
+    )
+    attempt("the model has 3 classes, dataset 4 .circle, square", num_classes=3)
+    with pytest.raises(TypeError, match=r"dataset must be a DetectionDataset, or a .* got list"):
+        mb.train(mb.SSD7(4, image_size=SIZE), [1], tmp_path / "run", epochs=1)
+
+
+def test_default_optimizers():
+    for build, rate in ((mb.SSD7, 4e-3), (mb.SSDMobileNet, 3e-4)):
+        optimizer = mb.recipes.default_optimizer(build(2), 100)
+        assert isinstance(optimizer, keras.optimizers.Adam)
+        schedule = optimizer._learning_rate
+        assert float(schedule(5)) == pytest.approx(rate)
+        assert float(schedule(105)) == pytest.approx(0.01 * rate)

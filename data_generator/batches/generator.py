@@ -11,6 +11,7 @@ from functools import partial
 import keras
 import numpy as np
 
+from ..dataset import align_classes
 from ..images import ImageError
 from .cache import cache_in_ram
 from .lookahead import LookAhead
@@ -32,37 +33,37 @@ class DataGenerator(keras.utils.PyDataset):
     `labels` and `difficult`. The last batch may be smaller.
 
     A sample depends on (seed, epoch, its index in the data set) only: not on the workers, the batch size, or
-    where a run was resumed. To resume at epoch n set `generator.epoch = n`. Pass `shuffle=False` to `fit`,
-    which would otherwise change the order of whole batches by its own dice, and no `steps_per_epoch`: an
-    epoch is one pass over the data.
+    where a run was resumed. To resume at epoch n set `generator.epoch = n`. Pass `shuffle=False` to `fit`;
+    otherwise Keras shuffles whole batches with its own seed. Pass no `steps_per_epoch`: an epoch is one pass
+    over the data.
 
-    During `fit`, `evaluate` and `predict`, workers of the generator's own make batches ahead; Keras sees
-    a data set without workers, and on TensorFlow then copies batches to the device while the model runs.
-    OpenCV's own threads are switched off in the process (`cv2.setNumThreads(1)`).
+    During `fit`, `evaluate` and `predict`, the generator's own workers make batches ahead. Keras sees a data
+    set without workers, and on TensorFlow copies batches to the device while the model runs. OpenCV's own
+    threads are switched off in the process (`cv2.setNumThreads(1)`).
 
-    `close()` ends the workers; TensorFlow never frees a data set it has been given, so that processes would
-    stay until Python ends. `train` and `predict_dataset` close what they are done with; a closed generator
-    can be used again.
+    `close()` ends the workers. TensorFlow never frees a data set, so processes would otherwise stay until
+    Python ends. `train` and `predict_dataset` close the generators they made. A closed generator can be used
+    again.
 
     Args:
         dataset: a `DetectionDataset`.
         batch_size: samples in a batch.
-        transform: a `SampleTransform`, such as `ssd_train((300, 300))`.
-        encoder: a `GroundTruthEncoder`, or None.
+        transform: a `SampleTransform`, such as `ssd_augmentation((300, 300))`.
+        encoder: a `GroundTruthEncoder`, or None. If it was made from a model with class names, the labels
+            follow the model's order, see `align_classes`.
         shuffle: whether each epoch has its own order.
-        seed: of all randomness.
+        seed: seed of all randomness.
         workers: threads that make batches ahead; None takes one for each processor, up to eight; 0 makes each
             batch when it is asked for.
-        use_multiprocessing: workers are processes. Threads share Python's interpreter lock, which a few of
-            them do not feel; many processors want processes. Transform and image functions must then be such
-            that they can be pickled. Where processes are not forked (macOS, Windows) each imports Keras
-            first, which takes some seconds and up to a gigabyte.
+        use_multiprocessing: True: workers are processes. Threads share the GIL: a few of them scale well; on
+            machines with many cores use processes. Transforms and image functions must then be picklable.
+            Where processes are not forked (macOS, Windows) each imports Keras first, which takes some seconds
+            and up to a gigabyte.
         max_queue_size: batches in the making or waiting; the generator holds no more.
         cache: None, or "ram" to decode all images once (see `cache_in_ram`).
-        on_error: "raise", or "skip" to replace a sample whose image cannot be used by another one; each such
-            image is named in a warning once, and in `failed_images`; `num_failures` counts those of the
-            epoch. When they are more than a tenth of its samples so far, and at least ten, the run ends all
-            the same.
+        on_error: "raise", or "skip": another sample takes the place of one whose image cannot be used. Each
+            such image is reported in one warning and in `failed_images`; `num_failures` counts those of the
+            epoch. Training stops if more than a tenth of the samples so far fail, and at least ten.
 
     Raises:
         TypeError: for a data set, transform or count of another kind.
@@ -78,6 +79,7 @@ class DataGenerator(keras.utils.PyDataset):
         batch_size,
         transform,
         encoder=None,
+        *,
         shuffle=True,
         seed=0,
         workers=None,
@@ -96,6 +98,7 @@ class DataGenerator(keras.utils.PyDataset):
         _check_choice("cache", cache, (None, "ram"))
         _check_choice("on_error", on_error, ("raise", "skip"))
         if encoder is not None:
+            dataset = align_classes(dataset, encoder.class_names, "DataGenerator")
             _check_encoder(encoder, dataset, transform)
         if cache and use_multiprocessing and multiprocessing.get_start_method() != "fork":
             raise ValueError(
@@ -118,6 +121,10 @@ class DataGenerator(keras.utils.PyDataset):
         self._ahead = None
         self._is_last_taken = False
         self._last_order = None, None  # epoch, and the order of its samples
+
+    def __repr__(self):
+        encoder = "no encoder" if self.encoder is None else repr(self.encoder)
+        return f"<DataGenerator: {len(self)} batches of {self.batch_size}, {self.dataset!r}, {encoder}>"
 
     def __len__(self):
         return -(-len(self.dataset) // self.batch_size)
@@ -264,7 +271,7 @@ def _check_kinds(dataset, transform):
         raise TypeError(f"DataGenerator: expected a DetectionDataset, got {type(dataset).__name__}")
     if not hasattr(transform, "image_size"):
         raise TypeError(
-            "DataGenerator: expected a SampleTransform, such as ssd_train((300, 300)), got "
+            "DataGenerator: expected a SampleTransform, such as ssd_augmentation((300, 300)), got "
             f"{type(transform).__name__}"
         )
     if len(dataset) == 0:

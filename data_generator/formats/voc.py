@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from xml.etree.ElementTree import Element, ElementTree, ParseError, SubElement, indent
@@ -26,15 +27,16 @@ from .new_files import (
 )
 
 
-def load_voc(devkit, image_sets, classes=VOC_CLASSES, progress=True):
+def load_voc(devkit, image_sets, classes=None, *, progress=True):
     """Reads Pascal VOC annotations.
 
     Args:
-        devkit: folder that holds `VOC2007`, `VOC2012`, ... (or a `VOCdevkit` folder that does). A folder
-            that is itself in VOC layout (`Annotations`, `ImageSets/Main`, `JPEGImages`) is read with
-            an empty year: `[("", "train")]`.
-        image_sets: (year, set) pairs such as `[("2007", "trainval"), ("2012", "trainval")]`.
-        classes: names in the order of the labels 1, 2, ...
+        devkit: a folder in VOC layout (`Annotations`, `ImageSets/Main`, `JPEGImages`), or the devkit: a
+            folder that holds `VOC2007`, `VOC2012`, ... (or a `VOCdevkit` folder that does).
+        image_sets: name of an image set of a folder in VOC layout, such as "train". For the devkit, (year,
+            set) pairs such as `[("2007", "trainval"), ("2012", "trainval")]`.
+        classes: names in the order of the labels 1, 2, ... None: `VOC_CLASSES` for the devkit; for one's own
+            folder the names that occur in all its annotations, sorted, so that each of its sets has the same.
         progress: whether to show a progress bar.
 
     Returns:
@@ -45,17 +47,44 @@ def load_voc(devkit, image_sets, classes=VOC_CLASSES, progress=True):
 
     Raises:
         FileNotFoundError: for a missing folder, image set, annotation or image; names it.
-        ValueError: for an unknown class, a missing or non-numeric field, broken XML, an image listed twice;
-            names file and field.
+        ValueError: for an unknown class, a missing or non-numeric field, broken XML, an image listed more
+            than once; names file and field.
     """
+    pairs = _pairs(image_sets)
+    if classes is None:
+        own = all(year == "" for year, _ in pairs)
+        classes = _class_names(_year_folder(Path(devkit), "")) if own else VOC_CLASSES
     classes = name_tuple(classes, "load_voc: classes")
-    if isinstance(image_sets, str) or not all(np.shape(pair) == (2,) for pair in image_sets):
-        raise ValueError(
-            f'load_voc: image_sets must be pairs such as [("2007", "train")], got {image_sets!r}'
-        )
-    names = "+".join(f"{year} {name}".strip() for year, name in image_sets)
-    annotations = scan_voc(devkit, image_sets, progress=progress)
+    names = "+".join(f"{year} {name}".strip() for year, name in pairs)
+    annotations = scan_voc(devkit, pairs, progress=progress)
     return assemble(annotations, classes, f"VOC {names}", f"load_voc({str(devkit)!r})")
+
+
+def _pairs(image_sets):
+    """(year, set) pairs; the name of a set alone is that of a folder in VOC layout."""
+    if isinstance(image_sets, str):
+        return [("", image_sets)]
+    if not all(np.shape(pair) == (2,) for pair in image_sets):
+        raise ValueError(
+            'load_voc: image_sets must be the name of a set, such as "train", or pairs such as '
+            f'[("2007", "train")], got {image_sets!r}'
+        )
+    return list(image_sets)
+
+
+def _class_names(root):
+    """The class names in all annotations of a folder, sorted.
+
+    Read as text, without the checks of `_read_annotation`, which follow for the files of the set.
+    """
+    names = set()
+    for path in sorted((root / "Annotations").rglob("*.xml")):
+        with suppress(OSError, ParseError, DefusedXmlException, LookupError, ValueError):
+            names |= {(o.findtext("name") or "").strip() for o in parse(path).getroot().findall("object")}
+    names.discard("")
+    if not names:
+        raise ValueError(f"load_voc: no annotation in {root / 'Annotations'} has an object; pass classes")
+    return tuple(sorted(names))
 
 
 def scan_voc(devkit, image_sets, on_error=raise_error, progress=True):
@@ -69,7 +98,7 @@ def scan_voc(devkit, image_sets, on_error=raise_error, progress=True):
         progress: whether to show a progress bar.
     """
     known = {}
-    for year, name in image_sets:
+    for year, name in _pairs(image_sets):
         root = _year_folder(Path(devkit), year)
         ids = _image_ids(root / "ImageSets" / "Main" / f"{name}.txt", on_error)
         read = partial(_read_annotation, root)
@@ -91,7 +120,7 @@ def _year_folder(devkit, year):
     for folder in (devkit / name, devkit / "VOCdevkit" / name):
         if (folder / "Annotations").is_dir():
             return folder
-    hint = '; it is itself in VOC layout: read it with an empty year, ("", "train")'
+    hint = '; it is itself in VOC layout: pass the name of the set alone, such as "train"'
     raise FileNotFoundError(
         f"no Pascal VOC data at {devkit / name}: expected the folders Annotations, ImageSets/Main and "
         f"JPEGImages in it{hint if year and (devkit / 'Annotations').is_dir() else ''}"
@@ -171,7 +200,7 @@ def _number(element, field, annotation):
 
 
 def save_voc(dataset, folder, image_set="train", images="copy", progress=True):
-    """Writes a data set in the Pascal VOC layout: `load_voc(folder, [("", image_set)], dataset.class_names)`.
+    """Writes a data set in the Pascal VOC layout: `load_voc(folder, image_set, dataset.class_names)`.
 
     Images go to `JPEGImages/<image id><suffix>`, unless the same file is already there; images that a
     function makes are written as PNG. Coordinates are the devkit's 1-based inclusive pixels with their

@@ -8,6 +8,7 @@ from multibox.anchors import SSD300_VOC, SSD512_VOC, AnchorLevel, AnchorSpec
 from multibox.boxes import cxcywh_to_xyxy, decode_offsets, iou, xyxy_to_cxcywh
 from multibox.data_generator.encoder import GroundTruthEncoder
 from multibox.matching import BACKGROUND, NEUTRAL, bipartite_pairs, match
+from multibox.models import SSD7
 
 SPECS = {300: SSD300_VOC, 512: SSD512_VOC}
 
@@ -215,3 +216,20 @@ def test_wrong_shapes():
 def test_impossible_options(arguments):
     with pytest.raises(ValueError, match="GroundTruthEncoder"):
         GroundTruthEncoder(SPEC, **{"num_classes": 3, **arguments})
+
+
+def test_a_model_has_all_that_an_encoder_needs():
+    model = SSD7(class_names=("a", "b"), image_size=(64, 96))
+    encoder = GroundTruthEncoder(model, negative_iou=0.4, sparse=True)
+    of_anchors = GroundTruthEncoder(model.get_layer("predictions").anchors, 2, negative_iou=0.4, sparse=True)
+    objects = ([[0.1, 0.2, 0.5, 0.7], [0.6, 0.6, 0.9, 0.9]], [2, 1])
+    np.testing.assert_array_equal(encoder(*objects), of_anchors(*objects))
+    assert encoder.class_names == ("a", "b")
+    assert of_anchors.class_names is None
+
+
+def test_an_encoder_of_too_little_or_too_much():
+    with pytest.raises(TypeError, match="anchors need num_classes"):
+        GroundTruthEncoder(SPEC)
+    with pytest.raises(TypeError, match="a model knows its number of classes"):
+        GroundTruthEncoder(SSD7(2, image_size=(64, 96)), 2)

@@ -20,7 +20,7 @@ def close_figures():
 def test_boxes_and_names_above_the_score():
     rows = np.array([[1, 0.9, 10, 20, 50, 80], [2, 0.4, 0, 0, 5, 5]])
     record = DATASET[0]
-    figure = mb.plot_detections(record.image(), rows, record, DATASET.class_names)
+    figure = mb.plot_detections(record.image(), rows, ground_truth=record, class_names=DATASET.class_names)
     axes = figure.axes[0]
     assert [t.get_text() for t in axes.texts] == ["circle 0.90"]
     assert len(axes.patches) == len(record.labels) + 1
@@ -108,8 +108,8 @@ def test_samples_beside_their_images():
 
 
 def test_samples_are_those_of_a_generator():
-    figure = mb.plot_samples(DATASET, mb.ssd_train((40, 60)), draws=2, seed=5)
-    generator = mb.DataGenerator(DATASET, 3, mb.ssd_train((40, 60)), shuffle=False, seed=5)
+    figure = mb.plot_samples(DATASET, mb.ssd_augmentation((40, 60)), draws=2, seed=5)
+    generator = mb.DataGenerator(DATASET, 3, mb.ssd_augmentation((40, 60)), shuffle=False, seed=5)
     for epoch in (0, 1):
         generator.epoch = epoch
         for image, row in zip(generator[0][0], range(3), strict=True):
@@ -118,4 +118,4 @@ def test_samples_are_those_of_a_generator():
 
 def test_samples_of_nothing():
     with pytest.raises(ValueError, match="the data set is empty"):
-        mb.plot_samples(DATASET[:0], mb.ssd_train())
+        mb.plot_samples(DATASET[:0], mb.ssd_augmentation())

@@ -25,7 +25,7 @@ def predictions(*probabilities):
 
 @pytest.mark.parametrize("class_agnostic", [False, True])
 def test_contract_and_values_by_hand(tmp_path, class_agnostic):
-    layer = DecodeDetections(confidence_threshold=0.25, top_k=4, class_agnostic=class_agnostic)
+    layer = DecodeDetections(confidence_threshold=0.25, max_detections=4, class_agnostic=class_agnostic)
     inputs = [predictions((0.1, 0.6, 0.3), (0.2, 0.1, 0.7)), two_anchors()]
     output = check_layer(layer, inputs, tmp_path)
     left, right = [0.05, 0.05, 0.45, 0.45], [0.55, 0.05, 0.95, 0.45]
@@ -38,7 +38,7 @@ def test_contract_and_values_by_hand(tmp_path, class_agnostic):
 @pytest.mark.parametrize("class_agnostic", [False, True])
 def test_sigmoid_scores_by_hand(tmp_path, class_agnostic):
     layer = DecodeDetections(
-        confidence_threshold=0.25, top_k=4, class_agnostic=class_agnostic, activation="sigmoid"
+        confidence_threshold=0.25, max_detections=4, class_agnostic=class_agnostic, activation="sigmoid"
     )
     # log 3 is 0.75, 0 is 0.5, log 4 is 0.8, -log 4 is 0.2; background, the first of three, says nothing.
     inputs = np.zeros((1, 2, 7), np.float32)
@@ -55,14 +55,14 @@ def test_class_agnostic_suppresses_across_classes():
     anchors = AnchorBoxes(spec)(np.zeros((1, 2, 7), np.float32))
     inputs = predictions((0.1, 0.8, 0.1), (0.1, 0.1, 0.8 - 1e-3))
     for class_agnostic, expected in ((False, {1, 2}), (True, {1})):
-        layer = DecodeDetections(confidence_threshold=0.5, top_k=3, class_agnostic=class_agnostic)
+        layer = DecodeDetections(confidence_threshold=0.5, max_detections=3, class_agnostic=class_agnostic)
         found = keras.ops.convert_to_numpy(layer(inputs, anchors))[0, :, 0]
         assert set(found[found > 0]) == expected
 
 
 def test_max_candidates_limits_what_enters_nms():
     inputs = predictions((0.1, 0.6, 0.3), (0.2, 0.1, 0.7))
-    layer = DecodeDetections(top_k=4, max_candidates=1)
+    layer = DecodeDetections(max_detections=4, max_candidates=1)
     output = keras.ops.convert_to_numpy(layer(inputs, two_anchors()))[0]
     np.testing.assert_allclose(output[:, :2], [[2, 0.7], [1, 0.6], [0, 0], [0, 0]], atol=1e-6)
 
@@ -93,7 +93,7 @@ def test_float32_under_mixed_precision(class_agnostic):
     [
         ({"confidence_threshold": 1.0}, "confidence_threshold < 1"),
         ({"iou_threshold": -0.1}, "iou_threshold <= 1"),
-        ({"top_k": 0}, "top_k and max_candidates must be at least 1, got 0"),
+        ({"max_detections": 0}, "max_detections and max_candidates must be at least 1, got 0"),
         ({"max_candidates": 0}, "must be at least 1"),
         ({"activation": "tanh"}, "activation must be one of softmax, sigmoid, got 'tanh'"),
     ],
@@ -120,7 +120,7 @@ def test_equals_caffe(golden, variant, name):
     confidence, iou, candidates, keep = data[f"{name}_params"]
     expected = data[f"{name}_caffe_order"]
     keep = int(keep) if keep > 0 else len(expected) + 100
-    layer = DecodeDetections(confidence, iou, top_k=keep, max_candidates=int(candidates))
+    layer = DecodeDetections(confidence, iou, max_detections=keep, max_candidates=int(candidates))
     stored = np.concatenate([data["mbox_loc"], data["mbox_conf"]], axis=1)[None]
     output = keras.ops.convert_to_numpy(layer(stored, AnchorBoxes(SSD300_VOC)(stored)))[0]
 

@@ -87,3 +87,31 @@ def test_no_classes(num_classes):
 def test_something_else_as_anchors():
     with pytest.raises(TypeError, match="expected an AnchorSpec, got list"):
         MultiBox([1, 2], 2)
+
+
+def test_class_names_are_carried(tmp_path):
+    layer = MultiBox(SPEC, 2, class_names=["cat", None])
+    check_layer(layer, heads(), tmp_path)
+    assert MultiBox.from_config(layer.get_config()).class_names == ("cat", None)
+    assert MultiBox(SPEC, 2).class_names is None
+
+
+def test_a_config_of_old_has_no_class_names():
+    config = MultiBox(SPEC, 2).get_config()
+    del config["class_names"]
+    assert MultiBox.from_config(config).class_names is None
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("cat",), "expected 2 names, background not counted, got 1"),
+        (("background", "cat", "dog"), "expected 2 names, .* got 3; leave out the background"),
+        (("cat", "cat"), "'cat' occurs more than once"),
+        ("ab", "must be a sequence of names"),
+        (("cat", 7), "expected names, got 7"),
+    ],
+)
+def test_class_names_that_do_not_fit(names, message):
+    with pytest.raises(ValueError, match=message):
+        MultiBox(SPEC, 2, class_names=names)

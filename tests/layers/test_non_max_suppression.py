@@ -11,18 +11,18 @@ from multibox.layers.non_max_suppression import non_max_suppression, portable_nm
 IMPLEMENTATIONS = [non_max_suppression, portable_nms]
 
 
-def run(implementation, boxes, scores, iou_threshold=0.45, score_threshold=0.01, top_k=10):
+def run(implementation, boxes, scores, iou_threshold=0.45, score_threshold=0.01, max_detections=10):
     arrays = implementation(
         keras.ops.convert_to_tensor(boxes, "float32"),
         keras.ops.convert_to_tensor(scores, "float32"),
         iou_threshold,
         score_threshold,
-        top_k,
+        max_detections,
     )
     return [keras.ops.convert_to_numpy(x) for x in arrays]
 
 
-def plain_nms(boxes, scores, iou_threshold, score_threshold, top_k):
+def plain_nms(boxes, scores, iou_threshold, score_threshold, max_detections):
     """Visit the boxes of a class from the best down; keep what overlaps nothing kept."""
     rows = []
     for c in range(boxes.shape[0]):
@@ -33,8 +33,8 @@ def plain_nms(boxes, scores, iou_threshold, score_threshold, top_k):
             if all(iou(boxes[c, i : i + 1], boxes[c, j : j + 1])[0, 0] <= iou_threshold for j in kept):
                 kept.append(i)
         rows += [(scores[c, i], c, *boxes[c, i]) for i in kept]
-    rows = sorted(rows, key=lambda row: -row[0])[:top_k]
-    return np.array(rows + [(0,) * 6] * (top_k - len(rows)))
+    rows = sorted(rows, key=lambda row: -row[0])[:max_detections]
+    return np.array(rows + [(0,) * 6] * (max_detections - len(rows)))
 
 
 @st.composite
@@ -56,7 +56,7 @@ def candidates(draw):
 @given(candidates(), st.sampled_from([0.0, 0.3, 0.45, 1.0]), st.sampled_from([0.0, 0.2, 0.99]))
 def test_equals_plain_greedy_nms(implementation, data, iou_threshold, score_threshold):
     boxes, scores = data
-    expected = plain_nms(boxes, scores, iou_threshold, score_threshold, top_k=10)
+    expected = plain_nms(boxes, scores, iou_threshold, score_threshold, max_detections=10)
     out_boxes, out_scores, classes = run(
         implementation, boxes[None], scores[None], iou_threshold, score_threshold
     )
@@ -86,6 +86,6 @@ def test_nothing_above_the_threshold_gives_zero_rows(implementation):
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_images_of_a_batch_do_not_mix(implementation):
     boxes = np.tile(np.array([0.1, 0.1, 0.9, 0.9]), (2, 1, 1, 1))
-    out_boxes, scores, _ = run(implementation, boxes, np.array([[[0.5]], [[0.6]]]), top_k=2)
+    out_boxes, scores, _ = run(implementation, boxes, np.array([[[0.5]], [[0.6]]]), max_detections=2)
     np.testing.assert_allclose(scores, [[0.5, 0], [0.6, 0]])
     np.testing.assert_allclose(out_boxes[:, 0], [[0.1, 0.1, 0.9, 0.9]] * 2)

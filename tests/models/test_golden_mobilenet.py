@@ -44,7 +44,7 @@ def test_number_of_weights(model):
 def detections(model, images, **options):
     # The reference knows no limit on what enters NMS; the default of the 400 best of a class is enough,
     # since none of its detections ranks below. One image at a time: all pairs of 90 * 400 boxes are large.
-    detector = mb.to_inference(model, confidence_threshold=0.01, top_k=100, **options)
+    detector = mb.to_inference(model, confidence_threshold=0.01, max_detections=100, **options)
     return detector.predict(images, batch_size=1, verbose=0)
 
 

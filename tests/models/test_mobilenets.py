@@ -129,7 +129,7 @@ def test_class_heads_start_where_objects_are_rare_if_each_class_is_judged_alone(
 
 @pytest.mark.parametrize("activation", ["sigmoid", "softmax"])
 def test_the_activation_reaches_the_detector_and_survives_saving(tmp_path, activation):
-    model = small(activation=activation, mode="inference", top_k=7)
+    model = small(activation=activation, mode="inference", max_detections=7)
     model.save(tmp_path / "model.keras")
     reloaded = keras.models.load_model(tmp_path / "model.keras")
     for detector in (model, reloaded, mb.to_inference(reloaded)):

@@ -75,14 +75,14 @@ def test_a_saved_model_knows_its_anchors_and_predicts_the_same(tmp_path, name):
 
 
 def test_a_saved_detector_predicts_the_same_and_can_be_decoded_anew(tmp_path):
-    detector = small(mode="inference", confidence_threshold=0.2, top_k=9)
+    detector = small(mode="inference", confidence_threshold=0.2, max_detections=9)
     detector.save(tmp_path / "detector.keras")
     reloaded = keras.models.load_model(tmp_path / "detector.keras")
     x = images(detector)
     found = reloaded.predict(x, verbose=0)
     assert found.shape == (2, 9, 6)
     np.testing.assert_allclose(found, detector.predict(x, verbose=0), rtol=1e-5, atol=1e-6)
-    assert mb.to_inference(reloaded, top_k=5).output_shape == (None, 5, 6)
+    assert mb.to_inference(reloaded, max_detections=5).output_shape == (None, 5, 6)
 
 
 @pytest.mark.parametrize(("source", "target"), [("training", "inference"), ("inference", "training")])
@@ -214,7 +214,7 @@ def test_anchors_that_do_not_fit():
     [
         ({"num_classes": 0}, "num_classes must be at least 1"),
         ({"num_classes": 2, "mode": "predict"}, "mode must be .* got 'predict'"),
-        ({"num_classes": 2, "top_k": 5}, "top_k only apply to mode"),
+        ({"num_classes": 2, "max_detections": 5}, "max_detections only apply to mode"),
     ],
 )
 def test_impossible_options(build, options, message):
@@ -272,3 +272,37 @@ def test_weights_of_another_number_of_classes(tmp_path):
     small(3).save_weights(path)
     with pytest.raises(ValueError, match="shape"):
         small(4, weights=path)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_carries_class_names(name):
+    options = {"image_size": (64, 96)} if name == "ssd7" else {}
+    model = MODELS[name](class_names=("cat", "dog"), **options)
+    assert mb.num_classes_of(model) == 2
+    assert mb.class_names_of(model) == ("cat", "dog")
+    assert mb.class_names_of(mb.to_inference(model)) == ("cat", "dog")
+
+
+def test_a_saved_model_knows_its_class_names(tmp_path):
+    model = small(2, class_names=("cat", "dog"))
+    for saved in (model, mb.to_inference(model)):
+        saved.save(tmp_path / "model.keras")
+        assert mb.class_names_of(keras.models.load_model(tmp_path / "model.keras")) == ("cat", "dog")
+    assert mb.class_names_of(small(2)) is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({}, TypeError, "ssd7: expected num_classes or class_names"),
+        ({"num_classes": ("a", "b")}, TypeError, r"got \('a', 'b'\); pass names as class_names="),
+        ({"num_classes": 2.0}, TypeError, "num_classes must be a whole number, got 2.0"),
+        ({"num_classes": 3, "class_names": ("a", "b")}, ValueError, "expected 3 names, .* got 2"),
+        ({"class_names": "ab"}, ValueError, "class_names must be a sequence of names"),
+        ({"class_names": ("a", "a")}, ValueError, "'a' occurs more than once"),
+        ({"num_classes": 2, "size": 3}, TypeError, "unknown arguments size; .* confidence_threshold"),
+    ],
+)
+def test_classes_that_make_no_sense(arguments, error, message):
+    with pytest.raises(error, match=message):
+        mb.SSD7(image_size=(64, 96), **arguments)

@@ -29,7 +29,7 @@ def model():
 
 @pytest.fixture(scope="module")
 def detector():
-    return small(mode="inference", confidence_threshold=0.2, iou_threshold=0.3, top_k=7)
+    return small(mode="inference", confidence_threshold=0.2, iou_threshold=0.3, max_detections=7)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_columns_by_hand():
 
 
 def test_kernels_and_biases_of_the_heads_are_slices(model):
-    sampled = sample_classes(model, ["tv", "cat"], NAMES)
+    sampled = sample_classes(model, ["tv", "cat"], class_names=NAMES)
     for name, head in heads_of(model).items():
         kernel, bias = head.get_weights()
         sides = kernel.shape[-1] // 4
@@ -96,7 +96,7 @@ def test_logits_of_kept_classes_are_unchanged():
 
 def test_in_the_same_order_nothing_changes(detector):
     x = images(detector)
-    sampled = sample_classes(detector, NAMES, NAMES)
+    sampled = sample_classes(detector, NAMES, class_names=NAMES)
     found = detector.predict(x, verbose=0)
     assert found[..., 1].max() > 0.2
     np.testing.assert_allclose(sampled.predict(x, verbose=0), found, rtol=1e-5, atol=1e-6)
@@ -117,7 +117,7 @@ def test_a_detector_keeps_its_options(detector):
 @pytest.mark.parametrize("build", [mb.SSD300, mb.SSDLite, SSDMobileNet])
 def test_every_model(build):
     model = build(4)
-    sampled = sample_classes(model, ["d", "new", "a"], list("abcd"), new=["new"], seed=1)
+    sampled = sample_classes(model, ["d", "new", "a"], class_names=list("abcd"), new=["new"], seed=1)
     assert sampled.output_shape == (*model.output_shape[:2], 4 + 4)
     heads = heads_of(model)
     assert len(heads) == len(mb.anchors_of(model).levels)
@@ -132,7 +132,9 @@ def test_every_model(build):
 
 
 def test_fresh_heads_depend_on_the_seed_only(model):
-    a, b, c = (sample_classes(model, ["cat", "owl"], NAMES, new=["owl"], seed=s) for s in (0, 0, 1))
+    a, b, c = (
+        sample_classes(model, ["cat", "owl"], class_names=NAMES, new=["owl"], seed=s) for s in (0, 0, 1)
+    )
     kernels = [[head.get_weights()[0].reshape(-1, 3) for head in heads_of(m).values()] for m in (a, b, c)]
     for x, y, z in zip(*kernels, strict=True):
         np.testing.assert_array_equal(x, y)
@@ -142,7 +144,7 @@ def test_fresh_heads_depend_on_the_seed_only(model):
 
 
 def test_a_known_name_in_new_begins_anew(model):
-    kept, fresh = (sample_classes(model, ["cat", "dog"], NAMES, new=new) for new in ([], ["dog"]))
+    kept, fresh = (sample_classes(model, ["cat", "dog"], class_names=NAMES, new=new) for new in ([], ["dog"]))
     for name in heads_of(model):
         a, b = (m.get_layer(name).get_weights()[1].reshape(-1, 3) for m in (kept, fresh))
         np.testing.assert_array_equal(a[:, :2], b[:, :2])
@@ -151,7 +153,7 @@ def test_a_known_name_in_new_begins_anew(model):
 
 @pytest.mark.parametrize("names", [COCO_NAMES_BY_ID, COCO_NAMES_BY_ID[1:]])
 def test_from_coco_to_voc_by_name(coco_model, names):
-    voc = sample_classes(coco_model, mb.VOC_CLASSES, names)
+    voc = sample_classes(coco_model, mb.VOC_CLASSES, class_names=names)
     ids = [5, 2, 16, 9, 44, 6, 3, 17, 62, 21, 67, 18, 19, 4, 1, 64, 20, 63, 7, 72]
     for name, head in heads_of(coco_model).items():
         old = head.get_weights()[1].reshape(-1, 91)
@@ -159,7 +161,7 @@ def test_from_coco_to_voc_by_name(coco_model, names):
 
 
 def test_from_91_outputs_to_the_80_of_coco(coco_model):
-    sampled = sample_classes(coco_model, COCO_CLASSES, COCO_NAMES_BY_ID)
+    sampled = sample_classes(coco_model, COCO_CLASSES, class_names=COCO_NAMES_BY_ID)
     name, head = next(iter(heads_of(coco_model).items()))
     old = head.get_weights()[1].reshape(-1, 91)
     new = sampled.get_layer(name).get_weights()[1].reshape(-1, 81)
@@ -167,16 +169,16 @@ def test_from_91_outputs_to_the_80_of_coco(coco_model):
 
 
 def test_not_strict_takes_what_is_known(model):
-    assert sample_classes(model, ["owl", "dog"], NAMES, strict=False).output_shape[-1] == 4 + 3
+    assert sample_classes(model, ["owl", "dog"], class_names=NAMES, strict=False).output_shape[-1] == 4 + 3
     with pytest.raises(ValueError, match="none of the classes owl, elk is known; the model has cat, dog, tv"):
-        sample_classes(model, ["owl", "elk"], NAMES, strict=False)
+        sample_classes(model, ["owl", "elk"], class_names=NAMES, strict=False)
     assert sample_classes(model, ["owl", "elk"], new=["elk", "owl"]).output_shape[-1] == 4 + 3
 
 
 def test_a_subset_trains_a_step():
     model = small()
     model.compile(optimizer="sgd", loss=mb.SSDLoss())
-    sampled = sample_classes(model, ["dog", "owl"], NAMES, new=["owl"])
+    sampled = sample_classes(model, ["dog", "owl"], class_names=NAMES, new=["owl"])
     assert not sampled.compiled and model.compiled
     encoder = mb.GroundTruthEncoder(mb.anchors_of(sampled), 2, sparse=True)
     boxes = np.array([[0.1, 0.1, 0.6, 0.7], [0.4, 0.3, 0.9, 0.9]], np.float32)
@@ -194,13 +196,13 @@ def test_a_subset_trains_a_step():
 
 @pytest.mark.parametrize("mode", ["training", "inference"])
 def test_it_is_saved_and_loaded_and_sampled_again(tmp_path, mode):
-    sampled = sample_classes(small(mode=mode), ["tv", "cat"], NAMES)
+    sampled = sample_classes(small(mode=mode), ["tv", "cat"], class_names=NAMES)
     sampled.save(tmp_path / "model.keras")
     reloaded = keras.models.load_model(tmp_path / "model.keras")
     x = images(sampled)
     found = sampled.predict(x, verbose=0)
     np.testing.assert_allclose(reloaded.predict(x, verbose=0), found, rtol=1e-5, atol=1e-6)
-    again = sample_classes(reloaded, ["cat", "tvmonitor"], ["tv", "cat"])
+    again = sample_classes(reloaded, ["cat", "tvmonitor"], class_names=["tv", "cat"])
     for name in heads_of(sampled):
         old, new = (m.get_layer(name).get_weights()[1].reshape(-1, 3) for m in (sampled, again))
         np.testing.assert_array_equal(new, old[:, [0, 2, 1]])
@@ -220,10 +222,10 @@ def test_frozen_layers_stay_frozen():
         ("cat", {"class_names": NAMES}, "classes must be a sequence of names"),
         (["cat"], {}, "class_names is needed to find 'cat'"),
         (["cat", "owl"], {"class_names": NAMES}, "does not know owl .* it has cat, dog, tv"),
-        (["cat", "cat"], {"class_names": NAMES}, "'cat' is there twice"),
-        (["tv", "tvmonitor"], {"class_names": NAMES}, "'tvmonitor' is there twice, first as 'tv'"),
-        (["cat", 1], {"class_names": NAMES}, "1 is there twice, first as 'cat'"),
-        (["owl", "owl"], {"new": ["owl"]}, "'owl' is there twice"),
+        (["cat", "cat"], {"class_names": NAMES}, "'cat' occurs more than once"),
+        (["tv", "tvmonitor"], {"class_names": NAMES}, "'tvmonitor' occurs more than once, first as 'tv'"),
+        (["cat", 1], {"class_names": NAMES}, "1 occurs more than once, first as 'cat'"),
+        (["owl", "owl"], {"new": ["owl"]}, "'owl' occurs more than once"),
         ([1, 0], {}, "ids from 1 to 3, got 0"),
         ([4], {}, "ids from 1 to 3, got 4"),
         ([True], {}, "ids from 1 to 3, got True"),
@@ -232,7 +234,7 @@ def test_frozen_layers_stay_frozen():
         ([1], {"new": ["owl"]}, "new: 'owl' is not among the classes 1"),
         (["cat"], {"class_names": ("cat", "dog")}, "expected 3 names, background not counted, got 2"),
         (["cat"], {"class_names": ("background", *NAMES)}, "expected 3 names, .* got 4"),
-        (["cat"], {"class_names": ("cat", "cat", "dog")}, "class_names: 'cat' is there twice"),
+        (["cat"], {"class_names": ("cat", "cat", "dog")}, "class_names: 'cat' occurs more than once"),
         (["T-V"], {"class_names": ("tv", "tvmonitor", "cat")}, "'T-V' could be any of 'tv', 'tvmonitor'"),
     ],
 )
@@ -261,8 +263,17 @@ def test_a_head_of_another_kind_is_refused():
 
 def test_a_saved_model(model, tmp_path):
     model.save(tmp_path / "detector.keras")
-    from_file = sample_classes(tmp_path / "detector.keras", ["tv"], NAMES)
+    from_file = sample_classes(tmp_path / "detector.keras", ["tv"], class_names=NAMES)
     for ours, theirs in zip(
-        from_file.get_weights(), sample_classes(model, ["tv"], NAMES).get_weights(), strict=True
+        from_file.get_weights(), sample_classes(model, ["tv"], class_names=NAMES).get_weights(), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_names_come_from_the_model_and_go_to_the_new_one():
+    model = small(class_names=NAMES)
+    named = sample_classes(model, ["tvmonitor", "owl", 1], new=["owl"])
+    assert mb.class_names_of(named) == ("tvmonitor", "owl", NAMES[0])
+    by_list = sample_classes(small(), ["tv"], class_names=NAMES)
+    assert mb.class_names_of(by_list) == ("tv",)
+    assert mb.class_names_of(sample_classes(small(), [2, 1])) is None

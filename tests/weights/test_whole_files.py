@@ -83,6 +83,6 @@ def test_the_published_detector_on_real_images(golden, voc_mini):
     coco = mb.SSDMobileNet(90, alpha=0.75, batch_norm=False, weights=weights)
     model = mb.sample_classes(coco, mb.VOC_CLASSES, class_names=COCO_NAMES_BY_ID)
     images = mb.load_voc(voc_mini, [("2007", "val")], progress=False)
-    detections = mb.predict_dataset(mb.to_inference(model, top_k=100), images, progress=False)
+    detections = mb.predict_dataset(mb.to_inference(model, max_detections=100), images, progress=False)
     result = mb.evaluate_voc(detections, images, metric="11_point")
     assert result.mean_average_precision == pytest.approx(0.631, abs=0.01)

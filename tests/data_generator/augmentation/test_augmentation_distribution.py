@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from multibox.data_generator import Record, View, ssd_train
+from multibox.data_generator import Record, View, ssd_augmentation
 
 CLASSES = (7, 15, 2)
 GEOMETRY_DRAWS = 60_000
@@ -41,7 +41,7 @@ def record(golden, expected):
 @pytest.fixture(scope="module")
 def geometry(record):
     """{class: (boxes, 3) area, centre x, centre y} and the number of boxes of each draw."""
-    start, transforms = View.of_record(record), ssd_train().geometry
+    start, transforms = View.of_record(record), ssd_augmentation().geometry
     boxes, labels, counts = [], [], []
     for i in range(GEOMETRY_DRAWS):
         view, rng = start, np.random.default_rng([7, i])
@@ -89,7 +89,7 @@ def test_boxes(geometry, expected, label, column, name):
 @pytest.fixture(scope="module")
 def pixels(record):
     """Mean colour, standard deviation and share of the fill colour of each draw."""
-    transform = ssd_train()
+    transform = ssd_augmentation()
     rows = []
     for i in range(PIXEL_DRAWS):
         image, _ = transform(record, np.random.default_rng([8, i]))

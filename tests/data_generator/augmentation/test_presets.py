@@ -17,19 +17,19 @@ from multibox.data_generator import (
     Scale,
     Translate,
     VerticalFlip,
-    constant_size_train,
+    constant_size_augmentation,
     load_shapes,
-    satellite_train,
-    ssd_eval,
-    ssd_train,
-    ssdlite_train,
-    variable_size_train,
+    resize_only,
+    satellite_augmentation,
+    ssd_augmentation,
+    ssdlite_augmentation,
+    variable_size_augmentation,
 )
 from multibox.data_generator.augmentation.presets import ALL_INTERPOLATIONS
 
 
 def test_ssd_train_is_the_chain_of_the_paper():
-    preset = ssd_train()
+    preset = ssd_augmentation()
     assert preset.image_size == (300, 300)
     assert preset.geometry == (Expand(), IoUCrop(), Flip())
     assert preset.photometric == PhotometricDistortion()
@@ -38,7 +38,7 @@ def test_ssd_train_is_the_chain_of_the_paper():
 
 
 def test_ssdlite_train_crops_and_flips_only():
-    preset = ssdlite_train()
+    preset = ssdlite_augmentation()
     assert preset.image_size == (320, 320)
     assert preset.geometry == (IoUCrop(), Flip())
     assert preset.photometric is None
@@ -46,7 +46,7 @@ def test_ssdlite_train_crops_and_flips_only():
 
 def test_ssd_eval_shows_the_whole_image():
     record = load_shapes(1)[0]
-    image, view = ssd_eval((40, 60))(record, np.random.default_rng(0))
+    image, view = resize_only((40, 60))(record, np.random.default_rng(0))
     assert image.shape == (40, 60, 3)
     assert view.rect.tolist() == [0, 0, record.width, record.height]
 
@@ -60,21 +60,21 @@ def test_every_interpolation_is_drawn():
 @pytest.mark.parametrize("size", [300, (300,), (0, 5)])
 def test_impossible_sizes(size):
     with pytest.raises(ValueError, match=r"image_size: expected \(height, width\)"):
-        ssd_train(size)
+        ssd_augmentation(size)
 
 
 STRONG = PhotometricDistortion(48.0, (0.5, 1.8), (0.5, 1.8))
 
 
 def test_satellite_train_turns_and_takes_a_patch():
-    preset = satellite_train((300, 600))
+    preset = satellite_augmentation((300, 600))
     assert preset.image_size == (300, 600)
     assert preset.geometry == (Flip(), VerticalFlip(), RightAngleTurn(), Patch((0.3, 2.0), (1.6, 2.5)))
     assert preset.photometric == STRONG
 
 
 def test_constant_size_train_zooms_and_shifts_in_either_order():
-    preset = constant_size_train((200, 300))
+    preset = constant_size_augmentation((200, 300))
     assert preset.image_size == (200, 300)
     in_last, out_first = (Translate(), Scale((1.0, 2.0))), (Scale((0.5, 1.0)), Translate())
     assert preset.geometry == (OneOf((in_last, out_first)), Flip())
@@ -82,13 +82,13 @@ def test_constant_size_train_zooms_and_shifts_in_either_order():
 
 
 def test_variable_size_train_takes_a_patch():
-    preset = variable_size_train((300, 300))
+    preset = variable_size_augmentation((300, 300))
     assert preset.image_size == (300, 300)
     assert preset.geometry == (Patch((0.3, 2.0), (0.5, 2.0)), Flip())
     assert preset.photometric == STRONG
 
 
-NEW_PRESETS = [satellite_train, constant_size_train, variable_size_train]
+NEW_PRESETS = [satellite_augmentation, constant_size_augmentation, variable_size_augmentation]
 
 
 @pytest.mark.parametrize("image_size", [(160, 160), (100, 220), (220, 100)])
@@ -123,7 +123,7 @@ def test_impossible_sizes_of_new_presets(preset):
 def test_patches_of_a_turned_view_are_stretched_no_more_than_others():
     """For an input twice as wide as high, each object keeps its shape within a quarter."""
     square = Record("square", lambda: np.zeros((200, 300, 3), np.uint8), 300, 200, *one_square())
-    preset, shapes = satellite_train((150, 300)), []
+    preset, shapes = satellite_augmentation((150, 300)), []
     for seed in range(300):
         view = preset(square, np.random.default_rng(seed))[1]
         if view.rect.tolist() != [0, 0, 300, 200]:  # or there was no patch with the object

@@ -12,7 +12,7 @@ from multibox.data_generator import (
     cache_in_ram,
     load_shapes,
     read_image,
-    ssd_train,
+    ssd_augmentation,
 )
 from multibox.data_generator.batches import cache as cache_module
 
@@ -38,8 +38,8 @@ def test_images_are_decoded_once(tmp_path):
 
 @pytest.mark.parametrize("options", [{"workers": 2}, {"workers": 2, "use_multiprocessing": True}], ids=str)
 def test_cached_samples_are_the_same(options):
-    batches = DataGenerator(DATASET, 3, ssd_train((24, 32)), cache="ram", **options)
-    plain = DataGenerator(DATASET, 3, ssd_train((24, 32)), workers=0)
+    batches = DataGenerator(DATASET, 3, ssd_augmentation((24, 32)), cache="ram", **options)
+    plain = DataGenerator(DATASET, 3, ssd_augmentation((24, 32)), workers=0)
     batches.on_epoch_begin()
     for i in range(len(plain)):
         np.testing.assert_array_equal(batches[i][0], plain[i][0])

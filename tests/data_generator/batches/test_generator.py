@@ -19,8 +19,8 @@ from multibox.data_generator import (
     Record,
     SampleTransform,
     load_shapes,
-    ssd_eval,
-    ssd_train,
+    resize_only,
+    ssd_augmentation,
 )
 from multibox.data_generator.batches import processes
 
@@ -39,7 +39,9 @@ def encoder(model):
 
 
 def generator(encoder=None, **options):
-    return DataGenerator(DATASET, transform=ssd_train(SIZE), encoder=encoder, **{"batch_size": 4, **options})
+    return DataGenerator(
+        DATASET, transform=ssd_augmentation(SIZE), encoder=encoder, **{"batch_size": 4, **options}
+    )
 
 
 def samples(generator, epoch=0):
@@ -219,8 +221,8 @@ def test_a_worker_that_dies_is_reported_and_replaced(encoder):
 
 ORPHANS = """
 import time
-from multibox.data_generator import DataGenerator, load_shapes, ssd_eval
-batches = DataGenerator(load_shapes(4), 2, ssd_eval((8, 8)), workers=2, use_multiprocessing=True)
+from multibox.data_generator import DataGenerator, load_shapes, resize_only
+batches = DataGenerator(load_shapes(4), 2, resize_only((8, 8)), workers=2, use_multiprocessing=True)
 batches.on_epoch_begin()
 batches[0]
 import psutil
@@ -240,7 +242,7 @@ def test_workers_end_with_a_main_process_that_is_killed():
 def test_an_image_that_cannot_be_sent_to_a_process_is_named():
     record = Record("mine", lambda: np.zeros((50, 60, 3), np.uint8), 60, 50, *empty())
     batches = DataGenerator(
-        DetectionDataset(("a",), [record]), 1, ssd_eval((8, 8)), workers=1, use_multiprocessing=True
+        DetectionDataset(("a",), [record]), 1, resize_only((8, 8)), workers=1, use_multiprocessing=True
     )
     with pytest.raises(TypeError, match="mine or another image of its batch cannot be sent to a process"):
         epoch(batches)
@@ -253,7 +255,9 @@ def test_a_tiny_box_far_to_the_right_does_not_end_a_training():
     record = Record("speck", lambda: np.zeros((100, 8000, 3), np.uint8), 8000, 100, box, np.array([1]))
     wide = GroundTruthEncoder(anchors_of(SSD7(1, image_size=SIZE)), 1)
     for number in range(20):
-        batches = DataGenerator(DetectionDataset(("a",), [record]), 1, ssd_train(SIZE), wide, workers=0)
+        batches = DataGenerator(
+            DetectionDataset(("a",), [record]), 1, ssd_augmentation(SIZE), wide, workers=0
+        )
         batches.epoch = number
         assert np.isfinite(batches[0][1]).all()
 
@@ -285,14 +289,16 @@ def test_resuming_draws_what_would_have_come():
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_fewer_images_than_a_batch(encoder, count):
-    batches = DataGenerator(DATASET[:count], 8, ssd_eval(SIZE), encoder)
+    batches = DataGenerator(DATASET[:count], 8, resize_only(SIZE), encoder)
     assert len(batches) == 1
     assert batches[0][0].shape[0] == batches[0][1].shape[0] == count
 
 
 def test_images_without_objects_train(model, encoder):
     blank = Record("blank", lambda: np.zeros((50, 60, 3), np.uint8), 60, 50, *empty())
-    batches = DataGenerator(DetectionDataset(DATASET.class_names, [blank] * 3), 3, ssd_train(SIZE), encoder)
+    batches = DataGenerator(
+        DetectionDataset(DATASET.class_names, [blank] * 3), 3, ssd_augmentation(SIZE), encoder
+    )
     targets = batches[0][1]
     assert (targets[..., 4] == 1).all()
     model.compile(optimizer="sgd", loss=SSDLoss())
@@ -309,7 +315,7 @@ def test_a_broken_image_names_its_file(tmp_path):
     path.write_bytes(path.read_bytes()[:300])
     dataset = DetectionDataset(("a",), [Record("broken", str(path), 60, 50, *empty())])
     with pytest.raises(ImageError, match=r"broken\.jpg: .*truncated"):
-        DataGenerator(dataset, 1, ssd_eval(SIZE))[0]
+        DataGenerator(dataset, 1, resize_only(SIZE))[0]
 
 
 def draw(colour, broken):
@@ -335,7 +341,7 @@ def colours(batches):
 def test_skipping_replaces_counts_and_names_once(options):
     def batches(**workers):
         return DataGenerator(
-            with_broken(60, {7, 20}), 8, ssd_eval((8, 8)), shuffle=False, on_error="skip", **workers
+            with_broken(60, {7, 20}), 8, resize_only((8, 8)), shuffle=False, on_error="skip", **workers
         )
 
     skipping = batches(**options)
@@ -359,10 +365,12 @@ def test_skipping_replaces_counts_and_names_once(options):
 
 
 def test_too_many_failures_end_the_run():
-    few = DataGenerator(with_broken(200, range(0, 200, 20)), 10, ssd_eval((8, 8)), on_error="skip")
+    few = DataGenerator(with_broken(200, range(0, 200, 20)), 10, resize_only((8, 8)), on_error="skip")
     with pytest.warns(UserWarning, match="skipped"):
         epoch(few)
-    many = DataGenerator(with_broken(200, range(0, 200, 4)), 10, ssd_eval((8, 8)), on_error="skip", workers=0)
+    many = DataGenerator(
+        with_broken(200, range(0, 200, 4)), 10, resize_only((8, 8)), on_error="skip", workers=0
+    )
     with (
         pytest.raises(
             ImageError, match=r"1\d of \d+ samples had an image that cannot be used.*the last: image"
@@ -371,13 +379,13 @@ def test_too_many_failures_end_the_run():
     ):
         epoch(many)
     with pytest.raises(ImageError, match="none of 20 images can stand in for a broken one"):
-        DataGenerator(with_broken(3, range(3)), 8, ssd_eval((8, 8)), on_error="skip")[0]
+        DataGenerator(with_broken(3, range(3)), 8, resize_only((8, 8)), on_error="skip")[0]
 
 
 def test_one_broken_image_raises_by_default_wherever_it_is_read():
     for options in ({"workers": 0}, *WORKERS[::3]):
         with pytest.raises(ImageError, match="image 7 is damaged"):
-            epoch(DataGenerator(with_broken(20, {7}), 4, ssd_eval((8, 8)), **options))
+            epoch(DataGenerator(with_broken(20, {7}), 4, resize_only((8, 8)), **options))
 
 
 def test_no_batch_after_the_last():
@@ -387,7 +395,7 @@ def test_no_batch_after_the_last():
 
 def test_impossible_options(encoder):
     with pytest.raises(ValueError, match="the data set is empty"):
-        DataGenerator(DATASET[:0], 4, ssd_eval(SIZE))
+        DataGenerator(DATASET[:0], 4, resize_only(SIZE))
     with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
         generator(batch_size=0)
     with pytest.raises(ValueError, match="workers must be at least 0, got -1"):
@@ -402,7 +410,7 @@ def test_impossible_options(encoder):
     with pytest.raises(TypeError, match=r"expected a SampleTransform.* got function"):
         DataGenerator(DATASET, 4, lambda record, rng: None)
     with pytest.raises(TypeError, match="expected a DetectionDataset, got list"):
-        DataGenerator([1], 4, ssd_eval(SIZE))
+        DataGenerator([1], 4, resize_only(SIZE))
     with pytest.raises(ValueError, match="max_queue_size must be at least 1, got 0"):
         generator(max_queue_size=0)
     with pytest.raises(ValueError, match=r"cache must be one of \(None, 'ram'\), got 'disk'"):
@@ -410,22 +418,38 @@ def test_impossible_options(encoder):
     with pytest.raises(ValueError, match=r"on_error must be one of \('raise', 'skip'\), got 'ignore'"):
         generator(on_error="ignore")
     with pytest.raises(ValueError, match=r"images of \(96, 64\) .* anchors are for \(64, 96\)"):
-        DataGenerator(DATASET, 4, ssd_eval((96, 64)), encoder)
+        DataGenerator(DATASET, 4, resize_only((96, 64)), encoder)
     with pytest.raises(ValueError, match="encoder has 4 classes, the data set 5"):
-        DataGenerator(DetectionDataset("abcde", DATASET.records), 4, ssd_eval(SIZE), encoder)
+        DataGenerator(DetectionDataset("abcde", DATASET.records), 4, resize_only(SIZE), encoder)
     with pytest.raises(TypeError):
         generator(seed=None)
     with pytest.raises(ValueError, match=r"image_size: expected \(height, width\)"):
-        ssd_eval(300)
+        resize_only(300)
 
 
 def test_the_order_depends_on_the_seed():
-    a, b = (DataGenerator(DATASET, 10, ssd_eval((16, 16)), seed=seed) for seed in (0, 1))
+    a, b = (DataGenerator(DATASET, 10, resize_only((16, 16)), seed=seed) for seed in (0, 1))
     assert [x["image_id"] for x in a[0][1]] != [x["image_id"] for x in b[0][1]]
 
 
 def test_annotations_say_who_is_difficult():
     boxes, hard = np.array([[0, 0, 20, 20], [60, 40, 80, 60]], np.float32), np.array([True, False])
     record = Record("a", lambda: np.zeros((60, 80, 3), np.uint8), 80, 60, boxes, np.array([1, 1]), hard, hard)
-    _, (annotation,) = DataGenerator(DetectionDataset(("a",), [record]), 1, ssd_eval((16, 16)))[0]
+    _, (annotation,) = DataGenerator(DetectionDataset(("a",), [record]), 1, resize_only((16, 16)))[0]
     np.testing.assert_array_equal(annotation["difficult"], [True, False])
+
+
+def test_labels_follow_the_models_class_order():
+    names = DATASET.class_names[::-1]
+    encoder = GroundTruthEncoder(SSD7(class_names=names, image_size=SIZE), sparse=True)
+    with pytest.warns(UserWarning, match="the model's classes in another order"):
+        batches = DataGenerator(DATASET, 4, resize_only(SIZE), encoder, shuffle=False, workers=0)
+    for record, targets in zip(DATASET, batches[0][1], strict=False):
+        ids = set(targets[:, 4].astype(int)) - {0, -1}
+        assert {names[i - 1] for i in ids} == {DATASET.class_names[i - 1] for i in record.labels}
+
+
+def test_other_classes_than_the_models_are_refused():
+    other = SSD7(class_names=("a", "b", "c", "star"), image_size=SIZE)
+    with pytest.raises(ValueError, match="the class names differ: only the model has 'a', 'b', 'c'"):
+        DataGenerator(DATASET, 4, resize_only(SIZE), GroundTruthEncoder(other))

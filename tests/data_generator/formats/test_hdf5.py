@@ -19,7 +19,7 @@ from multibox.data_generator import (
     load_hdf5,
     load_shapes,
     read_image,
-    ssd_train,
+    ssd_augmentation,
 )
 
 DRAWN = load_shapes(6, (40, 60))
@@ -61,7 +61,7 @@ def test_encoded_files_are_stored_as_they_are(tmp_path, files):
 
 
 def samples(dataset, **options):
-    batches = DataGenerator(dataset, 2, ssd_train((32, 48)), **options)
+    batches = DataGenerator(dataset, 2, ssd_augmentation((32, 48)), **options)
     batches.on_epoch_begin()
     try:
         return np.concatenate([batches[i][0] for i in range(len(batches))])

@@ -194,10 +194,10 @@ def test_arguments_of_a_wrong_kind(devkit):
     for classes in ("dog", {"dog"}):
         with pytest.raises(ValueError, match="classes must be a sequence of names"):
             load_voc(devkit(SIZE), [("2007", "train")], classes=classes)
-    with pytest.raises(FileNotFoundError, match="it is itself in VOC layout"):
+    with pytest.raises(FileNotFoundError, match="it is itself in VOC layout: pass the name of the set alone"):
         load_voc(devkit(SIZE) / "VOC2007", [("2007", "train")])
-    for image_sets in ("train", ("2007", "train"), [("2007",)]):
-        with pytest.raises(ValueError, match="image_sets must be pairs"):
+    for image_sets in (("2007", "train"), [("2007",)]):
+        with pytest.raises(ValueError, match="image_sets must be the name of a set"):
             load_voc(devkit(SIZE), image_sets)
 
 
@@ -212,3 +212,28 @@ def test_real_voc(voc_mini):
     assert repr(dataset) == (
         "<VOC 2007 train+2007 val: 1500 images, 4499 objects of 20 classes (868 difficult, 2267 truncated)>"
     )
+
+
+def test_a_folder_of_ones_own_takes_the_name_of_a_set(devkit):
+    folder = devkit(SIZE + item("robot") + item("cup")) / "VOC2007"
+    data = load_voc(folder, "train", progress=False)
+    assert data.class_names == ("cup", "robot")
+    assert data[0].labels.tolist() == [2, 1]
+    assert load_voc(folder, "train", ("robot", "cup"), progress=False)[0].labels.tolist() == [1, 2]
+    pairs = load_voc(folder, [("", "train")], ("robot", "cup"), progress=False)
+    np.testing.assert_array_equal(pairs[0].boxes, data[0].boxes)
+
+
+def test_all_sets_of_a_folder_have_the_same_classes(devkit):
+    """Also those that hold no object of some class."""
+    folder = devkit(SIZE + item("robot")) / "VOC2007"
+    (folder / "Annotations/b.xml").write_text(f"<annotation>{SIZE}{item('cup')}</annotation>")
+    (folder / "Annotations/broken.xml").write_text("<annotation>")
+    assert load_voc(folder, "train", progress=False).class_names == ("cup", "robot")
+
+
+def test_a_folder_without_objects_needs_classes(devkit):
+    folder = devkit(SIZE) / "VOC2007"
+    with pytest.raises(ValueError, match=r"no annotation in .*Annotations has an object; pass classes"):
+        load_voc(folder, "train", progress=False)
+    assert load_voc(folder, "train", ("a",), progress=False).num_classes == 1

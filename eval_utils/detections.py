@@ -1,0 +1,142 @@
+"""Detections: what a detector found in one image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
+
+import numpy as np
+
+from ..data_generator.images import read_image
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Detection(NamedTuple):
+    """One found object.
+
+    Attributes:
+        class_name: name of the class, or None where the model has no name for it.
+        score: confidence, 0..1.
+        box: (xmin, ymin, xmax, ymax) in pixels of the image.
+        class_id: label of the class, from 1.
+    """
+
+    class_name: str | None
+    score: float
+    box: tuple[float, float, float, float]
+    class_id: int
+
+
+@dataclass(frozen=True, eq=False)
+class Detections:
+    """The objects found in one image, by descending score.
+
+    `len(detections)` is their number and iterating gives `Detection` values. `detections[0]` is the best one,
+    `detections["dog"]` are the `Detections` of that class, `detections[:5]` the five best.
+
+    Attributes:
+        boxes: (n, 4) float32 xyxy in pixels of the image, clipped to it.
+        scores: (n,) float32, 0..1.
+        class_ids: (n,) int32, from 1.
+        class_names: names of the model's classes in the order of its labels, or None.
+        image_size: (height, width) in pixels.
+        image: the path or the array that was given.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    class_ids: np.ndarray
+    class_names: tuple[str | None, ...] | None
+    image_size: tuple[int, int]
+    image: str | np.ndarray = field(repr=False)
+
+    @classmethod
+    def from_rows(cls, rows, class_names, image_size, image):
+        """From rows (n, 6) [class_id, score, xmin, ymin, xmax, ymax] in pixels."""
+        return cls(rows[:, 2:], rows[:, 1], rows[:, 0].astype(np.int32), class_names, image_size, image)
+
+    @property
+    def path(self) -> str | None:
+        """Path of the image, or None for an array."""
+        return self.image if isinstance(self.image, str) else None
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(n, 6) float32 [class_id, score, xmin, ymin, xmax, ymax], as `evaluate_voc` takes them."""
+        return np.concatenate([self.class_ids[:, None], self.scores[:, None], self.boxes], axis=1, dtype="f4")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __iter__(self) -> Iterator[Detection]:
+        return map(self._detection, range(len(self)))
+
+    @overload
+    def __getitem__(self, key: int) -> Detection: ...
+
+    @overload
+    def __getitem__(self, key: str | slice) -> Detections: ...
+
+    def __getitem__(self, key):
+        if isinstance(key, str):
+            return self._where(self.class_ids == self._id_of(key))
+        if isinstance(key, slice):
+            return self._where(key)
+        return self._detection(range(len(self))[key])
+
+    def __repr__(self):
+        height, width = self.image_size
+        names = [self._name(i) or f"class {i}" for i in self.class_ids.tolist()]
+        counts = ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
+        where = f"{Path(self.image).name}, " if self.path else ""
+        return f"<Detections: {where}{width}x{height} pixels, {counts or 'nothing found'}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers and texts, ready for JSON."""
+        height, width = self.image_size
+        return {
+            "image": self.path,
+            "width": width,
+            "height": height,
+            "detections": [
+                {"class_name": d.class_name, "class_id": d.class_id, "score": d.score, "box": list(d.box)}
+                for d in self
+            ],
+        }
+
+    def plot(self, **options: Any) -> Figure:
+        """Draws the boxes on the image.
+
+        Args:
+            **options: more arguments of `plot_detections`. `min_score` is 0: all boxes are drawn.
+
+        Returns:
+            The matplotlib figure.
+        """
+        from .plots import plot_detections
+
+        image = read_image(self.image) if isinstance(self.image, str) else self.image
+        return plot_detections(image, self, **{"min_score": 0.0, **options})
+
+    def _detection(self, i):
+        class_id = int(self.class_ids[i])
+        return Detection(self._name(class_id), float(self.scores[i]), tuple(self.boxes[i].tolist()), class_id)
+
+    def _name(self, class_id):
+        return None if self.class_names is None else self.class_names[class_id - 1]
+
+    def _id_of(self, name):
+        names = [n for n in self.class_names or () if n is not None]
+        if name not in names:
+            known = ", ".join(names) or "none: the model carries no class names"
+            raise KeyError(f"no class {name!r}; there are {known}")
+        return self.class_names.index(name) + 1
+
+    def _where(self, which):
+        return replace(
+            self, boxes=self.boxes[which], scores=self.scores[which], class_ids=self.class_ids[which]
+        )
