@@ -24,6 +24,8 @@ html_show_copyright = False
 # Docstrings are in Google style. A word in single backticks is code there, as in Markdown.
 default_role = "code"
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes as a list: dataclasses have them as members too
+autodoc_inherit_docstrings = False  # Keras' own methods are documented by Keras
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True  # a default as it is written, not its repr
 
