@@ -1,7 +1,13 @@
 """Former names, which keep working for one release and warn."""
 
+from __future__ import annotations
+
 import functools
 import warnings
+from collections.abc import Callable
+from typing import TypeVar
+
+Function = TypeVar("Function", bound=Callable)
 
 
 def warn_renamed(owner, former, new, stacklevel=3):
@@ -9,7 +15,7 @@ def warn_renamed(owner, former, new, stacklevel=3):
     warnings.warn(f"{owner}: {former} is now called {new}", DeprecationWarning, stacklevel=stacklevel)
 
 
-def renamed_arguments(along=None, **names):
+def renamed_arguments(along: dict[str, str] | None = None, **names: str) -> Callable[[Function], Function]:
     """Decorator: takes keyword arguments by their former names.
 
     Args:

@@ -1,8 +1,4 @@
-"""`multibox check`: one command for each annotation format.
-
-Exit status: 0 is clean, 1 is findings of severity error or warning (those worth knowing only do not count),
-2 could not run.
-"""
+"""`multibox check`: one command for each annotation format."""
 
 import sys
 from functools import partial
@@ -12,89 +8,94 @@ from typing import Annotated
 import typer
 
 from ..data_check.check import check_dataset
-from ..data_check.coverage import NAMED_ANCHORS
 from ..data_generator.formats.coco import coco_categories, scan_coco
 from ..data_generator.formats.csv_file import scan_csv
 from ..data_generator.formats.voc import scan_voc
 from ..data_generator.formats.yolo import scan_yolo, yolo_classes
+from ..messages import printable
+from ..networks import ANCHOR_NAMES_HELP
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Say what is wrong with a data set. Exit status: 0 clean, 1 errors or warnings, 2 could not run.",
+    help="Find problems in a data set. Exit status: 0 no errors or warnings, 1 errors or warnings, "
+    "2 the check could not run.",
 )
 
 Model = Annotated[
-    str,
-    typer.Option(help=f"Whose anchors to look at: {', '.join(NAMED_ANCHORS)}, or ssd7:HEIGHTxWIDTH."),
+    str, typer.Option(help=f"Network whose anchors are compared with the objects: {ANCHOR_NAMES_HELP}.")
 ]
 Classes = Annotated[
     str | None,
-    typer.Option(help="Class names, separated by commas. Default: the file's list, or those found."),
+    typer.Option(help="Class names, separated by commas. Default: those of the file, or those that occur."),
 ]
 Output = Annotated[Path | None, typer.Option(help="Folder for report.json, report.txt and pictures.")]
 Pairs = Annotated[
     list[Path],
-    typer.Argument(metavar="ANNOTATIONS IMAGES ...", help="A file and its image folder for each split."),
+    typer.Argument(
+        metavar="ANNOTATIONS IMAGES ...", help="An annotation file and its image folder, by split."
+    ),
 ]
 
 
 @app.command()
 def voc(
-    devkit: Annotated[Path, typer.Argument(help="Folder of VOC2007, ..., or one in VOC layout itself.")],
+    devkit: Annotated[
+        Path, typer.Argument(help="Folder with VOC2007, VOC2012, ..., or a folder in VOC layout.")
+    ],
     sets: Annotated[
-        list[str], typer.Option("--set", help="YEAR:NAME of each image set, NAME for a folder in VOC layout.")
+        list[str],
+        typer.Option("--set", help="YEAR:NAME of an image set; NAME for a folder in VOC layout. Repeatable."),
     ],
     model: Model = "ssd300",
     classes: Classes = None,
     output: Output = None,
 ):
-    """Check Pascal VOC's XML files."""
+    """Check Pascal VOC XML files."""
     splits = {}
     for name in sets:
         year, _, image_set = name.rpartition(":")
         splits[name] = partial(scan_voc, devkit, [(year, image_set)])
-    _check(splits, lambda: _names(classes), model, output)
+    _check(splits, model, _names(classes), output)
 
 
 @app.command()
 def coco(files: Pairs, model: Model = "ssd300", classes: Classes = None, output: Output = None):
-    """Check COCO's instances files. Default of the classes: the categories of the first."""
+    """Check COCO instances files. The classes default to the categories of the first file."""
     splits = {name: partial(scan_coco, *pair) for name, pair in _pairs(files).items()}
-    _check(splits, lambda: _names(classes) or tuple(coco_categories(files[0])), model, output)
+    _check(splits, model, _names(classes), output, partial(coco_categories, files[0]))
 
 
 @app.command(name="csv")
 def csv_files(files: Pairs, model: Model = "ssd300", classes: Classes = None, output: Output = None):
-    """Check comma-separated files with one object a line."""
+    """Check CSV files with one object a line."""
     names = _names(classes)
     splits = {name: partial(scan_csv, *pair, names) for name, pair in _pairs(files).items()}
-    _check(splits, lambda: names, model, output)
+    _check(splits, model, names, output)
 
 
 @app.command()
 def yolo(
     data_yaml: Annotated[Path, typer.Argument(help="The yaml file with `names` and the splits.")],
     sets: Annotated[
-        list[str] | None, typer.Option("--set", help="Splits of the file. Default: train and val.")
+        list[str] | None, typer.Option("--set", help="Split of the file. Default: train and val. Repeatable.")
     ] = None,
     model: Model = "ssd300",
     classes: Classes = None,
     output: Output = None,
 ):
-    """Check Ultralytics' YOLO layout. Default of the classes: the file's names."""
+    """Check a data set in the Ultralytics YOLO layout. The classes default to the names of the file."""
     splits = {name: partial(scan_yolo, data_yaml, name) for name in sets or ("train", "val")}
-    _check(splits, lambda: _names(classes) or yolo_classes(data_yaml), model, output)
+    _check(splits, model, _names(classes), output, partial(yolo_classes, data_yaml))
 
 
-def _check(splits, classes, model, output):
-    """Runs the check, prints the report and ends with its exit status.
-
-    Errors of files and data are one line and status 2, unlike those of other commands: 1 is for findings.
-    """
+def _check(splits, model, classes, output, read_classes=None):
+    """Runs the check, prints the report and exits. Errors have status 2 here, because 1 means findings."""
     try:
-        report = check_dataset(splits, classes(), model, output)
+        if classes is None and read_classes is not None:
+            classes = tuple(read_classes())
+        report = check_dataset(splits, classes=classes, anchors=model, output=output)
     except (OSError, ValueError) as error:
-        print(f"multibox check: {error}", file=sys.stderr)
+        print(f"multibox check: {printable(error, limit=2000)}", file=sys.stderr)
         raise typer.Exit(2) from None
     print(report)
     if output is not None:
@@ -112,7 +113,7 @@ def _names(classes):
 
 
 def _pairs(files):
-    """{name of the split: (annotation file, image folder)}; named after the files, whose stems may repeat."""
+    """{split: (annotation file, image folder)}; splits are named by the stems of the files if unique."""
     if len(files) % 2:
         raise typer.BadParameter("expected pairs of an annotation file and an image folder")
     pairs = list(zip(files[::2], files[1::2], strict=True))

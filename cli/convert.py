@@ -2,24 +2,15 @@
 
 import inspect
 import os
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from .. import anchors as specs
-from .. import models
+from ..networks import NETWORKS, find_network
 from ..weights.loading import load_weights
 
-NETWORKS = {
-    "ssd300": models.SSD300,
-    "ssd512": models.SSD512,
-    "ssdlite": models.SSDLite,
-    "ssd-mobilenet": models.SSDMobileNet,
-    "ssd7": models.SSD7,
-}
-Network = Enum("Network", {name: name for name in NETWORKS}, type=str)
 SUFFIXES = (".keras", ".weights.h5")
 
 
@@ -28,7 +19,7 @@ def convert(
         str, typer.Argument(help="Weight file of Keras, Caffe, torch or TensorFlow Lite; or coco, imagenet.")
     ],
     output: Annotated[Path, typer.Argument(help="The model (.keras) or its weights (.weights.h5).")],
-    model: Annotated[Network, typer.Option(help="The network.")],
+    model: Annotated[str, typer.Option(help=f"The network: {', '.join(NETWORKS)}.")],
     classes: Annotated[int, typer.Option(min=1, help="Number of classes, background not counted.")],
     anchors: Annotated[
         str | None, typer.Option(help="Anchors, as named in multibox.anchors: SSD512_VOC_CAFFE, ...")
@@ -51,9 +42,9 @@ def convert(
     output.parent.mkdir(parents=True, exist_ok=True)
     given = {"anchors": _anchors(anchors), "alpha": alpha, "backbone": backbone, "batch_norm": batch_norm}
     options = {name: value for name, value in given.items() if value is not None}
-    function = NETWORKS[model.value]
+    function = find_network(model).function
     for name in set(options) - set(inspect.signature(function).parameters):
-        raise ValueError(f"{model.value} has no option --{name.replace('_', '-')}")
+        raise ValueError(f"{model} has no option --{name.replace('_', '-')}")
     network = function(classes, **options)
     print(load_weights(network, source, strict=not partial, channel_order=channel_order))
     part = output.with_name(f"partial-{os.getpid()}-{output.name}")

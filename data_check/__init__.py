@@ -1,20 +1,18 @@
-"""Checks of a data set before training: annotations, images, boxes, classes, anchors."""
+"""Checks of a data set before training: annotations, images, boxes, classes and the fit of the anchors."""
 
 from .anchor_fit import Suggestion, suggest_anchors
 from .check import check_dataset
-from .coverage import NAMED_ANCHORS, Coverage, measure_coverage, named_anchors
+from .coverage import Coverage, measure_coverage
 from .findings import KINDS, Finding
 from .report import CheckReport
 
 __all__ = [
     "KINDS",
-    "NAMED_ANCHORS",
     "CheckReport",
     "Coverage",
     "Finding",
     "Suggestion",
     "check_dataset",
     "measure_coverage",
-    "named_anchors",
     "suggest_anchors",
 ]

@@ -1,6 +1,6 @@
 """Anchors that fit a data set better: k-means on IoU, then a search for the best coverage.
 
-The suggestion keeps grids, steps and the number of anchors of each cell, so that the heads keep their shape.
+The suggestion keeps grids, steps and the number of anchors of each cell, so the heads keep their shape.
 """
 
 from dataclasses import dataclass
@@ -12,17 +12,22 @@ from ..anchors import VARIANCES, AnchorSpec
 from ..boxes import TINY, iou, xyxy_to_cxcywh
 from .coverage import POSITIVE_IOU, Coverage, measure_coverage, size_class
 
-MIN_OBJECTS = 100  # fewer do not tell scales and aspect ratios
-SAMPLE = 4000  # objects that the search looks at
-BETTER = 0.02  # by which a suggestion must raise the share above IoU 0.5 and the mean best IoU together
-MAX_LOSS = 0.05  # by which that share may fall in one size class
+MIN_OBJECTS = 100  # too few objects say little about scales and aspect ratios
+MAX_SAMPLE = 4000  # objects that the search looks at
+# A suggestion must raise the share above IoU 0.5 and the mean best IoU, together by MIN_GAIN. That share may
+# not fall by more than MAX_LOSS in any size class.
+MIN_GAIN = 0.02
+MAX_LOSS = 0.05
 
-# The pyramid stays one: a level's boxes are about as large as its cells or larger, and grow from level to
-# level. Training shows objects smaller and larger than they are, so that no level is without use.
+# Bounds that keep the pyramid: the boxes of a level are about as large as its cells or larger, and grow from
+# level to level. Augmentation shows objects smaller and larger than annotated, so every level is needed.
 MIN_SCALE_PER_STEP = 0.75
 MAX_SCALE = 1.1
 GROWTH = 1.1
 RATIOS = (1.1, 12.0)
+
+SEARCH_FACTORS = (1.3, 1.12, 1.04)  # one number changes by one of these at a time, coarse to fine
+SEARCH_PASSES = 4  # over all numbers with one factor, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +37,7 @@ class Suggestion:
     Attributes:
         anchors: the `AnchorSpec`.
         coverage: its `Coverage`.
-        code: Python that makes it.
+        code: Python code that creates it.
     """
 
     anchors: AnchorSpec
@@ -41,46 +46,84 @@ class Suggestion:
 
 
 def suggest_anchors(coverage, seed=0, progress=False):
-    """Looks for scales and aspect ratios that fit the objects better than those of a spec.
+    """Searches scales and aspect ratios that fit the objects better than those of a spec.
 
     Args:
         coverage: `Coverage` of the spec.
-        seed: of the k-means and of the sample of objects.
+        seed: seed of the k-means and of the sample of objects.
         progress: whether to show a progress bar.
 
     Returns:
-        `Suggestion`, or None: for fewer than `MIN_OBJECTS` objects, if nothing clearly better was found, or
-        if the spec has cells that `AnchorSpec.from_scales` does not make (an odd number of anchors, steps
-        that differ in x and y and do not divide the image evenly).
+        `Suggestion`, or None in these cases:
+
+        - There are fewer than `MIN_OBJECTS` objects.
+        - Nothing clearly better was found.
+        - `AnchorSpec.from_scales` cannot make the cells of the spec: an odd number of anchors, or steps that
+          differ in x and y and do not divide the image evenly.
     """
     spec, objects = coverage.anchors, coverage.objects
-    if len(objects) < MIN_OBJECTS or not all(_is_plain(spec, level) for level in spec.levels):
+    if len(objects) < MIN_OBJECTS or not all(_from_scales_makes(spec, level) for level in spec.levels):
         return None
     rng = np.random.default_rng(seed)
-    sample = rng.permutation(len(objects))[:SAMPLE]
+    sample = rng.permutation(len(objects))[:MAX_SAMPLE]
     height, width = spec.image_size
     boxes = xyxy_to_cxcywh(objects.relative[sample]) * (width, height, width, height)
-    make = partial(_make, spec, _lowest_scales(spec))
-    numbers = search(_start(spec, boxes[:, 2:], rng), make, boxes, _weights(boxes), POSITIVE_IOU)
-    new = measure_coverage(objects, make(numbers), progress)
+    to_spec = partial(_spec_within_bounds, spec, _lowest_scales(spec))
+    numbers = _search(_initial_numbers(spec, boxes[:, 2:], rng), to_spec, boxes, _balanced_weights(boxes))
+    new = measure_coverage(objects, to_spec(numbers), progress)
     if not _is_better(new, coverage):
         return None
-    return Suggestion(new.anchors, new, _code(_arguments(spec, numbers)))
+    return Suggestion(new.anchors, new, _python_code(_from_scales_arguments(spec, numbers)))
 
 
-def _weights(boxes):
-    """(N,) weights of boxes, with sum 1. A size class weighs as the root of its number of boxes.
+def best_iou_of_level(boxes, level):
+    """(N,) best IoU of cxcywh boxes (N, 4) with the anchors of an `AnchorLevel`, both in pixels.
 
-    With equal weights, the many objects of one size would be fitted ever better at the cost of the others.
+    Anchors of one shape differ only in position, and the nearest one along each axis overlaps most.
     """
-    of_class = size_class(boxes[:, 2:].prod(axis=1))
-    weights = 1 / np.sqrt(np.bincount(of_class))[of_class]
-    return weights / weights.sum()
+    steps, cells = np.array(level.step[::-1]), np.array(level.grid[::-1])  # x, y
+    nearest = (np.clip(np.round(boxes[:, :2] / steps - 0.5), 0, cells - 1) + 0.5) * steps
+    distance = np.abs(boxes[:, :2] - nearest)[:, None]  # (N, 1, 2)
+    sides, anchors = boxes[:, None, 2:], np.array(level.sides)[None]  # (N, 1, 2), (1, sides, 2)
+    # The common part of two intervals; it is never longer than the shorter one.
+    shared = np.clip((sides + anchors) / 2 - distance, 0, np.minimum(sides, anchors)).prod(axis=2)
+    union = sides.prod(axis=2) + anchors.prod(axis=2) - shared
+    return (shared / np.maximum(union, TINY)).max(axis=1)
 
 
-def _is_plain(spec, level):
-    even = level.step == _even_step(spec, level)
-    return len(level.sides) >= 2 and len(level.sides) % 2 == 0 and (even or level.step[0] == level.step[1])
+def kmeans_iou(sides, clusters, rng, iterations=50):
+    """Clusters widths and heights by 1 - IoU at a common center (Redmon and Farhadi, "YOLO9000", section 2).
+
+    Args:
+        sides: (N, 2) widths and heights.
+        clusters: number of clusters.
+        rng: `numpy.random.Generator` of the first centers (k-means++).
+        iterations: maximum number of iterations.
+
+    Returns:
+        (clusters, 2) mean widths and heights, by ascending area.
+    """
+    centers = _first_centers(sides, clusters, rng)
+    nearest = None
+    for _ in range(iterations):
+        before, nearest = nearest, shape_iou(sides, centers).argmax(axis=1)
+        if before is not None and (before == nearest).all():
+            break
+        counts = np.bincount(nearest, minlength=clusters)
+        sums = np.stack([np.bincount(nearest, sides[:, k], clusters) for k in (0, 1)], axis=1)
+        # The center of a cluster without members stays where it is.
+        centers = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centers)
+    return centers[np.argsort(centers.prod(axis=1), kind="stable")]
+
+
+def shape_iou(sides_a, sides_b):
+    """(A, B) IoU of boxes with these widths and heights and a common center."""
+    return iou(*(np.concatenate([-sides / 2, sides / 2], axis=1) for sides in (sides_a, sides_b)))
+
+
+def _from_scales_makes(spec, level):
+    steps_fit = level.step[0] == level.step[1] or level.step == _even_step(spec, level)
+    return len(level.sides) >= 2 and len(level.sides) % 2 == 0 and steps_fit
 
 
 def _even_step(spec, level):
@@ -88,7 +131,7 @@ def _even_step(spec, level):
 
 
 def _num_ratios(level):
-    """Two squares, then two upright or lying boxes for each aspect ratio."""
+    """A cell has two squares, then a lying and an upright box for each aspect ratio."""
     return len(level.sides) // 2 - 1
 
 
@@ -106,15 +149,14 @@ def _highest_scale(k, n):
     return MAX_SCALE / GROWTH ** (n - 1 - k)
 
 
-def _start(spec, sides, rng):
-    """Numbers to begin with: clusters of the objects' shapes, dealt out to the levels from small to large.
+def _initial_numbers(spec, sides, rng):
+    """Scales and ratios from clusters of the objects' shapes, distributed to the levels from small to large.
 
-    A shape and its upright twin are one, because `AnchorSpec.from_scales` makes both.
+    A lying and an upright box of one ratio count as one shape, because `AnchorSpec.from_scales` makes both.
     """
     lying = np.sort(sides, axis=1)[:, ::-1]
     groups = [1 + _num_ratios(level) for level in spec.levels]
-    centres = kmeans_iou(lying, sum(groups), rng)
-    parts = np.split(centres, np.cumsum(groups)[:-1])
+    parts = np.split(kmeans_iou(lying, sum(groups), rng), np.cumsum(groups)[:-1])
     lowest, n = _lowest_scales(spec), len(groups) + 1
     scales, ratios = [], []
     for part in parts:
@@ -127,8 +169,76 @@ def _start(spec, sides, rng):
     return [*map(float, scales), *map(float, ratios)]
 
 
-def _arguments(spec, numbers):
-    """Arguments of `AnchorSpec.from_scales`: scales, then the ratios of all levels, rounded for reading."""
+def _balanced_weights(boxes):
+    """(N,) weights of boxes, with sum 1. The weight of a size class is the root of its number of boxes.
+
+    With equal weights, the size class with the most objects would be fitted at the cost of the others.
+    """
+    of_class = size_class(boxes[:, 2:].prod(axis=1))
+    weights = 1 / np.sqrt(np.bincount(of_class))[of_class]
+    return weights / weights.sum()
+
+
+def _search(numbers, to_spec, boxes, weights):
+    """Changes one number at a time as long as the `_objective` grows.
+
+    Args:
+        numbers: the initial list.
+        to_spec: function from such a list to an `AnchorSpec`, or to None if the numbers are not allowed.
+        boxes: (N, 4) cxcywh in pixels at the model's input.
+        weights: (N,) weights of the boxes, with sum 1.
+
+    Returns:
+        The best list found.
+    """
+    levels = to_spec(numbers).levels
+    best = [best_iou_of_level(boxes, level) for level in levels]  # levels times (N,)
+    value = _objective(best, weights)
+    for factor in SEARCH_FACTORS:
+        for _ in range(SEARCH_PASSES):
+            before = value
+            for change in _changes(len(numbers), factor):
+                spec = to_spec(change(numbers))
+                if spec is None:
+                    continue
+                # A number belongs to one or two levels; the others keep their IoU.
+                pairs = zip(levels, spec.levels, best, strict=True)
+                new = [known if a == b else best_iou_of_level(boxes, b) for a, b, known in pairs]
+                if (reached := _objective(new, weights)) > value:
+                    numbers, levels, best, value = change(numbers), spec.levels, new, reached
+            if value == before:
+                break
+    return numbers
+
+
+def _changes(count, factor):
+    """Functions that multiply or divide one of `count` numbers by the factor."""
+    for i in range(count):
+        for f in (factor, 1 / factor):
+            yield lambda old, i=i, f=f: [*old[:i], old[i] * f, *old[i + 1 :]]
+
+
+def _objective(best, weights):
+    """Mean best IoU plus the share of at least `POSITIVE_IOU`."""
+    best = np.max(best, axis=0)
+    return weights @ (best + (best >= POSITIVE_IOU))
+
+
+def _spec_within_bounds(spec, lowest, numbers):
+    """The `AnchorSpec` of these numbers, or None if they are out of bounds."""
+    n = len(lowest)
+    scales, ratios = np.array(numbers[:n]), np.array(numbers[n:])
+    slack = 1e-9  # a number may be exactly at its bound
+    highest = [_highest_scale(k, n) for k in range(n)]
+    fits = (scales >= np.array(lowest) - slack) & (scales <= np.array(highest) + slack)
+    grows = scales[1:] >= GROWTH * scales[:-1] - slack
+    if not (fits.all() and grows.all() and ((ratios >= RATIOS[0]) & (ratios <= RATIOS[1])).all()):
+        return None
+    return AnchorSpec.from_scales(**_from_scales_arguments(spec, numbers))
+
+
+def _from_scales_arguments(spec, numbers):
+    """Arguments of `AnchorSpec.from_scales` for numbers: scales, then the ratios of all levels; rounded."""
     n = len(spec.levels) + 1
     ratios = iter(round(r, 2) for r in numbers[n:])
     arguments = {
@@ -141,140 +251,34 @@ def _arguments(spec, numbers):
     return arguments if spec.variances == VARIANCES else {**arguments, "variances": spec.variances}
 
 
-def _make(spec, lowest, numbers):
-    """The `AnchorSpec` of these numbers, or None if they leave their bounds."""
-    n = len(lowest)
-    scales, ratios = np.array(numbers[:n]), np.array(numbers[n:])
-    slack = 1e-9  # bounds may be met exactly
-    highest = [_highest_scale(k, n) for k in range(n)]
-    fits = (scales >= np.array(lowest) - slack) & (scales <= np.array(highest) + slack)
-    grows = scales[1:] >= GROWTH * scales[:-1] - slack
-    if not (fits.all() and grows.all() and ((ratios >= RATIOS[0]) & (ratios <= RATIOS[1])).all()):
-        return None
-    return AnchorSpec.from_scales(**_arguments(spec, numbers))
-
-
 def _is_better(new, old):
     a, b = new.rows(), old.rows()
     gains = [a["all"][figure] - b["all"][figure] for figure in ("share_iou_50", "mean_best_iou")]
     kept = all(
         a[name]["share_iou_50"] >= row["share_iou_50"] - MAX_LOSS for name, row in b.items() if row["objects"]
     )
-    return min(gains) >= 0 and sum(gains) >= BETTER and kept
+    return min(gains) >= 0 and sum(gains) >= MIN_GAIN and kept
 
 
-def _code(arguments):
-    lines = [f"    {name}={_plain(value)}," for name, value in arguments.items()]
+def _python_code(arguments):
+    lines = [f"    {name}={_literal(value)}," for name, value in arguments.items()]
     return "\n".join(["AnchorSpec.from_scales(", *lines, ")"])
 
 
-def _plain(value):
-    """`repr` with whole numbers as such."""
+def _literal(value):
+    """Like `repr`, but with whole floats as integers."""
     if isinstance(value, tuple):
-        return f"({', '.join(map(_plain, value))}{',' if len(value) == 1 else ''})"
+        return f"({', '.join(map(_literal, value))}{',' if len(value) == 1 else ''})"
     if isinstance(value, list):
-        return f"[{', '.join(map(_plain, value))}]"
+        return f"[{', '.join(map(_literal, value))}]"
     return repr(int(value)) if isinstance(value, float) and value.is_integer() else repr(value)
 
 
-FACTORS = (1.3, 1.12, 1.04)  # by which one number changes at a time, coarse to fine
-PASSES = 4  # over all numbers with one factor, at most
-
-
-def search(numbers, make, boxes, weights, positive_iou):
-    """Changes numbers while the coverage grows: mean best IoU plus the share of at least `positive_iou`.
-
-    Args:
-        numbers: list to begin with.
-        make: function from such a list to an `AnchorSpec`, or to None where the numbers are not allowed.
-        boxes: (N, 4) cxcywh in pixels at the model's input.
-        weights: (N,) of the boxes in both, with sum 1.
-        positive_iou: IoU from which an anchor is positive.
-
-    Returns:
-        The best list found.
-    """
-    levels = make(numbers).levels
-    best = [best_iou_of_level(boxes, level) for level in levels]  # levels times (N,)
-    value = _value(best, weights, positive_iou)
-    for factor in FACTORS:
-        for _ in range(PASSES):
-            before = value
-            for trial in _neighbours(numbers, factor):
-                spec = make(trial(numbers))
-                if spec is None:
-                    continue
-                # A number is of one or two levels; the others stay as they are.
-                pairs = zip(levels, spec.levels, best, strict=True)
-                new = [known if a == b else best_iou_of_level(boxes, b) for a, b, known in pairs]
-                if (reached := _value(new, weights, positive_iou)) > value:
-                    numbers, levels, best, value = trial(numbers), spec.levels, new, reached
-            if value == before:
-                break
-    return numbers
-
-
-def _neighbours(numbers, factor):
-    for i in range(len(numbers)):
-        for f in (factor, 1 / factor):
-            yield lambda old, i=i, f=f: [*old[:i], old[i] * f, *old[i + 1 :]]
-
-
-def _value(best, weights, positive_iou):
-    best = np.max(best, axis=0)
-    return weights @ (best + (best >= positive_iou))
-
-
-def best_iou_of_level(boxes, level):
-    """(N,) best IoU of cxcywh boxes (N, 4) with the anchors of an `AnchorLevel`, both in pixels.
-
-    Anchors of one shape differ in place only, and the nearest along each axis overlaps most.
-    """
-    steps, cells = np.array(level.step[::-1]), np.array(level.grid[::-1])  # x, y
-    nearest = (np.clip(np.round(boxes[:, :2] / steps - 0.5), 0, cells - 1) + 0.5) * steps
-    away = np.abs(boxes[:, :2] - nearest)[:, None]  # (N, 1, 2)
-    sides, anchors = boxes[:, None, 2:], np.array(level.sides)[None]  # (N, 1, 2), (1, sides, 2)
-    # Along an axis two intervals share the shorter one, or less where the ends of both are passed.
-    shared = np.clip((sides + anchors) / 2 - away, 0, np.minimum(sides, anchors)).prod(axis=2)
-    union = sides.prod(axis=2) + anchors.prod(axis=2) - shared
-    return (shared / np.maximum(union, TINY)).max(axis=1)
-
-
-def kmeans_iou(sides, clusters, rng, iterations=50):
-    """Clusters widths and heights by 1 - IoU at a common centre (Redmon and Farhadi, "YOLO9000", section 2).
-
-    Args:
-        sides: (N, 2) widths and heights.
-        clusters: number of clusters.
-        rng: `numpy.random.Generator` of the first centres (k-means++).
-        iterations: at most.
-
-    Returns:
-        (clusters, 2) mean widths and heights, by ascending area.
-    """
-    centres = _first_centres(sides, clusters, rng)
-    nearest = None
-    for _ in range(iterations):
-        before, nearest = nearest, shape_iou(sides, centres).argmax(axis=1)
-        if before is not None and (before == nearest).all():
-            break
-        counts = np.bincount(nearest, minlength=clusters)
-        sums = np.stack([np.bincount(nearest, sides[:, k], clusters) for k in (0, 1)], axis=1)
-        # A cluster that lost all its members stays where it is.
-        centres = np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], centres)
-    return centres[np.argsort(centres.prod(axis=1), kind="stable")]
-
-
-def shape_iou(sides_a, sides_b):
-    """(A, B) IoU of boxes of these widths and heights around one centre."""
-    return iou(*(np.concatenate([-sides / 2, sides / 2], axis=1) for sides in (sides_a, sides_b)))
-
-
-def _first_centres(sides, clusters, rng):
-    centres = sides[[rng.integers(len(sides))]]
-    while len(centres) < clusters:
-        distance = 1 - shape_iou(sides, centres).max(axis=1)
-        weights = distance**2 + TINY  # all equal where every shape has its centre
+def _first_centers(sides, clusters, rng):
+    centers = sides[[rng.integers(len(sides))]]
+    while len(centers) < clusters:
+        distance = 1 - shape_iou(sides, centers).max(axis=1)
+        weights = distance**2 + TINY  # equal if every shape has its own center
         chosen = rng.choice(len(sides), p=weights / weights.sum())
-        centres = np.concatenate([centres, sides[[chosen]]])
-    return centres
+        centers = np.concatenate([centers, sides[[chosen]]])
+    return centers

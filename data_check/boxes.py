@@ -1,36 +1,51 @@
-"""Boxes: degenerate, outside, annotated twice, too small."""
+"""Boxes: inverted or flat, outside their image, duplicates, too small."""
 
 import numpy as np
 
 from ..boxes import iou
-from .findings import Finding, corners, of_image
+from .findings import box_text, finding_in, size_text
 
-SAME_IOU = 0.9  # annotation tools paste a copied box some pixels beside; neighbours rarely reach 0.85
-SMALL_AREA = 0.01  # of the image
+DUPLICATE_IOU = 0.9  # annotation tools paste a copy some pixels aside; true neighbors rarely reach 0.85
+SMALL_AREA = 0.01  # relative to the image
 SPECK_SIDE = 1.0  # pixels of the image
 TINY_SIDE = 2.0  # pixels at the model's input
-# Where box coordinates were rounded: of relative ones a few digits are written, whole pixels are counted
-# from 0 by one tool and from 1 by another.
+# Rounding makes boxes extend beyond their image: relative coordinates are written with few digits, and some
+# tools count pixels from 0, others from 1.
 INVISIBLE = 0.05  # pixels
 ROUNDING = 1.0  # pixels
 
 
 def box_findings(item):
     """Findings about each box of a `CheckedImage`."""
-    boxes, found = item.boxes, []
-    low, high = boxes[:, :2], boxes[:, 2:]
+    low, high = item.boxes[:, :2], item.boxes[:, 2:]
     inverted = (high < low).any(axis=1)
     flat = ~inverted & (high == low).any(axis=1)
-    bad = inverted | flat
-    for kind, mask in (("inverted-box", inverted), ("flat-box", flat)):
-        found += [_of_box(kind, item, i) for i in np.flatnonzero(mask)]
+    usable = ~(inverted | flat)
+    found = _box_by_box(item, "inverted-box", inverted) + _box_by_box(item, "flat-box", flat)
     if item.size is not None:
-        outside = ~bad & ((high <= 0) | (low >= item.size)).any(axis=1)
-        bad |= outside
-        message = f" in an image of {_size(item)}"
-        found += [_of_box("outside-box", item, i, message) for i in np.flatnonzero(outside)]
-        found += _partly_outside(item, ~bad) + _specks(item, ~bad)
-    return found + _duplicates(item, np.flatnonzero(~bad & ~item.annotation.crowd))
+        outside = usable & ((high <= 0) | (low >= item.size)).any(axis=1)
+        usable &= ~outside
+        found += _box_by_box(item, "outside-box", outside, f" in an image of {size_text(item.size)}")
+        found += _partly_outside(item, usable)
+        found += _box_by_box(item, "speck-box", usable & (high - low <= SPECK_SIDE).any(axis=1))
+    return found + _duplicates(item, usable & ~item.annotation.crowd)
+
+
+def size_findings(objects, anchors):
+    """One finding for each split with small boxes, and one for each with tiny boxes if there are `anchors`.
+
+    Args:
+        objects: `Objects`.
+        anchors: an `AnchorSpec` or None.
+    """
+    small = objects.area_share < SMALL_AREA
+    found = _split_by_split("small-boxes", objects, small, "below 1 % of the area of their image")
+    if anchors is not None:
+        height, width = anchors.image_size
+        tiny = (objects.sides_at((width, height)) < TINY_SIDE).any(axis=1)
+        what = f"less than 2 px wide or high at an input of {width}x{height}"
+        found += _split_by_split("tiny-boxes", objects, tiny, what)
+    return found
 
 
 def _partly_outside(item, mask):
@@ -38,70 +53,46 @@ def _partly_outside(item, mask):
     beyond = np.concatenate([-boxes[:, :2], boxes[:, 2:] - item.size], axis=1).max(axis=1, initial=0)
     for i in np.flatnonzero(mask & (beyond > INVISIBLE)):
         kind = "edge-rounding" if beyond[i] <= ROUNDING else "partly-outside-box"
-        message = f" reaches {beyond[i]:.4g} px outside the image of {_size(item)}"
-        found.append(_of_box(kind, item, i, message, pixels=float(beyond[i])))
+        message = f" extends {beyond[i]:.4g} px beyond the image of {size_text(item.size)}"
+        found.append(_box_finding(item, kind, i, message, pixels=float(beyond[i])))
     return found
 
 
-def _specks(item, mask):
-    small = mask & ((item.boxes[:, 2:] - item.boxes[:, :2]) <= SPECK_SIDE).any(axis=1)
-    return [_of_box("speck-box", item, i) for i in np.flatnonzero(small)]
-
-
-def _duplicates(item, indices):
-    """One finding for each box that repeats an earlier one."""
-    found, names, boxes = [], item.annotation.names, item.boxes
+def _duplicates(item, mask):
+    """One finding for each box that duplicates an earlier one."""
+    found, boxes, indices = [], item.boxes, np.flatnonzero(mask)
+    names = np.array(item.annotation.names, object)[indices]
     overlaps = iou(boxes[indices], boxes[indices])
-    for second, first in np.argwhere(np.tril(overlaps >= SAME_IOU, -1)):
-        i, j = indices[second], indices[first]
-        if names[i] == names[j] and not any(f.detail["object"] == i for f in found):
-            same = float(overlaps[second, first])
-            message = f" repeats object {j} (IoU {same:.2f})"
-            pair = [_plain(boxes[i]), _plain(boxes[j])]
-            found.append(_of_box("duplicate-box", item, i, message, repeats=int(j), iou=same, boxes=pair))
+    same = np.tril((overlaps >= DUPLICATE_IOU) & (names[:, None] == names), -1)  # (objects, earlier objects)
+    for row in np.flatnonzero(same.any(axis=1)):
+        column = same[row].argmax()
+        i, j, overlap = indices[row], int(indices[column]), float(overlaps[row, column])
+        message = f" duplicates object {j} (IoU {overlap:.2f})"
+        pair = [boxes[i].tolist(), boxes[j].tolist()]
+        found.append(_box_finding(item, "duplicate-box", i, message, repeats=j, iou=overlap, boxes=pair))
     return found
 
 
-def _of_box(kind, item, i, message="", **detail):
-    a = item.annotation
-    box = _plain(item.boxes[i])
-    values = {"object": int(i), "name": a.names[i], "boxes": [box], **detail}
-    return of_image(kind, item, f"{a.names[i]} {corners(box)}{message}", a.where, **values)
+def _box_by_box(item, kind, mask, message=""):
+    return [_box_finding(item, kind, i, message) for i in np.flatnonzero(mask)]
 
 
-def size_findings(objects, anchors):
-    """One finding for each split with small boxes, and with tiny ones if there are `anchors`.
-
-    Args:
-        objects: `Objects`.
-        anchors: an `AnchorSpec` or None.
-    """
-    small = objects.area_share < SMALL_AREA
-    found = _of_splits("small-boxes", objects, small, "below 1 % of the area of their image")
-    if anchors is not None:
-        height, width = anchors.image_size
-        tiny = (objects.sides_at((width, height)) < TINY_SIDE).any(axis=1)
-        found += _of_splits("tiny-boxes", objects, tiny, f"less than 2 px at an input of {width}x{height}")
-    return found
+def _box_finding(item, kind, i, message="", **detail):
+    name, box = item.annotation.names[i], item.boxes[i]
+    values = {"object": int(i), "name": name, "boxes": [box.tolist()], **detail}
+    return finding_in(item, kind, f"{name} {box_text(box)}{message}", in_annotation=True, **values)
 
 
-def _of_splits(kind, objects, mask, what):
+def _split_by_split(kind, objects, mask, what):
+    """One finding for each split, with the boxes of the first image that has any."""
     found, splits = [], objects.splits
     for split in dict.fromkeys(splits):
         total, hits = (splits == split).sum(), np.flatnonzero(mask & (splits == split))
-        if not hits.size:
-            continue
-        a = objects.items[objects.image[hits[0]]].annotation
-        boxes = objects.boxes[hits[objects.image[hits] == objects.image[hits[0]]]]
-        message = f"{hits.size} of {total} boxes {what}"
-        detail = {"share": float(hits.size / total), "boxes": boxes.tolist()}
-        found.append(Finding(kind, message, split, a.image_id, a.where, a.image, detail, int(hits.size)))
+        if hits.size:
+            image = objects.image[hits[0]]
+            message = f"{hits.size} of {total} boxes {what}"
+            boxes = objects.boxes[hits[objects.image[hits] == image]].tolist()
+            detail = {"share": float(hits.size / total), "boxes": boxes}
+            item, count = objects.items[image], int(hits.size)
+            found.append(finding_in(item, kind, message, in_annotation=True, count=count, **detail))
     return found
-
-
-def _plain(box):
-    return [float(side) for side in box]
-
-
-def _size(item):
-    return f"{item.size[0]}x{item.size[1]}"

@@ -1,59 +1,129 @@
-"""`check_dataset`: what is wrong with a data set, before hours of training are spent on it."""
+"""`check_dataset`: finds what is wrong with a data set before hours of training are spent on it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from ..class_names import name_tuple
+from ..data_generator.dataset import DetectionDataset
+from ..data_generator.formats.annotation import Annotation, annotation_of
+from ..networks import named_anchors
 from .anchor_fit import suggest_anchors
 from .boxes import box_findings, size_findings
-from .classes import class_findings, count_classes
-from .coverage import measure_coverage, named_anchors
+from .classes import class_findings, count_classes, label_findings
+from .coverage import measure_coverage
 from .findings import KINDS, Finding
-from .images import duplicate_findings, image_findings, inspect_images, kind_findings
+from .images import duplicate_findings, image_findings, kind_findings
+from .inspection import inspect_images
 from .objects import collect_objects, summarize
 from .report import CheckReport
 
 
-def check_dataset(sets, classes=None, anchors=None, output=None, workers=None, progress=True):
-    """Checks annotations, images, boxes, classes and the anchors' fit of a data set.
+def check_dataset(data, *, classes=None, anchors=None, output=None, workers=None, progress=True):
+    """Checks annotations, images, boxes, classes and the fit of the anchors of a data set.
 
-    Reads and decodes every file. `findings.KINDS` lists what is looked for.
+    Reads and decodes every image. `data_check.findings.KINDS` lists the checks.
+
+    Example:
+
+    ```python
+    train, val = mb.load_voc("my_data", "train"), mb.load_voc("my_data", "val")
+    report = mb.check_dataset({"train": train, "val": val}, anchors="ssd300", output="report")
+    print(report)
+    ```
 
     Args:
-        sets: {name of a split: its annotations}. These are an iterable of `Annotation`, or a function that
-            takes `on_error` and `progress` and returns one, such as
-            `functools.partial(scan_voc, "VOCdevkit", [("2007", "train")])`; annotations that it cannot read
-            then become findings.
-        classes: names of the classes; None takes the names that occur.
-        anchors: an `AnchorSpec`, or a name such as "ssd300" (see `coverage.NAMED_ANCHORS`), to see how well
-            they meet the objects and whether others would do better; or None.
-        output: folder to write the report to, or None.
-        workers: threads that decode images; None takes one for each core, at most 8.
+        data: a `DetectionDataset`, or {name of a split: its images}. The images of a split are:
+
+            - a `DetectionDataset`. It has no bad boxes: its reader has clipped or dropped them.
+            - an iterable of `Annotation`, which holds boxes as they are in the file.
+            - a function that takes `on_error` and `progress` and returns such an iterable, for example
+              `functools.partial(scan_voc, "VOCdevkit", [("2007", "train")])`. Annotations that it cannot
+              read become findings.
+        classes: class names. None takes those of the data sets, or else the names that occur.
+        anchors: an `AnchorSpec` or a name such as "ssd300" (see `networks.named_anchors`), to check how well
+            these anchors match the objects and to search better ones; or None.
+        output: folder for the report, or None.
+        workers: number of threads that decode images; None takes one for each core, at most 8.
         progress: whether to show a progress bar.
 
     Returns:
-        `CheckReport`: print it, or see its `findings`, `statistics`, `coverage`, `suggested_anchors`.
+        `CheckReport`: print it, or see its `findings`, `statistics`, `coverage` and `suggested_anchors`.
 
     Raises:
-        OSError: if a split cannot be read at all, or the report not be written.
-        ValueError: likewise, for classes that are no sequence of names, unknown names of anchors, and if
-            there is nothing to check.
+        OSError: if a split cannot be read at all, or if the report cannot be written.
+        TypeError: if `data` or the images of a split are of another kind.
+        ValueError: if a split cannot be read at all or there are no images, if `classes` is not a sequence of
+            names, and for unknown names of anchors.
     """
-    if isinstance(classes, str | set):  # a string is a sequence of letters, a set has no order
-        raise ValueError(f"check_dataset: classes must be a sequence of names, got {classes!r}")
+    splits = _splits(data)
+    listed = {split: source.class_names for split, source in splits.items() if _is_dataset(source)}
+    if classes is None:
+        known = tuple(dict.fromkeys(name for names in listed.values() for name in names))
+    else:
+        known = name_tuple(classes, "check_dataset: classes")
     spec = named_anchors(anchors) if isinstance(anchors, str) else anchors
     if output is not None:
-        Path(output).mkdir(parents=True, exist_ok=True)  # what cannot be written should fail early
-    items, findings = [], []
-    for split, source in sets.items():
+        Path(output).mkdir(parents=True, exist_ok=True)  # an output that cannot be written fails early
+    items, findings = [], label_findings(listed)
+    for split, source in splits.items():
         items += inspect_images(split, _annotations(split, source, findings, progress), workers)
     if not items and not findings:
-        raise ValueError(f"check_dataset: no images in {', '.join(sets) or 'no splits'}")
-    names = tuple(classes or sorted({name for item in items for name in item.annotation.names}))
+        raise ValueError(f"check_dataset: no images in {', '.join(splits) or 'no splits'}")
+    names = known or tuple(sorted({name for item in items for name in item.annotation.names}))
+    report = _report(items, findings, tuple(splits), names, not known, spec, progress)
+    if output is not None:
+        report.save(output)
+    return report
+
+
+def _splits(data):
+    if _is_dataset(data):
+        return {data.name: data}
+    if not isinstance(data, Mapping):
+        raise TypeError(
+            f"check_dataset: expected a DetectionDataset or a dictionary of splits, got {type(data).__name__}"
+        )
+    return data
+
+
+def _is_dataset(source):
+    return isinstance(source, DetectionDataset)
+
+
+def _annotations(split, source, findings, progress):
+    """The annotations of a split; those that cannot be read are added to the findings."""
+
+    def on_error(error):
+        kind = "missing-file" if isinstance(error, FileNotFoundError) else "unreadable-annotation"
+        findings.append(Finding(kind, str(error), split))
+
+    if _is_dataset(source):
+        source = [annotation_of(record, source.class_names) for record in source]
+    elif callable(source):
+        return _check_kinds(split, source(on_error=on_error, progress=progress))
+    bar = tqdm(source, desc=split, unit=" images", disable=not progress, leave=False)
+    return _check_kinds(split, bar)
+
+
+def _check_kinds(split, annotations):
+    for annotation in annotations:
+        if not isinstance(annotation, Annotation):
+            raise TypeError(
+                f"check_dataset: {split!r} must be a DetectionDataset, Annotations or a function that "
+                f"returns these, but it has a {type(annotation).__name__}"
+            )
+        yield annotation
+
+
+def _report(items, findings, splits, names, names_found, spec, progress):
     objects = collect_objects(items)
-    counts = count_classes(items, sets, names)
-    findings += _findings(items, objects, names, counts, spec)
+    counts = count_classes(items, splits, names)
+    findings = findings + _image_by_image(items)
+    findings += duplicate_findings(items) + class_findings(items, names, counts)
+    findings += kind_findings(items) + size_findings(objects, spec)
     coverage = suggestion = None
     if spec is not None and len(trained := objects.where(np.isin(objects.names, names))):
         coverage = measure_coverage(trained, spec, progress)
@@ -61,28 +131,9 @@ def check_dataset(sets, classes=None, anchors=None, output=None, workers=None, p
         suggestion = suggest_anchors(coverage, progress=progress)
     rank = {kind: i for i, kind in enumerate(KINDS)}
     findings.sort(key=lambda finding: rank[finding.kind])
-    statistics = {**summarize(items, objects, sets), "class_counts": counts}
-    report = CheckReport(findings, statistics, objects, names, classes is None, coverage, suggestion)
-    if output is not None:
-        report.save(output)
-    return report
+    statistics = {**summarize(items, objects, splits), "class_counts": counts}
+    return CheckReport(findings, statistics, objects, names, names_found, coverage, suggestion)
 
 
-def _annotations(split, source, findings, progress):
-    """The annotations of a split; those that cannot be read go to the findings."""
-
-    def on_error(error):
-        kind = "missing-file" if isinstance(error, FileNotFoundError) else "unreadable-annotation"
-        findings.append(Finding(kind, str(error), split))
-
-    if callable(source):
-        return source(on_error=on_error, progress=progress)
-    return tqdm(source, desc=split, unit=" images", disable=not progress, leave=False)
-
-
-def _findings(items, objects, names, counts, spec):
-    found = []
-    for item in items:
-        found += image_findings(item) + box_findings(item)
-    found += duplicate_findings(items) + class_findings(items, names, counts)
-    return found + kind_findings(items) + size_findings(objects, spec)
+def _image_by_image(items):
+    return [finding for item in items for finding in (*image_findings(item), *box_findings(item))]

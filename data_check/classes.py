@@ -1,15 +1,15 @@
-"""Classes: unknown, absent, spelt in two ways, out of balance."""
+"""Classes: unknown, without objects, spelled in two ways, unbalanced, listed differently by two splits."""
 
 from collections import Counter, defaultdict
 
-from .findings import Finding
+from .findings import Finding, finding_in
 
-IMBALANCE = 10  # times as many objects of the most frequent class as of the rarest
+IMBALANCE = 10  # ratio of the most frequent class to the rarest
 _SEPARATORS = str.maketrans("", "", " _-")
 
 
 def count_classes(items, splits, classes):
-    """{split: {class name: number of annotated objects, without crowd regions}}, in the order given."""
+    """{split: {class name: number of annotated objects, without crowd regions}}, in the given order."""
     totals = {split: Counter() for split in splits}
     for item in items:
         a = item.annotation
@@ -18,7 +18,7 @@ def count_classes(items, splits, classes):
 
 
 def class_findings(items, classes, counts):
-    """Findings about class names and how often they occur.
+    """Findings about class names and their frequency.
 
     Args:
         items: list of `CheckedImage`.
@@ -31,20 +31,36 @@ def class_findings(items, classes, counts):
     return _unknown(items, classes) + _similar(items, classes) + _absent(counts, total) + _imbalance(total)
 
 
+def label_findings(class_names):
+    """One finding for each split whose labels 1, 2, ... mean other classes than those of the first.
+
+    Args:
+        class_names: {split: class names in the order of the labels}.
+    """
+    found = []
+    for split, names in class_names.items():
+        first = next(iter(class_names))
+        if names != class_names[first]:
+            message = f"{', '.join(names)}; in {first}: {', '.join(class_names[first])}"
+            detail = {"classes": list(names), "other_split": first, "other": list(class_names[first])}
+            found.append(Finding("different-classes", message, split, detail=detail))
+    return found
+
+
 def _unknown(items, classes):
-    known, annotations = set(classes), defaultdict(list)  # name -> the annotation of each object of it
+    known, images = set(classes), defaultdict(list)  # name -> the image of each object
     for item in items:
         for name in item.annotation.names:
             if name not in known:
-                annotations[name].append(item)
+                images[name].append(item)
     found = []
-    for name, where in sorted(annotations.items(), key=lambda pair: -len(pair[1])):
+    for name, where in sorted(images.items(), key=lambda pair: -len(pair[1])):
         a, count = where[0].annotation, len(where)
         boxes = [box.tolist() for box, n in zip(where[0].boxes, a.names, strict=True) if n == name]
+        message = f"{name!r}, {count} object{'s' * (count > 1)}, first in this image"
         detail = {"name": name, "boxes": boxes}
-        message = f"{name!r}, objects: {count}, first here"
         found.append(
-            Finding("unknown-class", message, where[0].split, a.image_id, a.where, a.image, detail, count)
+            finding_in(where[0], "unknown-class", message, in_annotation=True, count=count, **detail)
         )
     return found
 
@@ -64,10 +80,10 @@ def _absent(counts, total):
     found = []
     for name, count in total.items():
         if not count:
-            found.append(Finding("absent-class", f"{name!r} never occurs", detail={"name": name}))
+            found.append(Finding("absent-class", f"{name!r} has no objects", detail={"name": name}))
             continue
         for split in (split for split, of_split in counts.items() if not of_split[name]):
-            message = f"{name!r} never occurs in {split}"
+            message = f"{name!r} has no objects in {split}"
             found.append(Finding("absent-class", message, split, detail={"name": name}))
     return found
 
@@ -79,5 +95,5 @@ def _imbalance(total):
     (most, high), (least, low) = present.most_common()[0], present.most_common()[-1]
     if high < IMBALANCE * low:
         return []
-    message = f"{most!r} has {high} objects, {least!r} {low}: {high / low:.0f} times"
+    message = f"{most!r} has {high} objects, {least!r} has {low}: {high / low:.0f} times as many"
     return [Finding("imbalance", message, detail={"most": most, "least": least, "ratio": high / low})]

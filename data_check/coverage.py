@@ -1,61 +1,31 @@
-"""Anchor coverage: how well the anchors of a model meet the objects of a data set."""
+"""Anchor coverage: how well the anchors of a model match the objects of a data set."""
 
-import re
 from dataclasses import dataclass
 
 import numpy as np
 from tqdm import tqdm
 
-from .. import anchors
-from ..anchors import AnchorSpec, ssd7_anchors
+from ..anchors import AnchorSpec
 from ..boxes import cxcywh_to_xyxy, iou, xyxy_to_cxcywh
 from ..matching import match
-from .findings import Finding, corners, of_image
+from .findings import box_text, finding_in
 from .objects import Objects
 
-POSITIVE_IOU = 0.5  # of the ground-truth encoder
-NAMED_ANCHORS = {
-    "ssd300": anchors.SSD300_VOC,
-    "ssd512": anchors.SSD512_VOC,
-    "ssd300_coco": anchors.SSD300_COCO,
-    "ssd512_coco": anchors.SSD512_COCO,
-    "ssdlite320": anchors.SSDLITE320,
-    "ssd7": ssd7_anchors((300, 300)),
-}
-# COCO's size classes, here by the area in pixels at the model's input.
+POSITIVE_IOU = 0.5  # the threshold of the ground-truth encoder
+# COCO's size classes, but by the area in pixels at the model's input.
 SIZE_CLASSES = ("small", "medium", "large")
 SIZE_LIMITS = (32**2, 96**2)
 
 
-MIN_SIDE, MAX_SIDE = 32, 4096  # pixels of an SSD7's input
-
-
-def named_anchors(name):
-    """The `AnchorSpec` of a model by name: a key of `NAMED_ANCHORS`, or "ssd7:240x320" (height x width).
-
-    Raises:
-        ValueError: for another name.
-    """
-    if name in NAMED_ANCHORS:
-        return NAMED_ANCHORS[name]
-    match = re.fullmatch(r"ssd7:(\d{1,5})x(\d{1,5})", name)
-    if match is None:
-        raise ValueError(f"no anchors {name!r}; there are {', '.join(NAMED_ANCHORS)}, ssd7:HEIGHTxWIDTH")
-    size = int(match[1]), int(match[2])
-    if not all(MIN_SIDE <= side <= MAX_SIDE for side in size):
-        raise ValueError(f"{name}: expected sides of {MIN_SIDE} to {MAX_SIDE} pixels")
-    return ssd7_anchors(size)
-
-
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """What the anchors of a model are to each object, on whole images stretched to the model's input.
+    """How well a model's anchors match each object, with images resized to the model's input.
 
     Attributes:
         anchors: the `AnchorSpec`.
         objects: the `Objects`.
-        best_iou: (objects,) with any anchor.
-        positives: (objects,) number of anchors that the matching gives to it.
+        best_iou: (objects,) highest IoU with any anchor.
+        positives: (objects,) number of anchors that are matched to the object.
     """
 
     anchors: AnchorSpec
@@ -68,11 +38,27 @@ class Coverage:
         """(objects, 2) width and height in pixels at the model's input."""
         return self.objects.sides_at(self.anchors.image_size[::-1])
 
+    @property
+    def weak(self):
+        """Indices of the objects with one anchor whose IoU is below 0.5, worst first.
+
+        Only the bipartite step of the matching gives them that anchor.
+        """
+        indices = np.flatnonzero((self.best_iou < POSITIVE_IOU) & (self.positives > 0))
+        return indices[np.argsort(self.best_iou[indices], kind="stable")]
+
     def rows(self):
-        """{size class or "all": its figures}; a class without objects has its number only."""
+        """{size class or "all": figures}; a class without objects has only its number of objects."""
         of_class = size_class(self.sides.prod(axis=1))
         rows = {name: self._row(of_class == i) for i, name in enumerate(SIZE_CLASSES)}
         return {**rows, "all": self._row(np.ones(len(of_class), bool))}
+
+    def findings(self):
+        """One finding for each object without an anchor, and one that sums up the `weak` ones."""
+        found = [self._no_anchor(i) for i in np.flatnonzero(self.positives == 0)]
+        if self.weak.size:
+            found.append(self._weak_anchors(self.weak))
+        return found
 
     def _row(self, mask):
         best, positives = self.best_iou[mask], self.positives[mask]
@@ -87,36 +73,23 @@ class Coverage:
             "mean_positives": float(positives.mean()),
         }
 
-    def findings(self):
-        """A finding for each object without anchor, and one for those that only the bipartite step saves."""
-        items, objects = self.objects.items, self.objects
-        found = [
-            of_image(
-                "no-anchor",
-                items[objects.image[i]],
-                f"{objects.names[i]} {corners(objects.boxes[i])}: best IoU {self.best_iou[i]:.2f}",
-                items[objects.image[i]].annotation.where,
-                object=int(objects.index[i]),
-                boxes=[objects.boxes[i].tolist()],
-                best_iou=float(self.best_iou[i]),
-            )
-            for i in np.flatnonzero(self.positives == 0)
-        ]
-        weak = self.weak()
-        if weak.size:
-            a, boxes = items[objects.image[weak[0]]].annotation, [objects.boxes[weak[0]].tolist()]
-            message = f"{weak.size} of {len(objects)} objects; the worst has IoU {self.best_iou[weak[0]]:.2f}"
-            detail = {"share": float(weak.size / len(objects)), "boxes": boxes}
-            split = items[objects.image[weak[0]]].split
-            found.append(
-                Finding("weak-anchors", message, split, a.image_id, a.where, a.image, detail, int(weak.size))
-            )
-        return found
+    def _no_anchor(self, i):
+        objects = self.objects
+        message = f"{objects.names[i]} {box_text(objects.boxes[i])}: best IoU {self.best_iou[i]:.2f}"
+        detail = {
+            "object": int(objects.index[i]),
+            "boxes": [objects.boxes[i].tolist()],
+            "best_iou": float(self.best_iou[i]),
+        }
+        item = objects.items[objects.image[i]]
+        return finding_in(item, "no-anchor", message, in_annotation=True, **detail)
 
-    def weak(self):
-        """Indices of the objects whose only anchor comes from the bipartite step, worst first."""
-        weak = np.flatnonzero((self.best_iou < POSITIVE_IOU) & (self.positives > 0))
-        return weak[np.argsort(self.best_iou[weak], kind="stable")]
+    def _weak_anchors(self, weak):
+        objects, worst = self.objects, weak[0]
+        message = f"{weak.size} of {len(objects)} objects; the lowest IoU is {self.best_iou[worst]:.2f}"
+        detail = {"share": float(weak.size / len(objects)), "boxes": [objects.boxes[worst].tolist()]}
+        item, count = objects.items[objects.image[worst]], int(weak.size)
+        return finding_in(item, "weak-anchors", message, in_annotation=True, count=count, **detail)
 
 
 def measure_coverage(objects, spec, progress=False):
@@ -133,7 +106,7 @@ def measure_coverage(objects, spec, progress=False):
     best, positives, relative = np.zeros(len(objects)), np.zeros(len(objects), int), objects.relative
     bar = tqdm(objects.per_image(), desc="anchors", unit=" images", disable=not progress, leave=False)
     for one in bar:
-        # By way of the centres: the same rounding as in the encoder, so that ties fall alike.
+        # Computed from centers, as in the encoder: rounding breaks ties in the same way.
         overlaps = iou(cxcywh_to_xyxy(xyxy_to_cxcywh(relative[one])), spec.xyxy)  # (objects, anchors)
         matches = match(overlaps, POSITIVE_IOU, POSITIVE_IOU)
         best[one] = overlaps.max(axis=1)

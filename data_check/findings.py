@@ -1,11 +1,11 @@
-"""Findings: what can be wrong with a data set, how bad each kind is, and one occurrence of it."""
+"""Findings: what can be wrong with a data set, how serious each kind is, and one occurrence of it."""
 
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
-ERROR = "error"  # training stops at it, or what is measured afterwards is wrong
-WARNING = "warning"  # training goes on, without the box or image or with less than it could learn
-INFO = "info"  # worth knowing; nothing needs to be done
+ERROR = "error"  # training stops at it, or the evaluation is wrong
+WARNING = "warning"  # training continues without the box or image, or learns less than it could
+INFO = "info"  # nothing needs to be done
 SEVERITIES = (ERROR, WARNING, INFO)
 
 
@@ -15,52 +15,51 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "missing-file": Kind(ERROR, "an image or annotation file is not there"),
+    "missing-file": Kind(ERROR, "an image or annotation file does not exist"),
     "unreadable-annotation": Kind(ERROR, "the annotation cannot be read"),
-    "unreadable-image": Kind(ERROR, "the image cannot be decoded, or only its first part is there"),
-    "size-mismatch": Kind(ERROR, "the annotation states another image size than the file has"),
-    "unknown-class": Kind(ERROR, "objects of a class that is not listed"),
-    "repeated-id": Kind(ERROR, "two images of one split go by the same name"),
-    "shared-image": Kind(ERROR, "an image is in two splits: what is measured on one was trained on"),
-    "damaged-image": Kind(WARNING, "the decoder complains about damage inside the image"),
+    "unreadable-image": Kind(ERROR, "the image cannot be decoded, or the file is truncated"),
+    "size-mismatch": Kind(ERROR, "the annotated image size differs from the size of the image"),
+    "unknown-class": Kind(ERROR, "objects of a class that is not in the list of classes"),
+    "different-classes": Kind(ERROR, "two splits list their classes differently: their labels do not agree"),
+    "repeated-id": Kind(ERROR, "two images of one split have the same id"),
+    "shared-image": Kind(ERROR, "an image is in two splits: the evaluation would include training images"),
+    "damaged-image": Kind(WARNING, "the decoder reports damage inside the image"),
     "listed-twice": Kind(WARNING, "an image is listed twice in one split"),
     "identical-images": Kind(WARNING, "two files of one split hold the same image"),
-    "inverted-box": Kind(WARNING, "maximum below minimum; dropped"),
-    "flat-box": Kind(WARNING, "a box without width or height; dropped"),
-    "outside-box": Kind(WARNING, "a box wholly outside its image; dropped"),
-    "partly-outside-box": Kind(WARNING, "a box reaches outside its image; clipped"),
-    "speck-box": Kind(WARNING, "a box of at most one pixel width or height: a slip of the hand?"),
+    "inverted-box": Kind(WARNING, "a maximum is below its minimum; the box is dropped"),
+    "flat-box": Kind(WARNING, "a box without width or height; it is dropped"),
+    "outside-box": Kind(WARNING, "a box entirely outside its image; it is dropped"),
+    "partly-outside-box": Kind(WARNING, "a box extends beyond its image; it is clipped"),
+    "speck-box": Kind(WARNING, "a box at most one pixel wide or high: probably a slip of the mouse"),
     "duplicate-box": Kind(WARNING, "an object is annotated twice: same class, IoU of at least 0.9"),
-    "similar-names": Kind(WARNING, "class names that differ in case, spaces, - or _ only"),
-    "absent-class": Kind(WARNING, "a class has no object in a split"),
-    "no-anchor": Kind(WARNING, "an object gets no anchor, so that it is never learned"),
-    "edge-rounding": Kind(INFO, "a box reaches at most one pixel outside its image; clipped"),
-    "exif-orientation": Kind(INFO, "the file asks to be turned or mirrored when shown"),
-    "no-objects": Kind(INFO, "an image without objects; trains as background"),
-    "same-id": Kind(INFO, "different images of two splits go by the same name"),
-    "not-rgb": Kind(INFO, "an image of another kind than 8-bit RGB; becomes that when read"),
+    "similar-names": Kind(WARNING, "class names that differ only in case, spaces, - or _"),
+    "absent-class": Kind(WARNING, "a class has no objects in a split"),
+    "no-anchor": Kind(WARNING, "an object gets no anchor, so it is never learned"),
+    "edge-rounding": Kind(INFO, "a box extends at most one pixel beyond its image; it is clipped"),
+    "exif-orientation": Kind(INFO, "the file has an EXIF tag that rotates or mirrors the image"),
+    "no-objects": Kind(INFO, "an image without objects; it trains as background"),
+    "same-id": Kind(INFO, "different images in two splits have the same id"),
+    "not-rgb": Kind(INFO, "an image that is not 8-bit RGB; it is converted when it is read"),
     "small-boxes": Kind(INFO, "boxes below 1 % of the area of their image"),
     "tiny-boxes": Kind(INFO, "boxes less than 2 pixels wide or high at the model's input"),
-    "imbalance": Kind(INFO, "the most frequent class has at least 10 times the objects of the rarest"),
-    "weak-anchors": Kind(
-        INFO, "objects whose best anchor has an IoU below 0.5: they get that one anchor only"
-    ),
+    "imbalance": Kind(INFO, "the most frequent class has at least 10 times as many objects as the rarest"),
+    "weak-anchors": Kind(INFO, "objects whose best IoU with an anchor is below 0.5: each trains one anchor"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found.
+    """One problem.
 
     Attributes:
         kind: key of `KINDS`.
-        message: what it is, in words, without the names below.
-        split: name of the split, or None where it concerns all.
-        image_id: the image, for a finding about several the first of them, or None.
-        file: the file to look into: of the annotation if that is at fault, else of the image; or None.
-        image: path of the image, or None.
+        message: the problem in words, without split and image.
+        split: name of the split, or None if the finding concerns all of them.
+        image_id: the image, or the first of several; None if the finding is not about images.
+        file: the file to open: the annotation if the problem is there, else the image; None as for `image`.
+        image: path of the image; None if the finding is not about images, or if a function makes the image.
         detail: the values as plain JSON; "boxes" are xyxy in pixels of the image.
-        count: how many it stands for.
+        count: number of boxes, objects or images that the finding sums up.
     """
 
     kind: str
@@ -81,12 +80,27 @@ class Finding:
         return {"severity": self.severity, **asdict(self)}
 
 
-def corners(box):
+def finding_in(item, kind, message, *, in_annotation=False, count=1, **detail):
+    """A `Finding` about one image.
+
+    Args:
+        item: `CheckedImage`.
+        kind: see `Finding`, as for `message`, `count` and `detail`.
+        message: the problem in words.
+        in_annotation: whether the annotation is at fault, and not the image.
+        count: number of what the finding sums up.
+        **detail: plain JSON values.
+    """
+    a = item.annotation
+    file = a.where if in_annotation and a.path else a.path
+    return Finding(kind, message, item.split, a.image_id, file, a.path, detail, count)
+
+
+def box_text(box):
     """An xyxy box for messages."""
     return f"[{', '.join(f'{side:.4g}' for side in box)}]"
 
 
-def of_image(kind, item, message, file=None, **detail):
-    """A `Finding` about one `CheckedImage`; `file` is the image's unless given."""
-    a = item.annotation
-    return Finding(kind, message, item.split, a.image_id, file or a.image, a.image, detail)
+def size_text(size):
+    """(width, height) for messages."""
+    return f"{size[0]}x{size[1]}"

@@ -1,4 +1,4 @@
-"""All objects of a data set as arrays, as training sees them."""
+"""The objects of a data set as arrays, as training sees them, and their statistics."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,15 +8,20 @@ import numpy as np
 from ..data_generator.formats.cleaning import BoxCleaner
 from .boxes import SMALL_AREA
 
+_QUANTILES = {"min": 0, "5%": 0.05, "25%": 0.25, "median": 0.5, "75%": 0.75, "95%": 0.95, "max": 1}
+_SIZE_EDGES = np.linspace(0, 1, 21)  # of histograms
+_RATIO_EDGES = 2.0 ** np.linspace(-4, 4, 33)
+_SIZES_LISTED = 10
+
 
 @dataclass(frozen=True, eq=False)
 class Objects:
-    """The objects that are trained on: boxes clipped, bad ones and crowd regions left out.
+    """The objects that are trained on: boxes are clipped; bad boxes and crowd regions are left out.
 
     Attributes:
         items: list of `CheckedImage`.
         image: (objects,) index into `items`, ascending.
-        index: (objects,) which object of its annotation.
+        index: (objects,) position in the annotation of the image.
         names: (objects,) class names.
         boxes: (objects, 4) xyxy in pixels of the image.
         sizes: (objects, 2) width and height in pixels of the image.
@@ -41,16 +46,16 @@ class Objects:
 
     @property
     def area_share(self):
-        """(objects,) area relative to that of the image."""
+        """(objects,) area of the box / area of the image."""
         return self.sides.prod(axis=1) / self.sizes.prod(axis=1)
 
     def sides_at(self, size):
-        """(objects, 2) width and height when the whole image is stretched to `size` (width, height)."""
+        """(objects, 2) width and height after the whole image is resized to `size` (width, height)."""
         return self.sides / self.sizes * size
 
     @property
     def splits(self):
-        """(objects,) names of the splits."""
+        """(objects,) name of the split of each object."""
         return np.array([item.split for item in self.items], object)[self.image]
 
     def __len__(self):
@@ -68,7 +73,7 @@ class Objects:
 
 
 def collect_objects(items):
-    """`Objects` of a list of `CheckedImage`. Images of unknown size are left out, as they cannot be used."""
+    """`Objects` of a list of `CheckedImage`, without images of unknown size, which cannot be used."""
     clean, columns = BoxCleaner(), []
     for i, item in enumerate(items):
         if item.size is None:
@@ -82,12 +87,6 @@ def collect_objects(items):
     return Objects(items, *(np.concatenate(values) for values in zip(empty, *columns, strict=True)))
 
 
-QUANTILES = {"min": 0, "5%": 0.05, "25%": 0.25, "median": 0.5, "75%": 0.75, "95%": 0.95, "max": 1}
-SIZE_EDGES = np.linspace(0, 1, 21)
-RATIO_EDGES = 2.0 ** np.linspace(-4, 4, 33)
-MOST_COMMON = 10
-
-
 def summarize(items, objects, splits):
     """Statistics as plain JSON.
 
@@ -97,25 +96,31 @@ def summarize(items, objects, splits):
         splits: names of the splits.
 
     Returns:
-        A dict: "splits" with numbers of images and annotated objects; of the objects that are trained on
-        "box_size" as sqrt(box area / image area), "aspect_ratio" as width / height in pixels of the image and
-        "objects_per_image", with quantiles and a histogram, whose outer bins hold what lies beyond;
-        "image_size" in pixels; "image_kinds".
+        A dict:
+
+        - "splits": numbers of images and of annotated objects.
+        - "box_size": sqrt(box area / image area). This and the next two count the objects that are trained
+          on, with quantiles and a histogram, whose first and last bin include everything beyond.
+        - "aspect_ratio": width / height in pixels of the image.
+        - "objects_per_image".
+        - "share_below_1_percent": share of the boxes below 1 % of the area of their image.
+        - "image_size": (width, height) in pixels.
+        - "image_kinds".
     """
     area, sides = objects.area_share, objects.sides
     per_image = np.bincount(objects.image, minlength=len(items))
     return {
-        "splits": {split: _split([item for item in items if item.split == split]) for split in splits},
-        "box_size": _distribution(np.sqrt(area), SIZE_EDGES),
+        "splits": {split: _split_counts([item for item in items if item.split == split]) for split in splits},
+        "box_size": _distribution(np.sqrt(area), _SIZE_EDGES),
         "share_below_1_percent": float((area < SMALL_AREA).mean()) if len(area) else 0.0,
-        "aspect_ratio": _distribution(sides[:, 0] / sides[:, 1], RATIO_EDGES),
+        "aspect_ratio": _distribution(sides[:, 0] / sides[:, 1], _RATIO_EDGES),
         "objects_per_image": _distribution(per_image, np.arange(per_image.max(initial=0) + 2) - 0.5),
         "image_size": _image_sizes(items),
         "image_kinds": dict(Counter(item.facts.kind for item in items if item.facts.stored).most_common()),
     }
 
 
-def _split(items):
+def _split_counts(items):
     annotations = [item.annotation for item in items]
     crowd = int(sum(a.crowd.sum() for a in annotations))
     return {
@@ -131,10 +136,10 @@ def _distribution(values, edges):
     if not len(values):
         return {"quantiles": {}, "histogram": {"edges": [], "counts": []}}
     counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), edges)
-    quantiles = np.quantile(values, list(QUANTILES.values()))
+    quantiles = np.quantile(values, list(_QUANTILES.values()))
     return {
         "mean": float(values.mean()),
-        "quantiles": dict(zip(QUANTILES, quantiles.tolist(), strict=True)),
+        "quantiles": dict(zip(_QUANTILES, quantiles.tolist(), strict=True)),
         "histogram": {"edges": edges.tolist(), "counts": counts.tolist()},
     }
 
@@ -149,5 +154,5 @@ def _image_sizes(items):
         "min": all_sizes.min(axis=0).tolist(),
         "median": np.median(all_sizes, axis=0).tolist(),
         "max": all_sizes.max(axis=0).tolist(),
-        "most_common": [[*size, count] for size, count in sizes.most_common(MOST_COMMON)],
+        "most_common": [[*size, count] for size, count in sizes.most_common(_SIZES_LISTED)],
     }

@@ -1,4 +1,4 @@
-"""`CheckReport`: what `check_dataset` found, to print and to save."""
+"""`CheckReport`: the result of `check_dataset`, to print and to save."""
 
 import json
 import textwrap
@@ -7,12 +7,25 @@ from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
+from ..messages import printable
 from .anchor_fit import Suggestion
 from .coverage import Coverage
 from .findings import ERROR, KINDS, SEVERITIES, WARNING
 from .objects import Objects
 
-WEAK_LISTED = 1000  # of the objects with one anchor only, in the file
+WIDTH = 110  # characters of a line
+MAX_WEAK = 1000  # objects with one anchor only that the file lists
+_INDENT = " " * 18
+_EXAMPLES = 3  # of each kind of finding
+_COVERAGE_NOTE = """\
+  size: area at the model's input; small is below 32x32 pixels, large is 96x96 and above.
+  one anchor only: the best IoU is below 0.5; the object trains its best anchor and no other.
+  no anchor: other objects have all the anchors that it overlaps."""
+_SUGGESTION_NOTE = """\
+Pass it to the model function: anchors=anchors.
+- Compare the anchors per object, too: if more objects reach an IoU of 0.5, others may get fewer anchors.
+- Weights of pretrained heads fit only the anchors they were trained with.
+- Augmentation shows objects larger and smaller than they are counted here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,11 +34,11 @@ class CheckReport:
 
     Attributes:
         findings: list of `Finding`, errors first.
-        statistics: see `summary.summarize`, and "class_counts": {split: {class: objects}}.
+        statistics: see `objects.summarize`, and "class_counts": {split: {class: objects}}.
         objects: the `Objects` that are trained on.
-        classes: names of the classes.
-        classes_found: whether these are the names that occur, as none were given.
-        coverage: `Coverage` by the anchors asked for, or None.
+        classes: class names.
+        classes_found: whether no class names were given, so that `classes` are those that occur.
+        coverage: `Coverage` of the anchors that were checked, or None.
         suggestion: `Suggestion` of better anchors, or None.
     """
 
@@ -39,7 +52,7 @@ class CheckReport:
 
     @property
     def is_clean(self):
-        """Whether there is no error and no warning; what is worth knowing only does not count."""
+        """Whether there are no errors and no warnings."""
         return not any(finding.severity in (ERROR, WARNING) for finding in self.findings)
 
     @property
@@ -63,13 +76,14 @@ class CheckReport:
             "classes": list(self.classes),
             "findings": [finding.to_dict() for finding in self.findings],
             "statistics": self.statistics,
-            "coverage": self.coverage and {**_figures(self.coverage), "one_anchor_only": self._weak()},
+            "coverage": self.coverage
+            and {**_figures(self.coverage), "one_anchor_only": self._weak_objects()},
             "suggestion": self.suggestion
             and {**_figures(self.suggestion.coverage), "code": self.suggestion.code},
         }
 
-    def _weak(self):
-        """The objects that only the bipartite step gives an anchor, worst first."""
+    def _weak_objects(self):
+        """The objects of `Coverage.weak` as plain JSON."""
         objects = self.coverage.objects
         return [
             {
@@ -80,17 +94,17 @@ class CheckReport:
                 "box": objects.boxes[i].tolist(),
                 "best_iou": float(self.coverage.best_iou[i]),
             }
-            for i in self.coverage.weak()[:WEAK_LISTED]
+            for i in self.coverage.weak[:MAX_WEAK]
         ]
 
     def save(self, folder):
         """Writes `report.json`, `report.txt` and the pictures `findings.png`, `boxes.png`, `anchors.png`.
 
-        A picture of nothing is left out, and removed if an earlier run wrote it. Each file is written under
-        another name first, so that there is no half file.
+        A picture without content is not written, and is removed if an earlier run wrote it. Each file is
+        written under a temporary name and renamed.
 
         Args:
-            folder: is made if it does not exist.
+            folder: created if it does not exist.
 
         Raises:
             OSError: if the files cannot be written.
@@ -126,128 +140,107 @@ def _write(path, write):
     partial.replace(path)
 
 
-WIDTH = 110
-INDENT = " " * 18
-EXAMPLES = 3
-COVERAGE_NOTE = """\
-  small: below 32x32 of these pixels; large: from 96x96. one anchor only: the best IoU is below 0.5, and the
-  object trains no other anchor than its best one. no anchor: others took all anchors it overlaps."""
-SUGGESTION_NOTE = """\
-Pass it to the model function as anchors=anchors. Compare anchors per object, too: where more objects are
-reached, others may get fewer. Heads of pretrained weights expect the anchors they were
-trained with. Crops and zoom-out of the training show objects larger and smaller than counted here."""
-
-
 def report_text(report):
-    """The whole report, lines of about `WIDTH` characters."""
-    parts = [_head(report)]
+    """The whole report as text. Names from files are made `printable`."""
+    parts = [_head_text(report)]
     if report.findings:
-        parts.append(_findings(report.findings))
-    parts += [_classes(report), _statistics(report.statistics)]
+        parts.append(_findings_text(report.findings))
+    parts += [_classes_text(report), _statistics_text(report.statistics)]
     if report.coverage is not None:
-        parts.append(_coverage(report))
+        parts.append(_coverage_text(report))
     return "\n\n".join(parts)
 
 
-def _head(report):
+def _head_text(report):
     splits = report.statistics["splits"]
     lines = [
-        f"{split}: {s['images']} images, {s['objects']} objects"
+        f"{printable(split)}: {s['images']} images, {s['objects']} objects"
         + (f", {s['crowd']} crowd regions" if s["crowd"] else "")
         for split, s in splits.items()
     ]
-    counts = ", ".join(f"{n} of severity {severity}" for severity, n in report.counts().items() if n)
+    counts = ", ".join(f"{severity} {n}" for severity, n in report.counts().items() if n)
     return "\n".join([*lines, f"Findings: {counts or 'none'}"])
 
 
-def _findings(findings):
+def _findings_text(findings):
     lines = [f"{'severity':9}{'count':>7}  finding"]
     for kind, group in groupby(findings, key=lambda finding: finding.kind):
         group = list(group)
         lines.append(f"{KINDS[kind].severity:9}{sum(f.count for f in group):7}  {kind}: {KINDS[kind].what}")
-        for finding in group[:EXAMPLES]:
-            lines += textwrap.wrap(_example(finding), WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)
-        if len(group) > EXAMPLES:
-            lines.append(f"{INDENT}...")
+        for finding in group[:_EXAMPLES]:
+            lines += textwrap.wrap(
+                _example(finding), WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT
+            )
+        if len(group) > _EXAMPLES:
+            lines.append(f"{_INDENT}...")
     return "\n".join(lines)
 
 
 def _example(finding):
     where = "/".join(filter(None, (finding.split, finding.image_id)))
-    return f"{where}: {finding.message}" if where else finding.message
+    message = printable(finding.message, limit=500)
+    return f"{printable(where, limit=200)}: {message}" if where else message
 
 
-def _classes(report):
+def _classes_text(report):
     counts = report.statistics["class_counts"]
-    title = "Objects of each class" + (
-        " (no classes given: those that occur)" if report.classes_found else ""
-    )
-    rows = [[name, *(of_split[name] for of_split in counts.values())] for name in report.classes]
-    return f"{title}\n{_table(['class', *counts], rows)}"
+    note = " (no class names given; these occur)" if report.classes_found else ""
+    rows = [[printable(name), *(of_split[name] for of_split in counts.values())] for name in report.classes]
+    return f"Objects of each class{note}\n{_table(['class', *map(printable, counts)], rows)}"
 
 
-def _statistics(statistics):
+def _statistics_text(statistics):
     sizes = statistics["image_size"]
     lines = ["Statistics"]
     if sizes["distinct"]:
         low, middle, high = ("{:g}x{:g}".format(*sizes[key]) for key in ("min", "median", "max"))
-        lines.append(f"  image sizes        {low} to {high}, median {middle}, {sizes['distinct']} different")
+        lines.append(f"  image size         {low} to {high}, median {middle}, {sizes['distinct']} different")
     for title, key, form in (
         ("objects per image", "objects_per_image", "{:.0f}"),
-        ("box size relative", "box_size", "{:.3f}"),
+        ("box size", "box_size", "{:.3f}"),
         ("box width / height", "aspect_ratio", "{:.2f}"),
     ):
         quantiles = statistics[key]["quantiles"]
         if quantiles:
             values = ", ".join(f"{name} {form.format(value)}" for name, value in quantiles.items())
             lines.append(f"  {title:18} {values}")
-    lines.append("  (box size: square root of its share of the image's area)")
+    lines.append("  (box size: square root of box area / image area)")
     return "\n".join(lines)
 
 
-def _coverage(report):
+def _coverage_text(report):
     coverage, suggestion = report.coverage, report.suggestion
     height, width = coverage.anchors.image_size
-    title = f"whole images stretched to {width}x{height} pixels, {coverage.anchors.num_anchors} anchors"
-    parts = [f"Anchor coverage: {title}\n{_coverage_table(coverage)}\n{COVERAGE_NOTE}"]
+    title = f"images resized to {width}x{height} pixels, {coverage.anchors.num_anchors} anchors"
+    parts = [f"Anchor coverage: {title}\n{_coverage_table(coverage)}\n{_COVERAGE_NOTE}"]
     if suggestion is None:
-        parts.append("No scales and aspect ratios with a clearly better coverage were found.")
+        parts.append("No scales and aspect ratios with clearly better coverage were found.")
     else:
         parts.append(f"Better coverage with heads of the same shape:\n{_coverage_table(suggestion.coverage)}")
         parts.append(f"from multibox import AnchorSpec\n\nanchors = {suggestion.code}")
-        parts.append(SUGGESTION_NOTE)
+        parts.append(_SUGGESTION_NOTE)
     return "\n\n".join(parts)
 
 
 def _coverage_table(coverage):
-    head = [
-        "size",
-        "objects",
-        "IoU >= 0.5",
-        "mean best IoU",
-        "one anchor only",
-        "no anchor",
-        "anchors per object",
-    ]
+    """Columns: (title, key in a row of `Coverage.rows`, format)."""
+    columns = (
+        ("objects", "objects", "{}"),
+        ("IoU >= 0.5", "share_iou_50", "{:.1%}"),
+        ("mean best IoU", "mean_best_iou", "{:.3f}"),
+        ("one anchor only", "one_anchor_only", "{}"),
+        ("no anchor", "no_anchor", "{}"),
+        ("anchors per object", "mean_positives", "{:.1f}"),
+    )
     rows = [
-        [name, 0, *["-"] * 5]
-        if not row["objects"]
-        else [
-            name,
-            row["objects"],
-            f"{row['share_iou_50']:.1%}",
-            f"{row['mean_best_iou']:.3f}",
-            row["one_anchor_only"],
-            row["no_anchor"],
-            f"{row['mean_positives']:.1f}",
-        ]
+        [name, *(form.format(row[key]) if key in row else "-" for _, key, form in columns)]
         for name, row in coverage.rows().items()
     ]
-    return _table(head, rows)
+    return _table(["size", *(title for title, _, _ in columns)], rows)
 
 
 def _table(head, rows):
-    """Columns as wide as their widest cell; the first to the left, numbers to the right."""
+    """Text in columns; the first column is aligned to the left, the others to the right."""
     cells = [[str(cell) for cell in row] for row in [head, *rows]]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = []

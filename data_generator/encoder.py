@@ -1,9 +1,12 @@
 """Ground truth to training targets: matching of anchors and objects, offsets (paper, section 2.2)."""
 
+from __future__ import annotations
+
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..anchors import as_spec
+from ..anchors import AnchorSpec, as_spec
 from ..boxes import area, cxcywh_to_xyxy, encode_offsets, iou, xyxy_to_cxcywh
 from ..deprecated import renamed_arguments
 from ..layers.multibox import multibox_of
@@ -37,7 +40,15 @@ class GroundTruthEncoder:
     """
 
     @renamed_arguments(anchors="model")
-    def __init__(self, model, num_classes=None, *, positive_iou=0.5, negative_iou=0.5, sparse=False):
+    def __init__(
+        self,
+        model: keras.Model | AnchorSpec,
+        num_classes: int | None = None,
+        *,
+        positive_iou: float = 0.5,
+        negative_iou: float = 0.5,
+        sparse: bool = False,
+    ):
         self.anchors, num_classes, self.class_names = _anchors_and_classes(model, num_classes)
         if num_classes < 1:
             raise ValueError(f"GroundTruthEncoder: num_classes must be at least 1, got {num_classes}")
@@ -64,11 +75,11 @@ class GroundTruthEncoder:
         return f"<GroundTruthEncoder: {self.anchors!r}, {self.num_classes} classes{layout}>"
 
     @property
-    def target_shape(self):
+    def target_shape(self) -> tuple[int, int]:
         """(num_anchors, 4 + 1 + num_classes), or (num_anchors, 4 + 1) if sparse."""
         return self.anchors.num_anchors, 5 if self.sparse else 5 + self.num_classes
 
-    def __call__(self, boxes, labels, out=None):
+    def __call__(self, boxes: ArrayLike, labels: ArrayLike, out: np.ndarray | None = None) -> np.ndarray:
         """Encodes one image.
 
         Args:

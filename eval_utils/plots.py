@@ -165,7 +165,8 @@ def plot_precision_recall(result, *, columns=5):
         cell.set_axis_off()
     for cell, (name, r) in zip(axes.flat, classes.items(), strict=False):
         cell.plot(r.recall, r.precision)
-        cell.set(title=f"{name} {r.average_precision:.3f}", xlim=(0, 1), ylim=(0, 1.05))
+        cell.set_title(f"{name} {r.average_precision:.3f}", parse_math=False)
+        cell.set(xlim=(0, 1), ylim=(0, 1.05))
         cell.grid(alpha=0.3)
     figure.supxlabel("recall")
     figure.supylabel("precision")
@@ -197,7 +198,8 @@ def _draw_box(axes, box, colour, text, style):
         above = y - top > 0.06 * (bottom - top)  # otherwise the label would be cut off at the image's edge
         place = {"va": "bottom" if above else "top", "clip_on": True}
         ink = "white" if _luminance(colour) < 0.4 else "black"
-        axes.text(max(x, 0), max(y, 0), text, color=ink, fontsize=8, bbox=background, **place)
+        look = {"color": ink, "fontsize": 8, "bbox": background, "parse_math": False}  # names may have $
+        axes.text(max(x, 0), max(y, 0), text, **look, **place)
 
 
 def _luminance(colour):

@@ -36,12 +36,12 @@ class DecodeDetections(keras.layers.Layer):
 
     def __init__(
         self,
-        confidence_threshold=0.01,
-        iou_threshold=0.45,
-        max_detections=200,
-        max_candidates=400,
-        class_agnostic=False,
-        activation="softmax",
+        confidence_threshold: float = 0.01,
+        iou_threshold: float = 0.45,
+        max_detections: int = 200,
+        max_candidates: int = 400,
+        class_agnostic: bool = False,
+        activation: str = "softmax",
         **kwargs,
     ):
         if "top_k" in kwargs:  # a decorator would hide the arguments from Keras

@@ -1,10 +1,14 @@
 """MultiBox: joins the heads of all feature maps into one prediction tensor."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
 from ..activations import check_activation
-from ..anchors import as_spec
+from ..anchors import AnchorSpec, as_spec
 from ..class_names import check_names
 
 
@@ -28,7 +32,14 @@ class MultiBox(keras.layers.Layer):
             repeated ones, or if a feature map does not fit its level of the spec.
     """
 
-    def __init__(self, anchors, num_classes, activation="softmax", class_names=None, **kwargs):
+    def __init__(
+        self,
+        anchors: AnchorSpec | dict,
+        num_classes: int,
+        activation: str = "softmax",
+        class_names: Sequence[str | None] | None = None,
+        **kwargs,
+    ):
         super().__init__(**{**kwargs, "dtype": "float32"})
         if num_classes < 1:
             raise ValueError(f"num_classes must be at least 1 (background is not counted), got {num_classes}")
@@ -78,12 +89,12 @@ class MultiBox(keras.layers.Layer):
         }
 
 
-def multibox_layers(model):
+def multibox_layers(model: keras.Model) -> list[MultiBox]:
     """The `MultiBox` layers of a model: one in a detector of this package, none in other models."""
     return [layer for layer in model.layers if isinstance(layer, MultiBox)]
 
 
-def multibox_of(model):
+def multibox_of(model: keras.Model) -> MultiBox:
     """The `MultiBox` layer of a model, which carries anchors, classes and activation.
 
     Raises:

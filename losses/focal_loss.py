@@ -31,7 +31,14 @@ class SSDFocalLoss(DetectionLoss):
     """
 
     @renamed_arguments(focus="gamma", balance="alpha", along={"alpha": "localization_weight"})
-    def __init__(self, gamma=2.0, alpha=0.25, localization_weight=1.0, name="ssd_focal_loss", **kwargs):
+    def __init__(
+        self,
+        gamma: float = 2.0,
+        alpha: float = 0.25,
+        localization_weight: float = 1.0,
+        name: str = "ssd_focal_loss",
+        **kwargs,
+    ):
         super().__init__(localization_weight, "sigmoid", name, **kwargs)
         self._check_not_negative(gamma=gamma)
         if not 0 <= alpha <= 1:

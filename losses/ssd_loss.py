@@ -135,7 +135,7 @@ class DetectionLoss(keras.losses.Loss):
         }
         return {part: value / num_positives for part, value in total.items()}
 
-    def metrics(self):
+    def metrics(self) -> list[SSDLossPart]:
         """The two parts as metrics for `compile`."""
         return [SSDLossPart(self, part) for part in ("localization", "confidence")]
 
@@ -187,11 +187,11 @@ class SSDLoss(DetectionLoss):
     @renamed_arguments(alpha="localization_weight")
     def __init__(
         self,
-        negative_ratio=3,
-        min_negatives=0,
-        localization_weight=1.0,
-        activation="softmax",
-        name="ssd_loss",
+        negative_ratio: float = 3,
+        min_negatives: int = 0,
+        localization_weight: float = 1.0,
+        activation: str = "softmax",
+        name: str = "ssd_loss",
         **kwargs,
     ):
         super().__init__(localization_weight, activation, name, **kwargs)

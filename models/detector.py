@@ -1,7 +1,10 @@
 """From a trained model to a detector, and what a model knows about itself."""
 
+from __future__ import annotations
+
 import keras
 
+from ..anchors import AnchorSpec
 from ..deprecated import renamed_arguments
 from ..layers import AnchorBoxes, DecodeDetections
 from ..layers.multibox import multibox_of
@@ -9,14 +12,14 @@ from ..layers.multibox import multibox_of
 
 @renamed_arguments(top_k="max_detections")
 def to_inference(
-    model,
+    model: keras.Model,
     *,
-    confidence_threshold=0.01,
-    iou_threshold=0.45,
-    max_detections=200,
-    max_candidates=400,
-    class_agnostic=False,
-):
+    confidence_threshold: float = 0.01,
+    iou_threshold: float = 0.45,
+    max_detections: int = 200,
+    max_candidates: int = 400,
+    class_agnostic: bool = False,
+) -> keras.Model:
     """The detector of a model: same graph, same weights, `AnchorBoxes` and `DecodeDetections` at the end.
 
     Args:
@@ -47,7 +50,7 @@ def to_inference(
     return keras.Model(image, detections, name=model.name)
 
 
-def anchors_of(model):
+def anchors_of(model: keras.Model) -> AnchorSpec:
     """The `AnchorSpec` of a model of this package, also after `keras.models.load_model`.
 
     Raises:
@@ -56,12 +59,12 @@ def anchors_of(model):
     return multibox_of(model).anchors
 
 
-def num_classes_of(model):
+def num_classes_of(model: keras.Model) -> int:
     """The number of object classes of a model of this package, background not counted."""
     return multibox_of(model).num_classes
 
 
-def class_names_of(model):
+def class_names_of(model: keras.Model) -> tuple[str | None, ...] | None:
     """The class names of a model of this package, in the order of the labels 1, 2, ...
 
     Returns:
@@ -73,11 +76,11 @@ def class_names_of(model):
     return multibox_of(model).class_names
 
 
-def activation_of(model):
+def activation_of(model: keras.Model) -> str:
     """How the class logits of a model of this package are to be read: "softmax" or "sigmoid"."""
     return multibox_of(model).activation
 
 
-def is_detector(model):
+def is_detector(model: keras.Model) -> bool:
     """Whether the model ends in `DecodeDetections` (built or made for inference)."""
     return any(isinstance(layer, DecodeDetections) for layer in model.layers)

@@ -1,5 +1,9 @@
 """Other classes for a trained model: some of its own, in another order, beside new ones."""
 
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
 from numbers import Integral
 
 import keras
@@ -9,7 +13,15 @@ from ..class_names import map_names, name_tuple
 from ..layers.multibox import multibox_of
 
 
-def sample_classes(model, classes, *, class_names=None, new=(), strict=True, seed=0):
+def sample_classes(
+    model: keras.Model | str | os.PathLike,
+    classes: Sequence[str | int],
+    *,
+    class_names: Sequence[str | None] | None = None,
+    new: Sequence[str] = (),
+    strict: bool = True,
+    seed: int = 0,
+) -> keras.Model:
     """A model of the same architecture whose heads hold other classes.
 
     The new model gives background and the classes that it keeps the logits of the old one. (With a softmax

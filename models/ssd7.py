@@ -1,10 +1,16 @@
 """SSD7: seven small convolutions, for experiments and quick starts on a CPU; any input size."""
 
-from functools import partial
+from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+import keras
 from keras import layers
 
-from ..anchors import as_spec, ssd7_anchors
+from ..anchors import AnchorSpec, as_spec, ssd7_anchors
 from .builder import UNIT_PIXELS, build_ssd, l2
 
 # (channels, kernel); a pool follows each but the last, heads sit on the last four.
@@ -14,16 +20,16 @@ BN_MOMENTUM = 0.9  # short trainings: the statistics must keep up with the weigh
 
 
 def SSD7(
-    num_classes=None,
+    num_classes: int | None = None,
     *,
-    class_names=None,
-    mode="training",
-    image_size=None,
-    anchors=None,
-    weight_decay=5e-4,
-    weights=None,
-    **decoding,
-):
+    class_names: Sequence[str | None] | None = None,
+    mode: Literal["training", "inference"] = "training",
+    image_size: tuple[int, int] | None = None,
+    anchors: AnchorSpec | None = None,
+    weight_decay: float = 5e-4,
+    weights: str | os.PathLike | None = None,
+    **decoding: Any,
+) -> keras.Model:
     """SSD7: seven convolutions with BatchNorm and ELU, feature maps at strides 8, 16, 32 and 64.
 
     Args:

@@ -3,12 +3,17 @@
 Huang et al., "Speed/accuracy trade-offs for modern convolutional object detectors".
 """
 
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
 from functools import partial
+from typing import Any, Literal
 
 import keras
 from keras import layers
 
-from ..anchors import SSD_MOBILENET_V1
+from ..anchors import SSD_MOBILENET_V1, AnchorSpec
 from .builder import UNIT_PIXELS, build_ssd, l2
 from .conv_bn import conv_bn, kaiming_normal, normal_003
 from .mobilenet_v1 import mobilenet_v1_features
@@ -20,19 +25,19 @@ EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the 
 
 
 def SSDMobileNet(
-    num_classes=None,
+    num_classes: int | None = None,
     *,
-    class_names=None,
-    mode="training",
-    anchors=None,
-    alpha=1.0,
-    min_depth=16,
-    batch_norm=True,
-    activation="sigmoid",
-    weight_decay=4e-5,
-    weights=None,
-    **decoding,
-):
+    class_names: Sequence[str | None] | None = None,
+    mode: Literal["training", "inference"] = "training",
+    anchors: AnchorSpec | None = None,
+    alpha: float = 1.0,
+    min_depth: int = 16,
+    batch_norm: bool = True,
+    activation: Literal["softmax", "sigmoid"] = "sigmoid",
+    weight_decay: float = 4e-5,
+    weights: str | os.PathLike | None = None,
+    **decoding: Any,
+) -> keras.Model:
     """SSD on MobileNet v1: 300x300 pixels, 1917 anchors, 1x1 heads, a sigmoid for each class.
 
     Args:

@@ -4,11 +4,17 @@ With MobileNetV3-Large the network is torchvision's ssdlite320_mobilenet_v3_larg
 same extra layers, heads and anchors.
 """
 
-from functools import partial
+from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+import keras
 from keras import layers
 
-from ..anchors import SSDLITE320
+from ..anchors import SSDLITE320, AnchorSpec
 from .builder import UNIT_PIXELS, build_ssd, l2
 from .conv_bn import conv_bn, normal_003
 from .mobilenet_v2 import mobilenet_v2_features
@@ -23,18 +29,18 @@ EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the 
 
 
 def SSDLite(
-    num_classes=None,
+    num_classes: int | None = None,
     *,
-    class_names=None,
-    mode="training",
-    anchors=None,
-    alpha=1.0,
-    min_depth=16,
-    weight_decay=4e-5,
-    weights=None,
-    backbone="mobilenet_v3_large",
-    **decoding,
-):
+    class_names: Sequence[str | None] | None = None,
+    mode: Literal["training", "inference"] = "training",
+    anchors: AnchorSpec | None = None,
+    alpha: float = 1.0,
+    min_depth: int = 16,
+    weight_decay: float = 4e-5,
+    weights: str | os.PathLike | None = None,
+    backbone: Literal["mobilenet_v3_large", "mobilenet_v2"] = "mobilenet_v3_large",
+    **decoding: Any,
+) -> keras.Model:
     """SSDLite on MobileNetV3-Large or MobileNetV2: 320x320 pixels, 3234 anchors.
 
     Args:

@@ -3,11 +3,17 @@
 Layer names are those of Caffe and of the widely used Keras port, so that weight files load by name.
 """
 
-from functools import partial
+from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Literal
+
+import keras
 from keras import layers
 
-from ..anchors import SSD300_VOC, SSD512_VOC
+from ..anchors import SSD300_VOC, SSD512_VOC, AnchorSpec
 from ..layers import L2Normalization
 from .builder import CAFFE_PIXELS, build_ssd, l2
 
@@ -31,15 +37,15 @@ SSD512_EXTRAS = (
 
 
 def SSD300(
-    num_classes=None,
+    num_classes: int | None = None,
     *,
-    class_names=None,
-    mode="training",
-    anchors=None,
-    weight_decay=5e-4,
-    weights=None,
-    **decoding,
-):
+    class_names: Sequence[str | None] | None = None,
+    mode: Literal["training", "inference"] = "training",
+    anchors: AnchorSpec | None = None,
+    weight_decay: float = 5e-4,
+    weights: str | os.PathLike | None = None,
+    **decoding: Any,
+) -> keras.Model:
     """SSD300 on VGG16: 300x300 pixels, 8732 anchors.
 
     Args:
@@ -77,15 +83,15 @@ def SSD300(
 
 
 def SSD512(
-    num_classes=None,
+    num_classes: int | None = None,
     *,
-    class_names=None,
-    mode="training",
-    anchors=None,
-    weight_decay=5e-4,
-    weights=None,
-    **decoding,
-):
+    class_names: Sequence[str | None] | None = None,
+    mode: Literal["training", "inference"] = "training",
+    anchors: AnchorSpec | None = None,
+    weight_decay: float = 5e-4,
+    weights: str | os.PathLike | None = None,
+    **decoding: Any,
+) -> keras.Model:
     """SSD512 on VGG16: 512x512 pixels, 24564 anchors; `anchors=None`: `SSD512_VOC`. Otherwise as `SSD300`."""
     return _ssd_vgg16(
         "ssd512",

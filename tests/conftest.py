@@ -11,8 +11,14 @@ SHARED = Path(os.environ.get("MULTIBOX_SHARED", Path(__file__).parents[2] / "sha
 
 
 @pytest.fixture(scope="session")
+def small_golden():
+    """The folder of independent reference numbers that lie in the repository."""
+    return Path(__file__).parent / "golden"
+
+
+@pytest.fixture(scope="session")
 def golden():
-    """The folder of independent reference numbers; tests that need it skip where it is absent."""
+    """The folder of large independent reference numbers; tests that need it skip where it is absent."""
     folder = SHARED / "golden"
     if not folder.is_dir():
         pytest.skip(f"reference numbers not found at {folder} (set MULTIBOX_SHARED)")

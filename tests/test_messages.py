@@ -1,4 +1,4 @@
-from multibox.messages import one_line
+from multibox.messages import one_line, printable
 
 
 def test_one_line():
@@ -7,3 +7,11 @@ def test_one_line():
     assert one_line("x" * 80) == "x" * 80 and one_line("x" * 81) == "x" * 77 + "..."
     assert one_line("\n" * 60) == ("\\n" * 39)[:77] + "..."
     assert one_line((3, 4)) == "(3, 4)"
+
+
+def test_printable():
+    assert printable('C:\\dogs \'n "cats"/Hündin/犬') == 'C:\\dogs \'n "cats"/Hündin/犬'
+    assert printable("a\n\x1b[0m\u202e\x9b\ud800") == "a\\n\\x1b[0m\\u202e\\x9b\\ud800"
+    assert printable("x" * 80) == "x" * 80 and printable("x" * 81) == "x" * 77 + "..."
+    assert printable("\n" * 60) == ("\\n" * 39)[:77] + "..."
+    assert printable(12345678, limit=6) == "123..."

@@ -18,37 +18,37 @@ ALL_INTERPOLATIONS = (
 STRONG_DISTORTION = PhotometricDistortion(brightness=48.0, contrast=(0.5, 1.8), saturation=(0.5, 1.8))
 
 
-def ssd_augmentation(image_size=(300, 300)):
+def ssd_augmentation(image_size: tuple[int, int] = (300, 300)) -> SampleTransform:
     """The paper's training chain: photometric distortion, expand, IoU-constrained crop, flip."""
     return SampleTransform(
         image_size, (Expand(), IoUCrop(), Flip()), PhotometricDistortion(), ALL_INTERPOLATIONS
     )
 
 
-def ssdlite_augmentation(image_size=(320, 320)):
+def ssdlite_augmentation(image_size: tuple[int, int] = (320, 320)) -> SampleTransform:
     """torchvision's chain for SSDLite: IoU-constrained crop and flip only."""
     return SampleTransform(image_size, (IoUCrop(), Flip()))
 
 
-def resize_only(image_size=(300, 300)):
+def resize_only(image_size: tuple[int, int] = (300, 300)) -> SampleTransform:
     """The whole image, stretched to the model's input."""
     return SampleTransform(image_size)
 
 
-def satellite_augmentation(image_size):
+def satellite_augmentation(image_size: tuple[int, int]) -> SampleTransform:
     """ssd_keras' chain for pictures from above: flips, turns, a patch of about the input's shape."""
     patch = Patch(scales=(0.3, 2.0), aspect_ratios=_aspect_ratios(image_size, 1.25))
     return SampleTransform(image_size, (Flip(), VerticalFlip(), RightAngleTurn(), patch), STRONG_DISTORTION)
 
 
-def constant_size_augmentation(image_size):
+def constant_size_augmentation(image_size: tuple[int, int]) -> SampleTransform:
     """ssd_keras' chain for images that all have the input's shape, such as a camera's: shift, zoom, flip."""
     zoom_in_last = (Translate(), Scale((1.0, 2.0)))
     zoom_out_first = (Scale((0.5, 1.0)), Translate())
     return SampleTransform(image_size, (OneOf((zoom_in_last, zoom_out_first)), Flip()), STRONG_DISTORTION)
 
 
-def variable_size_augmentation(image_size):
+def variable_size_augmentation(image_size: tuple[int, int]) -> SampleTransform:
     """ssd_keras' chain for images of many shapes: a patch, larger or smaller than the image, then flip."""
     patch = Patch(scales=(0.3, 2.0), aspect_ratios=_aspect_ratios(image_size, 2.0))
     return SampleTransform(image_size, (patch, Flip()), STRONG_DISTORTION)

@@ -1,5 +1,7 @@
 """DataGenerator: batches of augmented samples for `fit`."""
 
+from __future__ import annotations
+
 import multiprocessing
 import operator
 import os
@@ -7,11 +9,14 @@ import warnings
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from functools import partial
+from typing import Literal
 
 import keras
 import numpy as np
 
-from ..dataset import align_classes
+from ..augmentation.sample import SampleTransform
+from ..dataset import DetectionDataset, align_classes
+from ..encoder import GroundTruthEncoder
 from ..images import ImageError
 from .cache import cache_in_ram
 from .lookahead import LookAhead
@@ -75,18 +80,18 @@ class DataGenerator(keras.utils.PyDataset):
 
     def __init__(
         self,
-        dataset,
-        batch_size,
-        transform,
-        encoder=None,
+        dataset: DetectionDataset,
+        batch_size: int,
+        transform: SampleTransform,
+        encoder: GroundTruthEncoder | None = None,
         *,
-        shuffle=True,
-        seed=0,
-        workers=None,
-        use_multiprocessing=False,
-        max_queue_size=10,
-        cache=None,
-        on_error="raise",
+        shuffle: bool = True,
+        seed: int = 0,
+        workers: int | None = None,
+        use_multiprocessing: bool = False,
+        max_queue_size: int = 10,
+        cache: Literal["ram"] | None = None,
+        on_error: Literal["raise", "skip"] = "raise",
     ):
         super().__init__()
         workers = min(8, os.cpu_count() or 1) if workers is None else workers

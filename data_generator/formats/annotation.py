@@ -1,6 +1,7 @@
 """Annotation: one image as a file describes it; `assemble` makes a data set of such, checked and cleaned."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ class Annotation:
 
     Attributes:
         image_id: name of the image.
-        image: path of its file.
+        image: path of its file, or a function that makes it, as in `Record`.
         size: (width, height) in pixels as annotated, or None where the format does not tell.
         boxes: (objects, 4) float64 xyxy in continuous pixels, finite, otherwise as they come. Relative to the
             image (0..1) where `size` is None and `relative`.
@@ -32,7 +33,7 @@ class Annotation:
     """
 
     image_id: str
-    image: str
+    image: str | Callable[[], np.ndarray]
     size: tuple[int, int] | None
     boxes: np.ndarray
     names: tuple[str, ...]
@@ -41,6 +42,32 @@ class Annotation:
     crowd: np.ndarray
     where: str
     relative: bool = False
+
+    @property
+    def path(self):
+        """Path of the image file; None if a function makes the image."""
+        return None if callable(self.image) else self.image
+
+
+def annotation_of(record, class_names):
+    """The `Annotation` of a `Record`. Its `where` is the image, since records do not know their file.
+
+    Args:
+        record: a `Record`.
+        class_names: names of the labels 1, 2, ...
+    """
+    image = record.image if callable(record.image) else str(record.image)
+    return Annotation(
+        record.image_id,
+        image,
+        (record.width, record.height),
+        np.asarray(record.boxes, np.float64),
+        tuple(class_names[label - 1] for label in record.labels),
+        record.difficult,
+        record.truncated,
+        record.crowd,
+        where=record.image_id if callable(image) else image,
+    )
 
 
 def raise_error(error):

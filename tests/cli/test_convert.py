@@ -37,6 +37,11 @@ def test_convert(golden, tmp_path, name):
     assert isinstance(again.exception, FileExistsError) and "not overwritten" in str(again.exception)
 
 
+def test_underscores_in_the_name_of_a_network(golden, tmp_path):
+    result = command(golden / TFLITE, tmp_path / "x.weights.h5", "--model", "ssd_mobilenet", *TRAINED[2:])
+    assert result.exit_code == 0, result.output
+
+
 def test_a_failure_to_write_leaves_nothing(golden, tmp_path, monkeypatch):
     def broken(self, path):
         path.write_bytes(b"half")
@@ -65,6 +70,7 @@ def test_published_weights_by_name_and_one_line_where_they_cannot_be_had(tmp_pat
     [
         (["x.h5", *TRAINED], "expected a name that ends in .keras or .weights.h5"),
         (["x.keras", "--model", "ssd7", "--classes", "3", "--alpha", "0.5"], "ssd7 has no option --alpha"),
+        (["x.keras", "--model", "ssd8", "--classes", "3"], "no network 'ssd8'; there are ssd300, ssd512"),
         (["x.keras", *TRAINED, "--anchors", "NO"], "unknown anchors 'NO'; there are SSD300_VOC"),
         (["x.keras", *TRAINED[:3], "20", *TRAINED[4:]], "the file has 90 classes, the model 20"),
     ],

@@ -88,7 +88,7 @@ def test_check_of_a_data_set_with_findings(voc, monkeypatch, capsys):
     output = voc / "out"
     assert run(monkeypatch, "check", "voc", voc, "--set", "train", "--set", "val", "--output", output) == 1
     printed = capsys.readouterr().out
-    assert "val/val1: dog [10, 5, 70, 35] reaches 10 px outside the image of 60x40" in printed
+    assert "val/val1: dog [10, 5, 70, 35] extends 10 px beyond the image of 60x40" in printed
     for name in ("report.json", "report.txt", "findings.png", "boxes.png", "anchors.png"):
         assert (output / name).is_file()
 
@@ -103,6 +103,12 @@ def test_check_of_a_devkit(voc, monkeypatch, tmp_path_factory):
     devkit = tmp_path_factory.mktemp("devkit")
     (devkit / "VOC2007").symlink_to(voc)
     assert run(monkeypatch, "check", "voc", devkit, "--set", "2007:train", "--model", "ssdlite320") == 0
+
+
+@pytest.mark.parametrize("name", ["ssd-mobilenet", "ssd_mobilenet"])
+def test_check_with_the_anchors_of_ssd_mobilenet(voc, monkeypatch, capsys, name):
+    assert run(monkeypatch, "check", "voc", voc, "--set", "train", "--model", name) == 0
+    assert "1917 anchors" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -143,7 +149,7 @@ def test_check_of_coco_files(voc, monkeypatch, capsys):
     assert run(monkeypatch, "check", "coco", train, images, val, images) == 0
     assert "train: 1 images, 1 objects\nval: 1 images, 1 objects\n" in capsys.readouterr().out
     assert run(monkeypatch, "check", "coco", train, images, val, images, "--classes", "cat, dog") == 1
-    assert "'cat' never occurs" in capsys.readouterr().out
+    assert "'cat' has no objects" in capsys.readouterr().out
     coco_file(voc, "val", [10, 5, 60, 30])
     assert run(monkeypatch, "check", "coco", val, images) == 1
     assert run(monkeypatch, "check", "coco", voc / "test.json", images) == 2
@@ -158,6 +164,17 @@ def test_check_of_csv_files(voc, monkeypatch, capsys):
     assert "inverted-box" in capsys.readouterr().out
     file.write_text("a,b\n1,2\n")
     assert run(monkeypatch, "check", "csv", file, voc / "JPEGImages") == 2
+
+
+def test_names_in_files_cannot_control_the_terminal(voc, monkeypatch, capsys):
+    file = voc / "train.csv"
+    file.write_text("image,xmin,ymin,xmax,ymax,class\ntrain1.jpg,10,5,10,35,d\x1b[2Jog\n")
+    assert run(monkeypatch, "check", "csv", file, voc / "JPEGImages") == 1
+    printed = capsys.readouterr().out
+    assert "\x1b" not in printed
+    assert "train/train1: d\\x1b[2Jog [10, 5, 10, 35]" in printed
+    assert run(monkeypatch, "check", "csv", file, voc / "no\x1b[2J\nfolder") == 2
+    assert "\x1b" not in "".join(capsys.readouterr())
 
 
 def test_check_of_a_yolo_folder(tmp_path, monkeypatch, capsys):

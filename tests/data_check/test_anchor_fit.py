@@ -9,7 +9,7 @@ from multibox.anchors import SSD300_VOC, SSD512_VOC, SSDLITE320, AnchorLevel, An
 from multibox.boxes import cxcywh_to_xyxy, iou, xyxy_to_cxcywh
 from multibox.data_check import measure_coverage, suggest_anchors
 from multibox.data_check.anchor_fit import best_iou_of_level, kmeans_iou, shape_iou
-from multibox.data_check.images import inspect_images
+from multibox.data_check.inspection import inspect_images
 from multibox.data_check.objects import collect_objects
 
 

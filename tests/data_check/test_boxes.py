@@ -4,7 +4,7 @@ from annotated_images import BOX, annotation, write_image
 
 from multibox.anchors import SSD300_VOC
 from multibox.data_check.boxes import box_findings, size_findings
-from multibox.data_check.images import CheckedImage, inspect_image
+from multibox.data_check.inspection import CheckedImage, inspect_image
 from multibox.data_check.objects import collect_objects
 
 
@@ -53,7 +53,7 @@ def test_one_bad_box(check, box, kind):
 def test_how_far_a_box_reaches_outside(check):
     (finding,) = check((-3, 5, 72.5, 35))
     assert finding.detail["pixels"] == 12.5
-    assert finding.message == "dog [-3, 5, 72.5, 35] reaches 12.5 px outside the image of 60x40"
+    assert finding.message == "dog [-3, 5, 72.5, 35] extends 12.5 px beyond the image of 60x40"
 
 
 def test_rounding_of_relative_boxes_is_no_finding(check):
@@ -66,6 +66,7 @@ def test_duplicates_are_of_one_class_and_nearly_equal(check):
     (finding,) = check(BOX, near)
     assert (finding.kind, finding.detail["object"], finding.detail["repeats"]) == ("duplicate-box", 1, 0)
     assert finding.detail["iou"] == pytest.approx(0.9)
+    assert finding.message == "dog [10, 5, 40, 32] duplicates object 0 (IoU 0.90)"
     assert finding.detail["boxes"] == [list(near), list(BOX)]
     assert check(BOX, far) == []
     assert check(BOX, BOX, names=("dog", "cat")) == []

@@ -1,7 +1,7 @@
 from annotated_images import BOX, annotation, write_image
 
-from multibox.data_check.classes import class_findings, count_classes
-from multibox.data_check.images import inspect_images
+from multibox.data_check.classes import class_findings, count_classes, label_findings
+from multibox.data_check.inspection import inspect_images
 
 
 def check(tmp_path, classes, **splits):
@@ -23,8 +23,8 @@ def test_all_is_well(tmp_path):
 def test_unknown_classes_are_counted(tmp_path):
     findings, counts = check(tmp_path, ("dog",), train=["dog", "cow", "hen", "hen"])
     assert findings == [
-        ("unknown-class", "train", 2, "'hen', objects: 2, first here"),
-        ("unknown-class", "train", 1, "'cow', objects: 1, first here"),
+        ("unknown-class", "train", 2, "'hen', 2 objects, first in this image"),
+        ("unknown-class", "train", 1, "'cow', 1 object, first in this image"),
     ]
     assert counts == {"train": {"dog": 1}}
 
@@ -34,7 +34,7 @@ def test_names_that_differ_in_writing(tmp_path):
         tmp_path, ("dining table", "c", "c++"), train=["dining table", "c", "c++", "DiningTable"]
     )
     assert findings == [
-        ("unknown-class", "train", 1, "'DiningTable', objects: 1, first here"),
+        ("unknown-class", "train", 1, "'DiningTable', 1 object, first in this image"),
         ("similar-names", None, 1, "'dining table', 'DiningTable'"),
     ]
 
@@ -42,8 +42,8 @@ def test_names_that_differ_in_writing(tmp_path):
 def test_absent_classes(tmp_path):
     findings, _ = check(tmp_path, ("dog", "cat", "cow"), train=["dog", "cat"], val=["dog"])
     assert findings == [
-        ("absent-class", "val", 1, "'cat' never occurs in val"),
-        ("absent-class", None, 1, "'cow' never occurs"),
+        ("absent-class", "val", 1, "'cat' has no objects in val"),
+        ("absent-class", None, 1, "'cow' has no objects"),
     ]
 
 
@@ -56,4 +56,13 @@ def test_crowd_regions_do_not_count(tmp_path):
 def test_imbalance(tmp_path):
     assert check(tmp_path, ("dog", "cat"), train=["dog"] * 9 + ["cat"])[0] == []
     findings, _ = check(tmp_path, ("dog", "cat"), train=["dog"] * 10 + ["cat"])
-    assert findings == [("imbalance", None, 1, "'dog' has 10 objects, 'cat' 1: 10 times")]
+    assert findings == [("imbalance", None, 1, "'dog' has 10 objects, 'cat' has 1: 10 times as many")]
+
+
+def test_labels_of_splits():
+    same = {"train": ("dog", "cat"), "val": ("dog", "cat")}
+    assert label_findings({}) == label_findings(same) == []
+    (finding,) = label_findings({**same, "test": ("cat", "dog")})
+    assert (finding.kind, finding.severity, finding.split) == ("different-classes", "error", "test")
+    assert finding.message == "cat, dog; in train: dog, cat"
+    assert finding.detail == {"classes": ["cat", "dog"], "other_split": "train", "other": ["dog", "cat"]}

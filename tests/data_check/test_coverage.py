@@ -4,9 +4,9 @@ from annotated_images import annotation, write_image
 
 import multibox as mb
 from multibox.anchors import AnchorLevel, AnchorSpec
-from multibox.data_check import measure_coverage, named_anchors
+from multibox.data_check import measure_coverage
 from multibox.data_check.coverage import size_class
-from multibox.data_check.images import inspect_images
+from multibox.data_check.inspection import inspect_images
 from multibox.data_check.objects import collect_objects
 from multibox.data_generator.encoder import GroundTruthEncoder
 
@@ -74,16 +74,3 @@ def test_positives_are_those_of_the_encoder(tmp_path):
     spec = mb.anchors.SSD300_VOC
     targets = GroundTruthEncoder(spec, 8)(objects.relative, np.arange(1, 9))
     np.testing.assert_array_equal(measure_coverage(objects, spec).positives, targets[:, 5:].sum(axis=0))
-
-
-@pytest.mark.parametrize("name", ["ssd7:99999x99999", "ssd7:2x2"])
-def test_sizes_that_no_model_has(name):
-    with pytest.raises(ValueError, match=f"{name}: expected sides of 32 to 4096 pixels"):
-        named_anchors(name)
-
-
-def test_named_anchors():
-    assert named_anchors("ssd512") is mb.anchors.SSD512_VOC
-    assert named_anchors("ssd7:240x320").image_size == (240, 320)
-    with pytest.raises(ValueError, match="no anchors 'ssd8'; there are ssd300, "):
-        named_anchors("ssd8")

@@ -1,10 +1,11 @@
-import cv2
-import numpy as np
+import shutil
+
 import pytest
-from annotated_images import annotation, write_image
+from annotated_images import BOX, annotation, write_image
 from PIL import Image
 
-from multibox.data_check.images import image_findings, inspect_image, inspect_images, kind_findings
+from multibox.data_check.images import duplicate_findings, image_findings, kind_findings
+from multibox.data_check.inspection import inspect_images
 from multibox.data_generator.images import ORIENTATION
 
 
@@ -72,9 +73,9 @@ def test_size_mismatch(tmp_path, size, message):
 @pytest.mark.parametrize(
     ("size", "kind", "words"),
     [
-        ((60, 40), "exif-orientation", "annotated 60x40 is the size as stored: used as stored, not turned"),
-        ((40, 60), "exif-orientation", "boxes are taken to refer to the upright picture"),
-        (None, "exif-orientation", "boxes are taken to refer to the upright picture"),
+        ((60, 40), "exif-orientation", "boxes refer to the image as stored, since 60x40 is annotated"),
+        ((40, 60), "exif-orientation", "boxes refer to the upright image"),
+        (None, "exif-orientation", "boxes refer to the upright image"),
         ((50, 60), "size-mismatch", "annotated 50x60, the image has 40x60"),
     ],
 )
@@ -94,32 +95,6 @@ def test_images_without_objects(tmp_path):
     assert (finding.kind, finding.severity) == ("no-objects", "info")
 
 
-@pytest.mark.parametrize(
-    ("mode", "suffix", "kind"),
-    [
-        ("RGB", "png", "RGB"),
-        ("L", "jpg", "grey"),
-        ("1", "png", "black and white"),
-        ("P", "png", "palette"),
-        ("RGBA", "png", "RGBA"),
-        ("LA", "png", "grey with transparency"),
-        ("CMYK", "jpg", "CMYK"),
-        ("I;16", "png", "16 bit"),
-    ],
-)
-def test_kinds_of_images(tmp_path, mode, suffix, kind):
-    path = tmp_path / f"a.{suffix}"
-    Image.new(mode, (60, 40)).save(path)
-    facts = inspect_image(path)
-    assert (facts.kind, facts.error) == (kind, None)
-
-
-def test_sixteen_bit_colour(tmp_path):
-    path = tmp_path / "a.png"
-    cv2.imwrite(str(path), np.zeros((40, 60, 3), np.uint16))
-    assert inspect_image(path).kind == "16 bit"
-
-
 def test_kinds_are_summed_up(tmp_path):
     annotations = [annotation(write_image(tmp_path / "rgb.png"))]
     for name in ("a", "b"):
@@ -127,11 +102,56 @@ def test_kinds_are_summed_up(tmp_path):
         annotations.append(annotation(tmp_path / f"{name}.png"))
     (finding,) = kind_findings(list(inspect_images("train", annotations)))
     assert (finding.kind, finding.image_id, finding.count) == ("not-rgb", "a", 2)
-    assert finding.message == "grey: 2 of 3 images"
+    assert finding.message == "grayscale: 2 of 3 images"
 
 
-def test_many_images_stay_in_order(tmp_path):
-    path = write_image(tmp_path / "a.png")
-    names = [str(i) for i in range(150)]  # more than two chunks
-    items = inspect_images("train", (annotation(path, image_id=name) for name in names), workers=2)
-    assert [item.annotation.image_id for item in items] == names
+def duplicates(**splits):
+    """Of {split: annotations}: (kind, split, image id, message)."""
+    items = [item for split, annotations in splits.items() for item in inspect_images(split, annotations)]
+    return [(f.kind, f.split, f.image_id, f.message) for f in duplicate_findings(items)]
+
+
+def test_different_images(tmp_path):
+    a, b, c = (annotation(write_image(tmp_path / f"{i}.png", seed=i)) for i in range(3))
+    assert duplicates(train=[a, b], val=[c]) == []
+
+
+def test_a_file_listed_twice_in_a_split(tmp_path):
+    a = annotation(write_image(tmp_path / "a.png"))
+    assert duplicates(train=[a, a]) == [("listed-twice", "train", "a", "same image as a in train")]
+
+
+def test_two_files_with_one_content(tmp_path):
+    a = write_image(tmp_path / "a.png")
+    b = shutil.copyfile(a, tmp_path / "b.png")
+    assert duplicates(train=[annotation(a), annotation(b)]) == [
+        ("identical-images", "train", "b", "same image as a in train")
+    ]
+    (finding,) = duplicates(train=[annotation(a), annotation(b, boxes=[BOX, BOX])])
+    assert finding[3] == "same image as a in train, with other objects"
+
+
+def test_an_image_in_two_splits(tmp_path):
+    a = write_image(tmp_path / "a.png")
+    b = shutil.copyfile(a, tmp_path / "b.png")
+    for second in (annotation(a), annotation(b)):
+        ((kind, split, name, message),) = duplicates(train=[annotation(a)], val=[second])
+        assert (kind, split, message) == ("shared-image", "val", "same image as a in train")
+        assert name == second.image_id
+
+
+def test_a_missing_file_in_two_splits(tmp_path):
+    a = annotation(tmp_path / "a.png")
+    assert [f[0] for f in duplicates(train=[a], val=[a])] == ["shared-image"]
+
+
+def test_one_name_for_different_images(tmp_path):
+    a, b, c, d = (write_image(tmp_path / f"{i}.png", seed=i) for i in range(4))
+    ((kind, split, name, message),) = duplicates(
+        train=[annotation(a, image_id="x"), annotation(b, image_id="x")]
+    )
+    assert (kind, split, name, message) == ("repeated-id", "train", "x", f"{a} has this id, too")
+    assert duplicates(
+        train=[annotation(a, image_id="x"), annotation(b, image_id="y")],
+        val=[annotation(c, image_id="y"), annotation(d, image_id="x")],
+    ) == [("same-id", "val", "y", "2 ids of val belong to other images in train")]

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -8,6 +9,8 @@ from annotated_images import BOX, annotation, write_image
 from multibox.data_check import check_dataset
 from multibox.data_check.objects import collect_objects, summarize
 from multibox.data_check.pictures import plot_anchors, plot_boxes, plot_findings
+from multibox.data_generator import DetectionDataset, load_shapes
+from multibox.data_generator.dataset import Record
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -29,7 +32,7 @@ def report(tmp_path):
         annotation(b, names=["hen"]),
     ]
     val = [annotation(c, boxes=[(0, 0, 30, 30), (20, 20, 60, 40)])]
-    return check_dataset({"train": train, "val": val}, ["dog"], "ssd300", progress=False)
+    return check_dataset({"train": train, "val": val}, classes=["dog"], anchors="ssd300", progress=False)
 
 
 def test_text(report):
@@ -37,7 +40,7 @@ def test_text(report):
     assert lines[:3] == [
         "train: 3 images, 5 objects",
         "val: 1 images, 2 objects",
-        "Findings: 2 of severity error, 2 of severity warning",
+        "Findings: error 2, warning 2",
     ]
     assert "                  train/a: dog [70, 5, 90, 35] in an image of 60x40" in lines
     assert "  dog        4    2" in lines
@@ -50,7 +53,7 @@ def test_a_report_without_findings_and_anchors(tmp_path):
     path = write_image(tmp_path / "a.png")
     report = check_dataset({"train": [annotation(path)]}, progress=False)
     assert "Findings: none" in str(report)
-    assert "no classes given: those that occur" in str(report)
+    assert "no class names given; these occur" in str(report)
     assert "coverage" not in str(report)
     assert plot_findings(report) is plot_anchors(report) is None
 
@@ -80,7 +83,7 @@ def test_json_round_trip(report, tmp_path):
 def test_the_objects_with_one_anchor_are_listed(tmp_path):
     path = write_image(tmp_path / "a.png")
     boxes = [BOX, (0, 0, 2, 2), (30, 20, 31.5, 21.5)]
-    report = check_dataset({"train": [annotation(path, boxes)]}, None, "ssd300", progress=False)
+    report = check_dataset({"train": [annotation(path, boxes)]}, anchors="ssd300", progress=False)
     listed = report.to_dict()["coverage"]["one_anchor_only"]
     assert [(o["split"], o["image_id"], o["object"], o["name"]) for o in listed] == [
         ("train", "a", 2, "dog"),
@@ -123,7 +126,7 @@ def test_pictures_of_findings(report):
     titles = [cell.get_title(loc="left").splitlines() for cell in axes]
     assert titles == [
         ["train/missing: missing-file", "no such image"],
-        ["train/b: unknown-class", "'hen', objects: 1, first here"],
+        ["train/b: unknown-class", "'hen', 1 object, first in this image"],
         ["train/a: flat-box", "dog [10, 5, 10, 35]"],
         ["train/a: outside-box", "dog [70, 5, 90, 35] in an image of 60x40"],
     ]
@@ -178,3 +181,45 @@ def test_statistics_of_nothing():
     statistics = summarize([], collect_objects([]), ["train"])
     assert statistics["box_size"]["histogram"]["counts"] == []
     assert statistics["image_size"] == {"distinct": 0, "most_common": []}
+
+
+def test_names_from_files_cannot_control_the_terminal(tmp_path):
+    names = ("dog\x1b[2J", "犬", "x" * 200)
+    image_id = "a\nFindings: none\r"
+    image = annotation(write_image(tmp_path / "a.png"), [BOX, (10, 5, 10, 35), (0, 0, 9, 9)], names)
+    report = check_dataset({"train\n": [replace(image, image_id=image_id)]}, progress=False)
+    text = str(report)
+    assert "\x1b" not in text and "\r" not in text
+    lines = text.splitlines()
+    assert lines[:2] == ["train\\n: 1 images, 3 objects", "Findings: warning 1"]
+    assert "                  train\\n/a\\nFindings: none\\r: 犬 [10, 5, 10, 35]" in lines
+    assert [line.split()[0] for line in lines if line.endswith("  1")] == [
+        "dog\\x1b[2J",
+        "x" * 77 + "...",
+        "犬",
+    ]
+    assert report.to_dict()["classes"] == sorted(names)
+    report.save(tmp_path / "out")
+
+
+def test_pictures_of_names_with_dollars(tmp_path):
+    names = ("$a$", "$\\nocommand$", "a $ b $ c")
+    boxes = [BOX, (10, 5, 10, 35), (0, 0, 9, 9)]
+    image = annotation(write_image(tmp_path / "a.png"), boxes, names, image_id="$\\x$")
+    report = check_dataset({"$\\split$": [image]}, anchors="ssd300", progress=False)
+    report.save(tmp_path / "out")
+    (cell,) = plot_findings(report).axes
+    assert cell.get_title(loc="left").splitlines()[0] == "$\\split$/$\\x$: flat-box"
+    bars = plot_boxes(report).axes[3]
+    assert [label.get_text() for label in bars.get_yticklabels()] == sorted(names)
+
+
+def test_pictures_of_images_that_functions_make():
+    data = load_shapes(2, image_size=(90, 120))
+    empty = [Record(r.image_id, r.image, r.width, r.height, r.boxes[:0], r.labels[:0]) for r in data]
+    report = check_dataset(DetectionDataset(data.class_names, empty, "shapes"), progress=False)
+    cells = plot_findings(report).axes
+    titles = [cell.get_title(loc="left").splitlines()[0] for cell in cells]
+    assert titles == ["shapes/shapes-0-0: no-objects", "shapes/shapes-0-1: no-objects"]
+    for cell, record in zip(cells, data, strict=True):
+        np.testing.assert_array_equal(cell.images[0].get_array(), record.image())

@@ -15,8 +15,8 @@ SPECS = {300: SSD300_VOC, 512: SSD512_VOC}
 
 @pytest.mark.parametrize("negative_iou", [0.5, 0.3])
 @pytest.mark.parametrize("size", [300, 512])
-def test_equals_ssd_keras(golden, size, negative_iou):
-    data = np.load(golden / "ssd_keras" / f"encoder_ssd{size}_voc.npz")
+def test_equals_ssd_keras(small_golden, size, negative_iou):
+    data = np.load(small_golden / "ssd_keras" / f"encoder_ssd{size}_voc.npz")
     encoder = GroundTruthEncoder(SPECS[size], 20, negative_iou=negative_iou)
     truth, positives = data["ground_truth"], data[f"positive_{negative_iou}"]
     offsets, neutrals = data[f"offsets_{negative_iou}"], data[f"neutral_{negative_iou}"]

@@ -119,3 +119,13 @@ def test_samples_are_those_of_a_generator():
 def test_samples_of_nothing():
     with pytest.raises(ValueError, match="the data set is empty"):
         mb.plot_samples(DATASET[:0], mb.ssd_augmentation())
+
+
+def test_names_with_dollars_are_no_formulas(tmp_path):
+    record = DATASET[0]
+    names = ["$\\nocommand$"] * 4
+    figure = mb.plot_detections(record.image(), np.array([[1, 0.9, 10, 20, 50, 80]]), class_names=names)
+    figure.savefig(tmp_path / "boxes.png")
+    data = mb.DetectionDataset(("$\\nocommand$", "b", "c", "d"), DATASET.records)
+    found = [np.zeros((0, 6))] * len(data)
+    mb.plot_precision_recall(mb.evaluate_voc(found, data)).savefig(tmp_path / "curves.png")

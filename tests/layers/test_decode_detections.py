@@ -123,11 +123,28 @@ def test_equals_caffe(golden, variant, name):
     layer = DecodeDetections(confidence, iou, max_detections=keep, max_candidates=int(candidates))
     stored = np.concatenate([data["mbox_loc"], data["mbox_conf"]], axis=1)[None]
     output = keras.ops.convert_to_numpy(layer(stored, AnchorBoxes(SSD300_VOC)(stored)))[0]
+    check_rows(output, expected)
 
+
+@pytest.mark.parametrize(("variant", "count"), [("plain", 33), ("strongbias", 119)])
+def test_equals_caffe_on_the_anchors_with_high_scores(small_golden, variant, count):
+    data = np.load(small_golden / "caffe" / f"detection_output_{variant}.npz")
+    confidence, iou, candidates, _ = data["params"]
+    layer = DecodeDetections(confidence, iou, max_detections=count + 100, max_candidates=int(candidates))
+    stored = np.concatenate([data["mbox_loc"], data["mbox_conf"]], axis=1)[None]
+    whole = np.zeros((1, SSD300_VOC.num_anchors, stored.shape[-1]), np.float32)
+    anchors = AnchorBoxes(SSD300_VOC)(whole)
+    of_them = keras.ops.convert_to_numpy(anchors)[:, data["anchor_index"]]
+    output = keras.ops.convert_to_numpy(layer(stored, of_them))[0]
+    assert len(data["detection_out"]) == count
+    check_rows(output, data["detection_out"])
+
+
+def check_rows(output, expected):
+    """Whether detections are Caffe's rows, which come by class, then by score."""
     assert (np.diff(output[:, 1]) <= 0).all()
     output = output[output[:, 1] > 0]
     assert len(output) == len(expected)
-    # Caffe's order: by class, then by score.
     output = output[np.lexsort((-output[:, 1], output[:, 0]))]
     np.testing.assert_array_equal(output[:, 0], expected[:, 1])
     np.testing.assert_allclose(output[:, 1:], expected[:, 2:], rtol=0, atol=5e-5)

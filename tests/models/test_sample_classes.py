@@ -12,7 +12,7 @@ NAMES = ("cat", "dog", "tv")
 
 
 def small(num_classes=3, **options):
-    """SSD7, with weights that are all different from what its initialisers make."""
+    """SSD7, with weights that are all different from what its initializers make."""
     model = mb.SSD7(num_classes, **{"image_size": (64, 96), **options})
     rng = np.random.default_rng(0)
     for layer in model.layers:
@@ -113,7 +113,7 @@ def test_a_detector_keeps_its_options(detector):
     assert set(np.unique(sampled.predict(images(sampled), verbose=0)[..., 0])) <= {0, 1}
 
 
-@pytest.mark.skipif(keras.backend.backend() == "jax", reason="jax compiles each initialiser, for minutes")
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="jax compiles each initializer, for minutes")
 @pytest.mark.parametrize("build", [mb.SSD300, mb.SSDLite, SSDMobileNet])
 def test_every_model(build):
     model = build(4)

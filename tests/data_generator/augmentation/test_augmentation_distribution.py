@@ -21,8 +21,8 @@ GREY_LEVELS = 2.0
 
 
 @pytest.fixture(scope="module")
-def expected(golden):
-    return json.loads((golden / "ssd_keras" / "augmentation_statistics.json").read_text())
+def expected(small_golden):
+    return json.loads((small_golden / "ssd_keras" / "augmentation_statistics.json").read_text())
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ FILES = ("small_layer_form.caffemodel", "small_v1_layers_form.caffemodel")
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_every_array_is_that_of_the_file_bit_for_bit(golden, name):
-    layers = read_caffe(golden / "caffe" / name)
-    expected = np.load(golden / "caffe" / "small_expected.npz")
+def test_every_array_is_that_of_the_file_bit_for_bit(small_golden, name):
+    layers = read_caffe(small_golden / "caffe" / name)
+    expected = np.load(small_golden / "caffe" / "small_expected.npz")
     found = {f"{layer}__{i}": a for layer, arrays in layers.items() for i, a in enumerate(arrays)}
     absent = set() if name == FILES[0] else {"conv2_2_norm__0"}
     assert set(found) == set(expected.files) - absent
@@ -25,8 +25,8 @@ def test_every_array_is_that_of_the_file_bit_for_bit(golden, name):
 
 
 @pytest.mark.parametrize("name", FILES)
-def test_damaged_files_are_refused_or_read(golden, tmp_path, name):
-    data = (golden / "caffe" / name).read_bytes()
+def test_damaged_files_are_refused_or_read(small_golden, tmp_path, name):
+    data = (small_golden / "caffe" / name).read_bytes()
     path, memory = tmp_path / "x.caffemodel", 8 * len(data)
     cut = cut_off(data, 150)
     # Protobuf has no length of the whole: a cut between two layers is a smaller network.
