@@ -2,8 +2,8 @@
 
     python benchmarks/models.py
 
-The forward pass is that of one image, on random weights: no decoding, no non-max suppression. "times" compares
-it with SSD300 in the same run. Parameters and multiply-adds are those of a detector of 20 classes.
+The forward pass is that of one image, on random weights: no decoding, no non-max suppression. "times" is the
+ratio to SSD300 in the same run. Parameters and multiply-adds are those of a detector of 20 classes.
 """
 
 import argparse

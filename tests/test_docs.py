@@ -48,7 +48,7 @@ def with_python(page):
 @pytest.fixture
 def reader(tmp_path, monkeypatch):
     """The place of somebody who tries a page: data, a picture, small networks and one epoch."""
-    shapes = mb.load_shapes(16, SIZE, seed=0)
+    shapes = mb.load_shapes(8, SIZE, seed=0)
     images = [mb.read_image(record.image) for record in shapes]
     (tmp_path / "JPEGImages").mkdir()
     for i, image in enumerate(images):
@@ -58,8 +58,8 @@ def reader(tmp_path, monkeypatch):
         for i, r in enumerate(shapes)
     ]
     data = mb.DetectionDataset(CLASSES, records)
-    mb.save_voc(data[:8], tmp_path / "my_data", "train", progress=False)
-    mb.save_voc(data[8:], tmp_path / "my_data", "val", progress=False)
+    mb.save_voc(data[:4], tmp_path / "my_data", "train", progress=False)
+    mb.save_voc(data[4:], tmp_path / "my_data", "val", progress=False)
     cv2.imwrite(str(tmp_path / "street.jpg"), images[0][..., ::-1])
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
