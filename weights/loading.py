@@ -65,7 +65,7 @@ def load_weights(
 ) -> LoadReport:
     """Loads weights into a model, by the names of its layers.
 
-    Reads files of this package, of Keras (2 and 3), Caffe, torch and TensorFlow Lite, recognised by their
+    Reads files of this package, of Keras (2 and 3), Caffe, torch and TensorFlow Lite, recognized by their
     content; none of these needs to be installed. Pixels are adapted: a first layer that was trained on other
     channels, means or scales is rewritten for those that the model's normalisation gives it.
 

@@ -2,7 +2,7 @@
 
 from ..formats.caffe import read_caffe
 from ..formats.keras_file import read_keras
-from ..formats.recognise import recognise
+from ..formats.recognize import recognize
 from ..formats.tflite import read_tflite
 from ..formats.torch_file import read_torch
 from . import mobilenet, vgg16
@@ -34,7 +34,7 @@ def read_weights(path, channel_order=None):
         OSError: if the file cannot be read.
         ValueError: if it is damaged, of an unknown kind, or of a network that has no counterpart here.
     """
-    kind = recognise(path)
+    kind = recognize(path)
     if kind.startswith("torch"):
         content, function = read_torch(path), _from_torch
     elif kind == "caffe":
