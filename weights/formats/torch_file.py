@@ -170,8 +170,8 @@ def _unpickle(source, storages=None):
         kind, key, count = identity[1], identity[2], identity[4]
         if len(identity) == 6 and identity[5] is not None:
             raise PickleError(
-                "a view of a storage, as torch before version 0.4 wrote it: load the file with torch and save "
-                "it again"
+                "a view of a storage, as torch before version 0.4 wrote it: load the file with torch and "
+                "save it again"
             )
         if not isinstance(kind, Global) or kind.name not in STORAGES:
             raise PickleError("a storage of an unknown type")
