@@ -156,7 +156,7 @@ def test_no_such_file(mobile):
 
 @pytest.mark.parametrize("name", ["x.keras", "x.weights.h5"])
 def test_our_own_files(tmp_path, name):
-    model, other = mb.SSD7(3, image_size=(64, 64)), mb.SSD7(3, "inference", image_size=(64, 64))
+    model, other = mb.SSD7(3, image_size=(64, 64)), mb.SSD7(3, mode="inference", image_size=(64, 64))
     (model.save_weights if "weights" in name else model.save)(tmp_path / name)
     report = load_weights(other, tmp_path / name)
     assert not report.left and not report.skipped
@@ -378,7 +378,7 @@ def test_the_model_functions_take_any_file(golden, mobile):
     load_weights(mobile, golden / TFLITE)
     options = {"alpha": 0.75, "batch_norm": False, "weights": golden / TFLITE}
     for mode in ("training", "inference"):
-        model = mb.SSDMobileNet(90, mode, **options)
+        model = mb.SSDMobileNet(90, mode=mode, **options)
         for layer in mobile.layers:
             for ours, theirs in zip(
                 model.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True
