@@ -1,5 +1,7 @@
 """The one table of networks: command-line names, model functions and anchors."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,7 +30,7 @@ class Network:
     anchors_at: Callable | None = None
 
     @property
-    def image_size(self):
+    def image_size(self) -> tuple[int, int]:
         """(height, width) in pixels of the default input."""
         return self.anchors.image_size
 
@@ -55,7 +57,7 @@ ANY_SIZE = tuple(network.name for network in NETWORKS.values() if network.anchor
 ANCHOR_NAMES_HELP = f"{', '.join(NAMED_ANCHORS)}; {' and '.join(ANY_SIZE)} also as NAME:HEIGHTxWIDTH"
 
 
-def find_network(name):
+def find_network(name: str) -> Network:
     """The `Network` of a name; `_` is the same as `-`.
 
     Raises:
@@ -67,7 +69,7 @@ def find_network(name):
     return NETWORKS[key]
 
 
-def named_anchors(name):
+def named_anchors(name: str) -> AnchorSpec:
     """The `AnchorSpec` of a name: a key of `NAMED_ANCHORS`, or with an input size, such as "ssd7:240x320".
 
     Args:

@@ -3,6 +3,8 @@
 The suggestion keeps grids, steps and the number of anchors of each cell, so the heads keep their shape.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import partial
 
@@ -45,7 +47,7 @@ class Suggestion:
     code: str
 
 
-def suggest_anchors(coverage, seed=0, progress=False):
+def suggest_anchors(coverage: Coverage, seed: int = 0, progress: bool = False) -> Suggestion | None:
     """Searches scales and aspect ratios that fit the objects better than those of a spec.
 
     Args:

@@ -1,11 +1,15 @@
 """`check_dataset`: finds what is wrong with a data set before hours of training are spent on it."""
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from ..anchors import AnchorSpec
 from ..class_names import name_tuple
 from ..data_generator.dataset import DetectionDataset
 from ..data_generator.formats.annotation import Annotation, annotation_of
@@ -20,8 +24,19 @@ from .inspection import inspect_images
 from .objects import collect_objects, summarize
 from .report import CheckReport
 
+# The images of a split.
+Images = DetectionDataset | Iterable[Annotation] | Callable[..., Iterable[Annotation]]
 
-def check_dataset(data, *, classes=None, anchors=None, output=None, workers=None, progress=True):
+
+def check_dataset(
+    data: Images | Mapping[str, Images],
+    *,
+    classes: Sequence[str] | None = None,
+    anchors: AnchorSpec | str | None = None,
+    output: str | os.PathLike[str] | None = None,
+    workers: int | None = None,
+    progress: bool = True,
+) -> CheckReport:
     """Checks annotations, images, boxes, classes and the fit of the anchors of a data set.
 
     Reads and decodes every image. `data_check.findings.KINDS` lists the checks.

@@ -1,5 +1,7 @@
 """Anchor coverage: how well the anchors of a model match the objects of a data set."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -92,7 +94,7 @@ class Coverage:
         return finding_in(item, "weak-anchors", message, in_annotation=True, count=count, **detail)
 
 
-def measure_coverage(objects, spec, progress=False):
+def measure_coverage(objects: Objects, spec: AnchorSpec, progress: bool = False) -> Coverage:
     """Matches the objects of each image with the anchors, as the ground-truth encoder does.
 
     Args:

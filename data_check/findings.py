@@ -1,7 +1,9 @@
 """Findings: what can be wrong with a data set, how serious each kind is, and one occurrence of it."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 ERROR = "error"  # training stops at it, or the evaluation is wrong
 WARNING = "warning"  # training continues without the box or image, or learns less than it could
@@ -68,14 +70,14 @@ class Finding:
     image_id: str | None = None
     file: str | None = None
     image: str | None = None
-    detail: dict = field(default_factory=dict)
+    detail: dict[str, Any] = field(default_factory=dict)
     count: int = 1
 
     @property
-    def severity(self):
+    def severity(self) -> str:
         return KINDS[self.kind].severity
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The fields and the severity as plain JSON."""
         return {"severity": self.severity, **asdict(self)}
 

@@ -1,17 +1,22 @@
 """`CheckReport`: the result of `check_dataset`, to print and to save."""
 
+from __future__ import annotations
+
 import json
+import os
 import textwrap
 from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
+from ..anchors import AnchorSpec
 from ..files import atomic
 from ..messages import printable
 from .anchor_fit import Suggestion
 from .coverage import Coverage
-from .findings import ERROR, KINDS, SEVERITIES, WARNING
+from .findings import ERROR, KINDS, SEVERITIES, WARNING, Finding
 from .objects import Objects
 
 WIDTH = 110  # characters of a line
@@ -43,8 +48,8 @@ class CheckReport:
         suggestion: `Suggestion` of better anchors, or None.
     """
 
-    findings: list
-    statistics: dict
+    findings: list[Finding]
+    statistics: dict[str, Any]
     objects: Objects
     classes: tuple[str, ...]
     classes_found: bool
@@ -52,16 +57,16 @@ class CheckReport:
     suggestion: Suggestion | None
 
     @property
-    def is_clean(self):
+    def is_clean(self) -> bool:
         """Whether there are no errors and no warnings."""
         return not any(finding.severity in (ERROR, WARNING) for finding in self.findings)
 
     @property
-    def suggested_anchors(self):
+    def suggested_anchors(self) -> AnchorSpec | None:
         """A better `AnchorSpec` for the same heads, or None."""
         return self.suggestion and self.suggestion.anchors
 
-    def counts(self):
+    def counts(self) -> dict[str, int]:
         """{severity: number of findings}."""
         of_each = Counter(finding.severity for finding in self.findings)
         return {severity: of_each[severity] for severity in SEVERITIES}
@@ -69,7 +74,7 @@ class CheckReport:
     def __str__(self):
         return report_text(self)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """All findings and statistics as plain JSON."""
         return {
             "version": 1,
@@ -98,7 +103,7 @@ class CheckReport:
             for i in self.coverage.weak[:MAX_WEAK]
         ]
 
-    def save(self, folder):
+    def save(self, folder: str | os.PathLike[str]) -> None:
         """Writes `report.json`, `report.txt` and the pictures `findings.png`, `boxes.png`, `anchors.png`.
 
         A picture without content is not written, and is removed if an earlier run wrote it. Each file is

@@ -11,8 +11,6 @@ import pytest
 import multibox as mb
 
 FOLDER = Path(__file__).parent / "typing"
-# Public names whose parameters have no type hints yet.
-WITHOUT_HINTS = {"check_dataset"}
 
 
 def problems(name):
@@ -61,7 +59,7 @@ def lacks_hints(function):
 def test_public_functions_have_type_hints():
     found = {name: f for public in mb.__all__ for name, f in functions(public).items()}
     assert len(found) > 60
-    assert {name for name, f in found.items() if lacks_hints(f)} == WITHOUT_HINTS
+    assert {name for name, f in found.items() if lacks_hints(f)} == set()
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)

@@ -14,6 +14,8 @@ mb.load_coco("instances.json", "images", clases=["cat"])  # error
 mb.ssd_augmentatoin((300, 300))  # error
 mb.ssd_augmentation(300)  # error
 mb.labels  # error
+mb.check_dataset("my_data")  # error
+mb.check_dataset(data).is_claen  # error
 
 model = mb.SSD300(20)
 mb.SSD300(num_clases=20)  # error

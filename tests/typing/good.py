@@ -28,6 +28,10 @@ mb.create_hdf5_dataset(data, "data.h5", decoded=True)
 assert_type(mb.load_hdf5("data.h5"), mb.DetectionDataset)
 assert_type(mb.load_shapes(8, (96, 96), seed=3), mb.DetectionDataset)
 
+problems = mb.check_dataset({"train": train_set, "val": test_set}, anchors="ssd300", output="report")
+assert_type(problems.is_clean, bool)
+print(problems, [finding.message for finding in problems.findings])
+
 # Models.
 model = mb.SSD300(class_names=data.class_names, weights="imagenet")
 assert_type(model, keras.Model)
