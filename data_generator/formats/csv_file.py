@@ -51,9 +51,9 @@ def load_csv(
 
     Columns may come in any order and are found by name, in upper or lower case: the image (`image`,
     `image_name`, `filename`, `file_name`, `frame` or `path`), `xmin`, `ymin`, `xmax`, `ymax`, the class
-    (`class`, `class_name`, `label` or `class_id`), and optionally `image_id`, `width` and `height` of the image,
-    `difficult`, `truncated` and `crowd` (0 or 1, true or false). Others are ignored. The lines of an image
-    need not be adjacent; images come in the order in which they appear first. A line whose box and class
+    (`class`, `class_name`, `label` or `class_id`), and optionally `image_id`, `width` and `height` of the
+    image, `difficult`, `truncated` and `crowd` (0 or 1, true or false). Others are ignored. The lines of an
+    image need not be adjacent; images come in the order in which they appear first. A line whose box and class
     are empty makes an image without objects.
 
     Args:
