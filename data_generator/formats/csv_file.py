@@ -53,8 +53,8 @@ def load_csv(
     `image_name`, `filename`, `file_name`, `frame` or `path`), `xmin`, `ymin`, `xmax`, `ymax`, the class
     (`class`, `class_name`, `label` or `class_id`), and optionally `image_id`, `width` and `height` of the
     image, `difficult`, `truncated` and `crowd` (0 or 1, true or false). Others are ignored. The lines of an
-    image need not be adjacent; images come in the order in which they appear first. A line whose box and class
-    are empty makes an image without objects.
+    image need not be adjacent; images come in the order in which they appear first. A line whose box and
+    class are empty makes an image without objects.
 
     Args:
         csv_file: file in UTF-8, separated by commas; a field may have 131072 characters.
