@@ -2,8 +2,8 @@
 
     python benchmarks/models.py
 
-The forward pass is that of one image, on random weights: no decoding, no non-max suppression. "times" is the
-ratio to SSD300 in the same run. Parameters and multiply-adds are those of a detector of 20 classes.
+The forward pass processes one image with random weights, without decoding and NMS. "times" is the ratio to
+SSD300 in the same run. Parameters and multiply-adds are counted for 20 classes.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def forward_pass(model):
 
 
 def multiply_adds(model):
-    """Multiplications of kernels with inputs, for one image; biases, norms and activations do not count.
+    """Counts the multiplications of kernels with inputs for one image, without biases, norms and activations.
 
     A kernel is applied once at each position of the layer's output.
     """

@@ -3,7 +3,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from coloured_boxes import BLACK, assert_boxes_on_colours, coloured_record, magnification
+from colored_boxes import BLACK, assert_boxes_on_colors, colored_record, magnification
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -140,11 +140,11 @@ GEOMETRY = {
 @given(seed=SEEDS)
 def test_boxes_are_where_their_pixels_are(chain, image_size, seed):
     rng = np.random.default_rng(seed)
-    record = coloured_record(rng, (300, 200) if rng.random() < 0.5 else (170, 260))
+    record = colored_record(rng, (300, 200) if rng.random() < 0.5 else (170, 260))
     transform = SampleTransform(image_size, chain, interpolations=(cv2.INTER_NEAREST,), fill=BLACK)
     image, out = transform(record, rng)
     # Half a pixel of rounding on the canvas, half a pixel of the source, and half a pixel of sampling.
-    assert_boxes_on_colours(image, out, 1 + 0.5 * max(1.0, magnification(out, image_size)))
+    assert_boxes_on_colors(image, out, 1 + 0.5 * max(1.0, magnification(out, image_size)))
 
 
 @pytest.mark.parametrize(
