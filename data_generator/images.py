@@ -126,10 +126,10 @@ def _reduced(size, reduction):
 
 
 def _jpeg_ends(data):
-    """Whether a JPEG is complete; of a truncated one, decoders fill the rest with grey and say nothing.
+    """Whether a JPEG is complete. Decoders fill the rest of a truncated one with gray, without an error.
 
-    Where it is not plain to see, walks from marker to marker, so that neither a thumbnail in the header nor
-    bytes that a camera appended after the end are taken for the picture's own markers.
+    Unless the file ends with the end marker, walks from marker to marker. A thumbnail in the header and bytes
+    that a camera appended after the end hold markers too, which do not count.
     """
     if data.endswith(JPEG_END):
         return True

@@ -47,7 +47,7 @@ class Albumentations:
         _check(self.pipeline)
 
     def __call__(self, view: View, rng: np.random.Generator) -> View:
-        # Threads share this object, and a pipeline holds the state of its dice.
+        # Threads share this object, and a pipeline holds the state of its random generator.
         pipeline = deepcopy(self.pipeline)
         # One state for all: `set_random_seed` gives each part the same seed: two flips would coincide.
         pipeline.set_random_state(rng, random.Random(int(rng.integers(2**63))))

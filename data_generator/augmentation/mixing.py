@@ -26,7 +26,7 @@ class Mosaic:
 
     Attributes:
         dataset: where the other images come from, usually the training set; its labels must be the view's.
-        probability: of a mosaic.
+        probability: probability of a mosaic.
         centre: least and largest x and y of the point where the tiles meet, relative to the view.
 
     Raises:
@@ -62,7 +62,7 @@ class MixUp:
 
     Attributes:
         dataset: where the other image comes from, usually the training set; its labels must be the view's.
-        probability: of a mixture.
+        probability: probability of a mixture.
         alpha: the other image's opacity is drawn from Beta(alpha, alpha). The paper has 1.5 and weights the
             loss; our targets have no weights, and an object that can hardly be seen would count in full. So
             the default keeps the opacity near one half (95 % of it within 0.38 and 0.62).
@@ -107,7 +107,7 @@ def _placed(view, scale, shift):
     """The view elsewhere in the scene: scaled, then shifted by (x, y) scene pixels."""
 
     def move(rects):
-        # Rounded, so that neighbours end at the very same number: otherwise a line between them stays empty.
+        # Rounded: neighbors must end at the same number, or a line between them stays empty.
         return np.round(np.asarray(rects) * scale + np.concatenate([shift, shift]), 6)
 
     pictures = tuple(

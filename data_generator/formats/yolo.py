@@ -107,7 +107,7 @@ def _read_yaml(path):
     path = Path(path)
     size = path.stat().st_size
     if size > MAX_YAML_BYTES:
-        raise ValueError(f"{path}: may have {MAX_YAML_BYTES} bytes, this file has {size}")
+        raise ValueError(f"{path}: file is too large: {size} bytes (limit {MAX_YAML_BYTES})")
     try:
         text = path.read_text(encoding="utf-8-sig")
         # A few lines of aliases of aliases can stand for a billion values.
