@@ -67,6 +67,7 @@ from .models import (
     anchors_of,
     class_names_of,
     num_classes_of,
+    pretrained,
     sample_classes,
     to_inference,
 )
@@ -119,6 +120,7 @@ __all__ = [
     "plot_precision_recall",
     "plot_samples",
     "predict_dataset",
+    "pretrained",
     "read_image",
     "recipes",
     "resize_only",

@@ -28,7 +28,7 @@ from .data_generator.dataset import class_difference
 from .deprecated import renamed_arguments
 from .files import atomic
 from .layers.multibox import multibox_of
-from .losses import SSDLoss
+from .losses import SSDFocalLoss, SSDLoss
 from .models.detector import activation_of, anchors_of, class_names_of, is_detector, num_classes_of
 from .recipes import default_optimizer
 
@@ -76,7 +76,8 @@ def train(
             `augmentation` and `seed`.
         augmentation: a `SampleTransform` for the training images; None: `ssd_augmentation` at the model's
             size, and torchvision's `ssdlite_augmentation` for an SSDLite.
-        loss: a Keras loss; None: `loss_of(model)`.
+        loss: a Keras loss. None: `loss_of(model)`, and for sigmoid scores `SSDFocalLoss(alpha=0.75)`, with
+            which the published SSD MobileNet was trained.
         initial_epoch: epochs done before.
         callbacks: more Keras callbacks.
         seed: seed of the order of the images and of the augmentation.
@@ -193,10 +194,15 @@ def _compile(model, optimizer, loss, steps, resumed):
             "train: the model is not compiled, so it holds no state to resume from; load last.keras, or pass "
             "an optimizer"
         )
-    loss = loss or loss_of(model)
+    loss = loss or _default_loss(model)
     _check_loss(model, loss)
     optimizer = optimizer or default_optimizer(model, steps)
     model.compile(optimizer=optimizer, loss=loss, metrics=loss.metrics())
+
+
+def _default_loss(model):
+    """Mining would first shift every score of a detector that was trained with the focal loss."""
+    return SSDFocalLoss(alpha=0.75) if activation_of(model) == "sigmoid" else loss_of(model)
 
 
 def _warn_of_nan(history, output):

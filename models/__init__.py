@@ -1,6 +1,7 @@
 """Model functions, each a plain functional `keras.Model`."""
 
 from .detector import activation_of, anchors_of, class_names_of, num_classes_of, to_inference
+from .pretrained import pretrained
 from .sample_classes import sample_classes
 from .ssd7 import SSD7
 from .ssd_mobilenet import SSDMobileNet
@@ -17,6 +18,7 @@ __all__ = [
     "anchors_of",
     "class_names_of",
     "num_classes_of",
+    "pretrained",
     "sample_classes",
     "to_inference",
 ]

@@ -20,7 +20,7 @@ def test_promised_names_are_exported():
         "load_coco load_csv load_yolo load_hdf5 load_shapes save_voc save_coco save_csv read_image "
         "check_dataset detect predict_dataset to_pixels evaluate_voc plot_detections "
         "plot_detection_grid plot_history plot_precision_recall plot_samples train loss_of "
-        "load_weights sample_classes to_inference anchors_of class_names_of num_classes_of "
+        "load_weights pretrained sample_classes to_inference anchors_of class_names_of num_classes_of "
         "ssd_augmentation ssdlite_augmentation resize_only recipes anchors class_names "
     )
     assert set(promised.split()) <= set(mb.__all__)

@@ -210,6 +210,7 @@ def test_the_loss_reads_the_logits_as_the_model_does(tmp_path):
     data = mb.DataGenerator(DATASET, 4, mb.ssd_augmentation(SIZE), encoder, workers=0)
     mb.train(model, data, tmp_path / "run", epochs=1, optimizer=adam(), verbose=0)
     assert model.loss.activation == "sigmoid"
+    assert isinstance(model.loss, mb.SSDFocalLoss) and model.loss.alpha == 0.75
     resumed = keras.models.load_model(tmp_path / "run" / "last.keras")
     assert resumed.loss.activation == mb.activation_of(resumed) == "sigmoid"
 

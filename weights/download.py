@@ -1,258 +1,158 @@
-"""Downloads of published files into a cache: resumed, bounded in size, verified, and whole or not there."""
+"""Downloads of published weights into a cache folder, with pooch.
 
-import http.client
+pooch writes under a temporary name and moves the complete file to its place in one step. Therefore two
+processes can fetch the same file without a lock, and a file in the cache is never incomplete. An interrupted
+download starts from the beginning; if the process was killed, its file `tmp...` stays and can be deleted.
+"""
+
 import os
-import re
-import ssl
-import time
-import urllib.error
-import urllib.request
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+import zipfile
+from functools import partial
+from pathlib import Path, PurePosixPath
+from urllib.parse import urljoin, urlsplit
 
-from tqdm import tqdm
+import pooch
+import requests
 
-from .digests import agrees, check_digest, digest_like
-from .file_lock import locked
+from ..files import atomic
+from ..messages import one_line
 
 MAX_BYTES = 2 << 30
-ATTEMPTS = 4
-WAIT_SECONDS = 0.5  # before the second attempt; doubles each time
-TIMEOUT_SECONDS = 30  # without a byte
-_BLOCK = 1 << 16
-
-_FILE_NAME = re.compile(r"\w[\w.+-]*", re.ASCII)
-_WORTH_ANOTHER_ATTEMPT = {408, 425, 429, 500, 502, 503, 504}
-_RANGE_NOT_SATISFIABLE = 416
+TIMEOUT_SECONDS = (4, 30)  # to connect, between two blocks
 
 
 class DownloadError(RuntimeError):
-    """A file that cannot be had; the message names the URL or the path, and what to do."""
+    """A file that is not available; the message names the URL or the path, and what to do."""
 
 
-class _Interrupted(Exception):
-    """The connection failed; another attempt may do better."""
+def cache_folder() -> Path:
+    """The folder of the downloads: the environment variable MULTIBOX_HOME, or `~/.cache/multibox`."""
+    folder = os.environ.get("MULTIBOX_HOME") or "~/.cache/multibox"
+    try:
+        return Path(folder).expanduser()
+    except RuntimeError as error:  # the user of the ~ has no home folder
+        raise _cannot_use(folder, error) from error
 
 
-def cache_folder():
-    """Where downloads are kept: the environment variable MULTIBOX_HOME, or `~/.cache/multibox`."""
-    return Path(os.environ.get("MULTIBOX_HOME") or "~/.cache/multibox").expanduser()
+def fetch(url: str, digest: str | None = None, max_bytes: int = MAX_BYTES) -> Path:
+    """Downloads a file into the cache, unless it is there already.
 
-
-def fetch(url, digest, file_name=None, cache_dir=None, max_bytes=MAX_BYTES, progress=True):
-    """The path of a published file, which is downloaded unless it is in the cache.
-
-    A file in the cache with another digest is replaced. A download that was interrupted goes on where it
-    stopped if the server allows that, also in a later call; without a digest, which would tell a file that
-    changed meanwhile, it begins anew. Several processes may fetch the same file: one downloads, the others
-    wait for it.
+    A file in the cache that has another digest is deleted and downloaded again.
 
     Args:
-        url: http or https. Redirections lead to http or https only, and never from https to http.
-        digest: as the publisher states it: `"sha256:<64 digits>"`, `"sha256:<at least the first 8>"` or
-            `"md5:<32 digits>"`; or None if the publisher states none: then only a length that the server
-            announces is checked.
-        file_name: name in the cache; None: the last part of the URL.
-        cache_dir: folder; None: `cache_folder()`.
-        max_bytes: size beyond which a download ends with an error.
-        progress: whether to show a progress bar.
+        url: http or https; redirections lead to these only, and never from https to http.
+        digest: `"sha256:<64 digits>"`, `"sha256:<the first digits>"` or `"md5:<32 digits>"`. None: only the
+            length that the server announces is checked.
+        max_bytes: largest size accepted.
 
     Returns:
         `pathlib.Path` of the file.
 
     Raises:
-        DownloadError: if the file cannot be had, is too large or has another digest, or the folder cannot be
-            written.
-        ValueError: for another scheme, a malformed digest, or a file name that is more than a name.
+        DownloadError: if the file is not available, is too large or has another digest, or if the cache
+            cannot be read or written.
     """
-    check_digest(digest)
-    if not _is_web(url):
-        raise ValueError(f"fetch: url must begin with http:// or https://, got {url!r}")
-    folder = cache_folder() if cache_dir is None else Path(cache_dir)
-    target = folder / _checked_name(file_name or unquote(urlsplit(url).path).rpartition("/")[2], url)
-    if _is_cached(target, digest):
-        return target
+    name = PurePosixPath(urlsplit(url).path).name
+    target = cache_folder() / name
+    remedy = f"without a connection, put the file{f' ({digest})' if digest else ''} at {target}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(target):
-            # Another process may have been faster.
-            if not _is_cached(target, digest):
-                _download(url, digest, target, max_bytes, progress)
-    except OSError as error:  # those of the connection are not among them, see `_Interrupted`
-        raise cannot_write(target, error) from error
+        if digest and target.exists() and not _digest_like(target, digest).startswith(digest):
+            target.unlink(missing_ok=True)
+            remedy += " (the file that was there had another digest and was deleted)"
+        files = pooch.Pooch(target.parent, base_url="", registry={name: None}, urls={name: url})
+        files.fetch(name, downloader=partial(_download, digest=digest, max_bytes=max_bytes))
+    except requests.RequestException as error:
+        raise DownloadError(f"{url}: {_reason(error)}; {remedy}") from error
+    except OSError as error:
+        raise _cannot_use(target, error) from error
     return target
 
 
-def cannot_write(path, error):
-    """The `DownloadError` for an OSError at a path of the cache."""
-    return DownloadError(
-        f"cannot write {path}: {error.strerror or error}; set the environment variable MULTIBOX_HOME to a "
-        "folder that can be written"
-    )
+def _download(url, path, _pooch, digest, max_bytes):
+    """Called by pooch with a temporary path; pooch deletes that file if this raises an error."""
+    check = partial(_check_response, max_bytes=max_bytes)
+    get = pooch.HTTPDownloader(True, chunk_size=1 << 16, timeout=TIMEOUT_SECONDS, hooks={"response": check})
+    get(url, path, None)
+    _check_size(url, Path(path).stat().st_size, max_bytes)
+    Path(path).chmod(0o644)  # temporary files are for their owner only, a cache may be shared
+    if digest and not (received := _digest_like(path, digest)).startswith(digest):
+        raise DownloadError(f"{url}: expected {digest}, received {received}; the wrong file was deleted")
 
 
-def _is_web(url):
-    return urlsplit(url).scheme in ("http", "https")
+def _check_response(response, max_bytes, **_):
+    """Called by requests for each response, also for redirections, before the content is read."""
+    response.raw.enforce_content_length = True  # the default of urllib3 2, not of urllib3 1
+    if response.is_redirect:
+        place = urljoin(response.url, response.headers["location"])
+        if urlsplit(place).scheme not in {"https", urlsplit(response.url).scheme}:
+            raise DownloadError(f"{response.url}: is redirected to {one_line(place, 200)}, expected https")
+    _check_size(response.url, int(response.headers.get("content-length", 0)), max_bytes)
 
 
-def _checked_name(name, url):
-    if not _FILE_NAME.fullmatch(name):
-        raise ValueError(f"{url}: file_name must be letters, digits and . _ + -, no folder, got {name!r}")
-    return name
+def _check_size(url, size, max_bytes):
+    if size > max_bytes:
+        raise DownloadError(f"{url}: has {size} bytes, expected at most {max_bytes}")
 
 
-def _is_cached(path, digest):
-    return path.is_file() and (digest is None or agrees(digest_like(path, digest), digest))
-
-
-def _download(url, digest, target, max_bytes, progress):
-    """Makes the target; leaves a part of it only where a later call can go on from there."""
-    partial = target.with_name(f"{target.name}.partial")
-    try:
-        _attempt(url, digest, target, partial, max_bytes, progress)
-    finally:
-        if digest is None:
-            partial.unlink(missing_ok=True)
-
-
-def _attempt(url, digest, target, partial, max_bytes, progress):
-    """Makes the target, in several attempts."""
-    wait = WAIT_SECONDS
-    for attempt in range(1, ATTEMPTS + 1):
-        if digest is None:
-            partial.unlink(missing_ok=True)
-        try:
-            resumed = _transfer(url, partial, max_bytes, progress)
-            _verify(url, partial, digest, may_be_stale=resumed)
-        except _Interrupted as error:
-            if attempt == ATTEMPTS:
-                raise DownloadError(_by_hand(url, target, digest, error)) from error
-            time.sleep(wait)
-            wait *= 2
-        else:
-            partial.replace(target)
-            return
-
-
-def _by_hand(url, target, digest, error):
-    state = " (the file that is there now is another one)" if target.exists() else ""
-    check = "" if digest is None else f", {digest}"
-    return (
-        f"{url}: {error}, in {ATTEMPTS} attempts; without a connection, put the file{check}, by hand at "
-        f"{target}{state}"
-    )
-
-
-def _verify(url, partial, digest, may_be_stale):
-    """Deletes a wrong file; one that was begun by an earlier download is given another chance."""
-    received = None if digest is None else digest_like(partial, digest)
-    if digest is None or agrees(received, digest):
-        return
-    partial.unlink()
-    if may_be_stale:
-        raise _Interrupted(f"the file has changed since its download began, {received} is not {digest}")
-    raise DownloadError(f"{url}: expected {digest}, received {received}; the wrong file was deleted")
-
-
-def _transfer(url, partial, max_bytes, progress):
-    """Appends to the partial file what it lacks, or writes it anew; returns whether it was appended to."""
-    start = partial.stat().st_size if partial.exists() else 0
-    response = _open(url, start)
-    if response is None:
-        return True
-    with response:
-        resumed = response.status == http.client.PARTIAL_CONTENT
-        if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
-            partial.unlink(missing_ok=True)
-            raise _Interrupted(f"the server sent another range than that from byte {start}")
-        start = start if resumed else 0
-        length = response.length  # None where it is not announced
-        try:
-            with (
-                partial.open("ab" if resumed else "wb") as file,
-                _bar(partial.stem, start, length, progress) as bar,
-            ):
-                _receive(response, file, start, length, max_bytes, bar)
-        except DownloadError as error:
-            partial.unlink(missing_ok=True)
-            raise DownloadError(f"{url}: {error}") from None
-    return resumed
-
-
-def _bar(name, start, length, progress):
-    total = None if length is None else start + length
-    return tqdm(
-        total=total,
-        initial=start,
-        desc=name,
-        unit="B",
-        unit_scale=True,
-        disable=not progress,
-        leave=False,
-    )
-
-
-def _receive(response, file, start, length, max_bytes, bar):
-    """Writes what comes; trusts no length that was announced."""
-    if length is not None and start + length > max_bytes:
-        raise DownloadError(f"has {start + length} bytes, expected at most {max_bytes}")
-    received = 0
-    while length is None or received < length:
-        block = _read(response, _BLOCK if length is None else min(_BLOCK, length - received))
-        if not block:
-            break
-        received += len(block)
-        if start + received > max_bytes:
-            raise DownloadError(f"sends more than {max_bytes} bytes, the most expected")
-        file.write(block)
-        bar.update(len(block))
-    if length is not None and received < length:
-        raise _Interrupted(f"the connection ended after {start + received} of {start + length} bytes")
-    if start + received == 0:
-        raise DownloadError("sends an empty file")
-
-
-def _read(response, count):
-    """At most so many bytes, as soon as there are any; none at the end."""
-    try:
-        return response.read1(count)
-    except (OSError, http.client.HTTPException) as error:
-        raise _Interrupted(f"the connection broke: {_reason(error)}") from error
-
-
-def _open(url, start):
-    """The response to a request for a file from a byte on; None if the file has no more bytes than that."""
-    request = urllib.request.Request(url, headers={"User-Agent": "multibox"})
-    if start:
-        request.add_header("Range", f"bytes={start}-")
-    try:
-        response = urllib.request.build_opener(_WebOnly).open(request, timeout=TIMEOUT_SECONDS)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == _RANGE_NOT_SATISFIABLE and start:
-            return None
-        answer = f"the server answers {error.code} {error.reason}"
-        if error.code in _WORTH_ANOTHER_ATTEMPT:
-            raise _Interrupted(answer) from error
-        raise DownloadError(f"{url}: {answer}") from error
-    except (OSError, http.client.HTTPException) as error:
-        if isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError):
-            raise DownloadError(f"{url}: {_reason(error)}") from error
-        raise _Interrupted(f"no connection: {_reason(error)}") from error
-    if response.status not in (http.client.OK, http.client.PARTIAL_CONTENT):
-        response.close()
-        raise DownloadError(f"{url}: the server answers {response.status} {response.reason}, expected 200")
-    return response
+def _digest_like(path, digest):
+    """The digest of a file, by the algorithm of another digest and in its form."""
+    algorithm = digest.partition(":")[0]
+    return f"{algorithm}:{pooch.file_hash(str(path), algorithm)}"
 
 
 def _reason(error):
-    return str(getattr(error, "reason", None) or error) or type(error).__name__
+    if isinstance(error, requests.HTTPError):
+        return f"the server answers {error.response.status_code} {one_line(error.response.reason)}"
+    kind = "broken" if isinstance(error, requests.exceptions.ChunkedEncodingError) else "no"
+    # requests and urllib3 wrap the cause in several exceptions, each of which repeats the URL.
+    while isinstance(inner := getattr(error, "reason", None) or (error.args or [None])[-1], Exception):
+        error = inner
+    cause = inner if isinstance(inner, str) else str(error)
+    return f"{kind} connection: {one_line(cause.rpartition(': ')[2], 200)}"
 
 
-class _WebOnly(urllib.request.HTTPRedirectHandler):
-    """Follows redirections to http and https only, and to https only from there."""
+def _cannot_use(path, error):
+    reason = getattr(error, "strerror", None) or error
+    remedy = "set the environment variable MULTIBOX_HOME to a folder that can be read and written"
+    return DownloadError(f"cannot use {path}: {reason}; {remedy}")
 
-    def redirect_request(self, req, fp, code, msg, headers, newurl):
-        if not _is_web(newurl) or (req.type == "https" and urlsplit(newurl).scheme == "http"):
-            raise DownloadError(f"{req.full_url}: is redirected to {newurl!r}, expected https")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+def extract_member(archive: Path, member: str, max_bytes: int) -> Path:
+    """Extracts one file of a ZIP archive into the folder of the archive, unless it is there already.
+
+    Names in the archive are compared, never used as paths.
+
+    Args:
+        archive: `pathlib.Path` of the ZIP file.
+        member: name in the archive.
+        max_bytes: largest size accepted.
+
+    Returns:
+        `pathlib.Path` of the file, named `<archive>-<member>`.
+
+    Raises:
+        DownloadError: if the file cannot be written.
+        ValueError: if the archive is damaged or encrypted, or if the member is missing or too large.
+    """
+    try:
+        data = _read_member(archive, member, max_bytes)
+    except Exception as error:  # zipfile raises many kinds for a damaged archive
+        remedy = "delete the archive to download it again"
+        raise ValueError(f"{archive}: cannot read {member}: {one_line(error, 200)}; {remedy}") from error
+    target = archive.with_name(f"{archive.stem}-{member}")
+    try:
+        if not target.exists() or target.read_bytes() != data:
+            with atomic(target) as file:
+                file.write_bytes(data)
+    except OSError as error:
+        raise _cannot_use(target, error) from error
+    return target
+
+
+def _read_member(archive, member, max_bytes):
+    with zipfile.ZipFile(archive) as zipped:
+        size = zipped.getinfo(member).file_size
+        if size > max_bytes:
+            raise ValueError(f"it has {size} bytes, expected at most {max_bytes}")
+        with zipped.open(member) as file:
+            return file.read(size + 1)  # unpacks no more than that; the byte beyond the end checks the CRC

@@ -91,8 +91,9 @@ def load_weights(
             numbers that are not finite, fits no layer, or, with strict, lacks a layer or has another shape;
             the model is unchanged then.
     """
-    if weights in PUBLISHED:
-        path, mapped = _read_published(published(model, weights), channel_order)
+    source = published(model, weights) if weights in PUBLISHED else None
+    if source is not None:
+        path, mapped = _read_published(source, channel_order)
     elif Path(weights).is_file():
         path, mapped = weights, read_weights(weights, channel_order)
     else:
@@ -118,7 +119,16 @@ def load_weights(
         for variable, array in zip(layer.weights, arrays, strict=True):
             variable.assign(array)
         report.loaded[layer.name] = sum(array.size for array in arrays)
+    if source is not None and source.class_names is not None:
+        _name_classes(model, source.class_names[1:], report)
     return report
+
+
+def _name_classes(model, class_names, report):
+    """A model without class names gets those of the published class heads that it has loaded."""
+    if any(name.endswith("_mbox_conf") for name in report.loaded):
+        for multibox in multibox_layers(model):
+            multibox.class_names = multibox.class_names or class_names
 
 
 def _read_published(source, channel_order):

@@ -391,6 +391,7 @@ def test_published_weights_are_fetched_by_the_name_of_the_data_set(golden, monke
     monkeypatch.setattr(loading, "fetch_source", lambda s: fetched.append(s.key) or golden / TFLITE)
     model = mb.SSDMobileNet(90, alpha=0.75, batch_norm=False, weights="coco")
     assert fetched == ["ssd_mobilenet_coco"]
+    assert mb.class_names_of(model)[:3] == ("person", "bicycle", "car")
     assert mb.load_weights(model, "coco").path == str(golden / TFLITE)
     fetched.pop()
     with pytest.raises(ValueError, match="no published weights 'coco'"):

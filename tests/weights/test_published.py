@@ -1,7 +1,8 @@
-import io
 import re
-import stat
+import subprocess
+import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -10,14 +11,9 @@ import pytest
 import multibox as mb
 from multibox.class_names import COCO_NAMES_BY_ID
 from multibox.models import SSDMobileNet
-from multibox.weights import archives, loading
+from multibox.weights import loading
 from multibox.weights import published as sources
-from multibox.weights.archives import extract_member
-from multibox.weights.digests import check_digest
-from multibox.weights.download import DownloadError
 from multibox.weights.published import SOURCES, WEIGHTS, Source, fetch_source, published
-
-LARGE = 1 << 20
 
 
 def keras_source(module):
@@ -27,9 +23,15 @@ def keras_source(module):
 def test_the_table_is_sound():
     assert {key for keys in WEIGHTS.values() for key in keys} == set(SOURCES)
     for key, source in SOURCES.items():
-        check_digest(source.digest)
+        assert source.digest is None or re.fullmatch("sha256:[0-9a-f]{8,64}|md5:[0-9a-f]{32}", source.digest)
         assert key == source.key and source.url.startswith("https://") and source.what
-        assert source.class_names is None or len(source.class_names) == source.num_classes + 1
+        assert re.fullmatch(r"\w[\w.+-]*", source.url.rpartition("/")[2], re.ASCII)
+        assert (
+            (source.function is None)
+            == (source.class_names is None)
+            == ("num_classes" not in source.arguments)
+        )
+        assert source.function is None or len(source.class_names) == source.arguments["num_classes"] + 1
     assert len({source.url.rpartition("/")[2] for source in SOURCES.values()}) == len(SOURCES)
 
 
@@ -101,17 +103,27 @@ def test_nothing_is_fetched_for_a_model_that_the_weights_cannot_fit(monkeypatch,
         build(weights)
 
 
-def test_the_arguments_of_the_table_build_models_that_fit():
-    builders = {
-        "ssd300": mb.SSD300,
-        "ssdlite": mb.SSDLite,
-        "ssdlite_mobilenet_v2": mb.SSDLite,
-        "ssd_mobilenet": SSDMobileNet,
-    }
-    for (name, _), keys in WEIGHTS.items():
-        for key in keys if name in builders else ():
-            arguments = eval(f"dict({SOURCES[key].arguments})", {"multibox": mb})
-            assert SOURCES[key].fits(builders[name](**{"num_classes": 3, **arguments})), key
+def test_the_function_and_the_arguments_of_a_detector_build_a_model_that_its_weights_fit():
+    detectors = [source for source in SOURCES.values() if source.function]
+    assert [source.key for source in detectors] == ["ssd300_coco", "ssdlite_coco", "ssd_mobilenet_coco"]
+    for source in detectors:
+        model = getattr(mb, source.function)(**source.arguments)
+        assert published(model, "coco") is source
+
+
+def test_the_arguments_of_a_backbone_build_a_model_that_it_fits():
+    builders = {"ssd300": mb.SSD300, "ssd512": mb.SSD512, "ssd_mobilenet": SSDMobileNet}
+    for (name, trained_on), keys in WEIGHTS.items():
+        for key in keys if trained_on == "imagenet" else ():
+            model = builders.get(name, mb.SSDLite)(3, **SOURCES[key].arguments)
+            assert model.name == name and published(model, "imagenet") is SOURCES[key]
+
+
+def test_arguments_are_written_as_in_a_call():
+    assert SOURCES["ssd300_coco"].call() == "num_classes=90, anchors=multibox.anchors.SSD300_TORCHVISION"
+    assert SOURCES["ssd_mobilenet_coco"].call() == "num_classes=90, alpha=0.75, batch_norm=False"
+    assert SOURCES["mobilenet_v2_imagenet"].call() == "backbone='mobilenet_v2', alpha=1.0"
+    assert SOURCES["vgg16_imagenet"].call() == ""
 
 
 def test_the_models_of_the_table_exist():
@@ -125,26 +137,22 @@ def test_the_models_of_the_table_exist():
     assert {name for name, _ in WEIGHTS} == {model.name for model in models}
 
 
-def archive(path, **members):
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as zipped:
-        for name, data in members.items():
-            zipped.writestr(name, data)
-    return path
-
-
 def test_weights_in_an_archive_are_taken_out(tmp_path, monkeypatch):
+    def fetch(url, *args):
+        asked.append((url, *args))
+        with zipfile.ZipFile(tmp_path / "net.v1.zip", "w") as zipped:
+            zipped.writestr("detect.tflite", b"weights")
+            zipped.writestr("labelmap.txt", b"cat")
+        return tmp_path / "net.v1.zip"
+
     asked = []
-
-    def fetch(*args):
-        asked.append(args)
-        return archive(tmp_path / "net.v1.zip", **{"detect.tflite": b"weights", "labelmap.txt": b"cat"})
-
     monkeypatch.setattr(sources, "fetch", fetch)
-    source = Source("a", "https://example.org/net.v1.zip", None, "", 1, member="detect.tflite", max_bytes=99)
-    path = fetch_source(source, tmp_path, progress=False)
+    source = Source("a", "https://example.org/net.v1.zip", None, "", member="detect.tflite", max_bytes=99)
+    path = fetch_source(source)
     assert path == tmp_path / "net.v1-detect.tflite" and path.read_bytes() == b"weights"
-    assert asked == [("https://example.org/net.v1.zip", None, None, tmp_path, 99, False)]
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.v1-detect.tflite", "net.v1.zip"]
+    assert asked == [("https://example.org/net.v1.zip", None, 99)]
+    with pytest.raises(ValueError, match="7 bytes, expected at most 6"):
+        fetch_source(replace(source, max_bytes=6))
 
 
 def test_weights_that_are_the_file_are_returned(tmp_path, monkeypatch):
@@ -152,106 +160,19 @@ def test_weights_that_are_the_file_are_returned(tmp_path, monkeypatch):
     assert fetch_source("ssd300_coco") == tmp_path / "ssd300_vgg16_coco-b556d3b4.pth"
 
 
-def test_a_member_is_extracted_once_and_anew_when_it_differs(tmp_path):
-    path, target = archive(tmp_path / "a.zip", m=b"12345"), tmp_path / "out"
-    assert extract_member(path, "m", target, LARGE) == target
-    first = target.stat().st_mtime_ns
-    extract_member(path, "m", target, LARGE)
-    assert target.stat().st_mtime_ns == first
-    target.write_bytes(b"54321")
-    extract_member(path, "m", str(target), LARGE)
-    assert target.read_bytes() == b"12345"
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zip", "out"]
-
-
-def forbid_writing(monkeypatch):
-    def locked(path):
-        raise PermissionError(13, "Permission denied", str(path))
-
-    monkeypatch.setattr(archives, "locked", locked)
-
-
-def test_a_cache_that_can_only_be_read_serves_what_is_in_it(tmp_path, monkeypatch):
-    path, target = archive(tmp_path / "a.zip", m=b"12345"), tmp_path / "out"
-    extract_member(path, "m", target, LARGE)
-    forbid_writing(monkeypatch)
-    assert extract_member(path, "m", target, LARGE) == target
-    target.write_bytes(b"54321")
-    with pytest.raises(DownloadError, match=r"cannot write .*out: Permission denied; set .*MULTIBOX_HOME"):
-        extract_member(path, "m", target, LARGE)
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
-def test_a_full_disk_is_named(tmp_path):
-    path = archive(tmp_path / "a.zip", m=b"12345")
-    (tmp_path / "out.partial").symlink_to("/dev/full")
-    with pytest.raises(DownloadError, match=r"cannot write .*out: No space left.*MULTIBOX_HOME"):
-        extract_member(path, "m", tmp_path / "out", LARGE)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
-
-
-def test_names_in_an_archive_are_printed_on_one_short_line(tmp_path):
-    path = archive(tmp_path / "a.zip", **{"a\nERROR: all is well\x1b[31m" + "x" * 10_000: b""})
-    with pytest.raises(ValueError, match=r"only a\\nERROR: all is well\\x1b\[31mx+\.\.\.$") as error:
-        extract_member(path, "m", tmp_path / "out", LARGE)
-    assert len(str(error.value)) < len(str(path)) + 300
-
-
-def test_names_in_the_archive_lead_nowhere(tmp_path):
-    path = archive(tmp_path / "a.zip", **{"../../evil": b"evil", "/etc/evil": b"evil", "m": b"good"})
-    target = tmp_path / "in" / "out"
-    target.parent.mkdir()
-    assert extract_member(path, "../../evil", target, LARGE).read_bytes() == b"evil"
-    assert sorted(str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*")) == ["a.zip", "in", "in/out"]
-
-
-def test_a_symbolic_link_is_not_made(tmp_path):
-    link = zipfile.ZipInfo("m")
-    link.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(tmp_path / "a.zip", "w") as zipped:
-        zipped.writestr(link, "/etc/hostname")
-    target = extract_member(tmp_path / "a.zip", "m", tmp_path / "out", LARGE)
-    assert not target.is_symlink() and target.read_bytes() == b"/etc/hostname"
-
-
-def test_too_large_a_member_is_refused(tmp_path):
-    path = archive(tmp_path / "a.zip", m=bytes(10 * LARGE))
-    assert path.stat().st_size < LARGE
-    with pytest.raises(ValueError, match=r"a\.zip: m has 10485760 bytes, expected at most 1048576"):
-        extract_member(path, "m", tmp_path / "out", LARGE)
-    assert not (tmp_path / "out").exists()
-
-
-def test_a_member_that_is_larger_than_the_archive_says_is_refused(tmp_path):
-    path = archive(tmp_path / "a.zip", m=bytes(3 * LARGE))
-    size, lie = (n.to_bytes(4, "little") for n in (3 * LARGE, 1000))
-    path.write_bytes(path.read_bytes().replace(size, lie))
-    with pytest.raises(ValueError, match="not a readable ZIP file"):
-        extract_member(path, "m", tmp_path / "out", LARGE)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
-
-
-@pytest.mark.parametrize("damage", ["text", "cut", "bytes", "empty"])
-def test_broken_archives_are_refused(tmp_path, damage):
-    path = archive(tmp_path / "a.zip", m=b"0123456789" * 1000 + bytes(range(256)) * 9)
-    data = bytearray(path.read_bytes())
-    middle = len(data) // 4
-    data[middle : middle + 8] = bytes(8)
-    path.write_bytes({"text": b"<html>", "cut": path.read_bytes()[:-30], "bytes": data, "empty": b""}[damage])
-    with pytest.raises(ValueError, match=r"a\.zip: not a readable ZIP file, delete it to fetch it anew"):
-        extract_member(path, "m", tmp_path / "out", LARGE)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
-
-
-def test_a_missing_or_encrypted_member_is_named(tmp_path):
-    path = archive(tmp_path / "a.zip", one=b"1", two=b"2")
-    with pytest.raises(ValueError, match=r"a\.zip: has no file 'm', only one, two"):
-        extract_member(path, "m", tmp_path / "out", LARGE)
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as zipped:
-        zipped.writestr("m", b"1")
-    data = bytearray(buffer.getvalue())
-    data[data.index(b"PK\1\2") + 8] |= 1  # the flag in the directory
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match=r"a\.zip: m is encrypted"):
-        extract_member(path, "m", tmp_path / "out", LARGE)
+def test_the_table_needs_neither_a_reader_of_images_nor_a_model():
+    """With the package and `multibox.weights` replaced by empty packages, which would import all the rest."""
+    root = Path(mb.__file__).parent
+    code = f"""
+import sys, types
+for name, folder in (("multibox", {str(root)!r}), ("multibox.weights", {str(root / "weights")!r})):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [folder]
+sys.modules.update(cv2=None, yaml=None, msgspec=None)
+import multibox.weights.published
+print(*(name for name in sys.modules if name.startswith("multibox.")))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    imported = {name.split(".")[1] for name in run.stdout.split()}
+    assert {"weights", "anchors", "class_names", "layers"} <= imported
+    assert not imported & {"models", "losses", "data_generator", "eval_utils", "training", "cli"}

@@ -1,0 +1,45 @@
+"""Published detectors by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import keras
+
+from ..class_names import map_names
+from ..weights.published import SOURCES
+from .sample_classes import sample_classes
+from .ssd_mobilenet import SSDMobileNet
+from .ssdlite import SSDLite
+from .vgg16 import SSD300
+
+FUNCTIONS = {function.__name__: function for function in (SSD300, SSDLite, SSDMobileNet)}
+
+
+def pretrained(name: str, *, class_names: Sequence[str] | None = None, seed: int = 0) -> keras.Model:
+    """A published detector with its weights and class names, ready to detect or to fine-tune.
+
+    Args:
+        name: "ssd300_coco", "ssdlite_coco" or "ssd_mobilenet_coco". The weights are downloaded once.
+        class_names: the classes of one's own data, in the order of their labels. The classes that the
+            published model knows keep their weights, also under a synonym ("tvmonitor" is COCO's "tv"); the
+            others start fresh. None: the classes of the published model.
+        seed: seed of the classes that start fresh.
+
+    Returns:
+        `keras.Model` for training; `detect`, `predict_dataset` and `to_inference` take it as it is.
+
+    Raises:
+        DownloadError: if the weights cannot be had; states where to put the file by hand.
+        ValueError: for an unknown name, and as `sample_classes`.
+    """
+    detectors = [key for key, source in SOURCES.items() if source.function]
+    if name not in detectors:
+        raise ValueError(f"no pretrained detector {name!r}; there are {', '.join(detectors)}")
+    source = SOURCES[name]
+    names = source.class_names[1:]
+    model = FUNCTIONS[source.function](class_names=names, weights="coco", **source.arguments)
+    if class_names is None:
+        return model
+    known = map_names(class_names, names)
+    return sample_classes(model, class_names, new=[n for n in class_names if known[n] is None], seed=seed)
