@@ -9,7 +9,7 @@ QUIET := --quiet --quiet
 BACKEND_TESTS := tests/test_boxes.py tests/layers tests/losses tests/models tests/test_training.py \
 	tests/eval_utils/test_prediction.py
 
-.PHONY: demo test lint test-torch clean
+.PHONY: demo test lint docs test-torch clean
 
 $(BIN)/python:
 	@echo "Setting up .venv with $$($(PYTHON) --version); TensorFlow is large, this takes a minute or two."
@@ -44,9 +44,18 @@ test: lint .venv/installed-test
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -q $(BACKEND_TESTS)
 	MULTIBOX_QUICK=1 KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 notebooks
 
+.venv/installed-docs: setup.py pyproject.toml | .venv/installed
+	@$(BIN)/python -m pip install $(QUIET) --editable ".[tensorflow,docs]"
+	@touch $@
+
+# Warnings are errors, and so is a page that would load something from another host (docs/conf.py).
+docs: .venv/installed-docs
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env docs site
+	@echo "Written to site/index.html"
+
 # PyTorch is not installed by default: `.venv/bin/python -m pip install torch` first.
 test-torch: .venv/installed-test
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -q $(BACKEND_TESTS)
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build site *.egg-info

@@ -1,7 +1,8 @@
-"""Anchors (the paper's "default boxes"): one frozen `AnchorSpec` is the only truth about them.
+"""Anchors (the paper's "default boxes"), defined by one frozen `AnchorSpec`.
 
-The spec sizes the prediction heads, feeds `AnchorBoxes`, the ground-truth encoder and the decoder,
-and travels inside a saved model. Liu et al., "SSD: Single Shot MultiBox Detector", section 2.2.
+The spec determines the size of the prediction heads. `AnchorBoxes`, the ground-truth encoder and the decoder
+read their anchors from it, and a saved model contains it. Liu et al., "SSD: Single Shot MultiBox Detector",
+section 2.2.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class AnchorLevel:
     Attributes:
         grid: (rows, columns) of the feature map.
         sides: (width, height) in pixels of each anchor of a cell, in the order of the head's channels.
-        step: (vertical, horizontal) distance in pixels between the centres of neighbouring cells;
-            the first centre lies half a step inside the image.
+        step: (vertical, horizontal) distance in pixels between the centers of neighboring cells. The first
+            center lies half a step inside the image.
     """
 
     grid: tuple[int, int]
@@ -44,10 +45,10 @@ class AnchorLevel:
         cx, cy = np.meshgrid(
             (np.arange(columns) + 0.5) * step_x, (np.arange(rows) + 0.5) * step_y
         )  # (rows, columns) each
-        centres = np.stack([cx, cy], axis=-1)[:, :, None, :]  # (rows, columns, 1, 2)
+        centers = np.stack([cx, cy], axis=-1)[:, :, None, :]  # (rows, columns, 1, 2)
         sides = np.array(self.sides)[None, None]  # (1, 1, sides, 2)
         shape = (*self.grid, len(self.sides), 2)
-        pair = [np.broadcast_to(centres, shape), np.broadcast_to(sides, shape)]
+        pair = [np.broadcast_to(centers, shape), np.broadcast_to(sides, shape)]
         return np.concatenate(pair, axis=-1).reshape(-1, 4)
 
 
@@ -57,7 +58,7 @@ class AnchorSpec:
 
     Attributes:
         image_size: (height, width) in pixels of the model's input.
-        levels: one `AnchorLevel` per feature map, fine to coarse.
+        levels: one `AnchorLevel` per feature map, from fine to coarse.
         variances: four divisors of the offsets (cx, cy, w, h).
     """
 
@@ -96,16 +97,20 @@ class AnchorSpec:
     ) -> AnchorSpec:
         """Builds the paper's anchors (section 2.2).
 
-        A cell of level k holds a square of side s_k, a square of side sqrt(s_k s_k+1), and for each
-        aspect ratio r the boxes (s_k sqrt(r), s_k / sqrt(r)) and its upright twin with 1 / r.
+        Each cell of level k has, in this order:
+
+        * a square of side s_k,
+        * a square of side sqrt(s_k s_k+1),
+        * for each aspect ratio r, a wide box (s_k sqrt(r), s_k / sqrt(r)) and a tall one with ratio 1 / r.
 
         Args:
             image_size: (height, width) in pixels.
             grids: (rows, columns) of each level.
-            scales: side of the boxes relative to the shorter image side; one more than levels.
+            scales: s_k, relative to the shorter image side: one for each level, and one more.
             aspect_ratios: for each level the ratios above 1, such as (2, 3).
-            steps: pixels between cell centres for each level; None spreads the cells evenly.
-            clip_sides: limit widths and heights to the image's (torchvision does, Caffe does not).
+            steps: for each level the distance of the cell centers in pixels; None: cells are spread evenly.
+            clip_sides: whether to limit widths and heights to those of the image, as torchvision does and
+                Caffe does not.
             variances: see `AnchorSpec`.
 
         Raises:
@@ -152,7 +157,7 @@ class AnchorSpec:
         return _frozen(cxcywh_to_xyxy(self.cxcywh))
 
     def get_config(self) -> dict[str, Any]:
-        """Plain lists and numbers, so that a saved model carries its anchors."""
+        """The spec as plain lists and numbers, for saved models."""
         return {
             "image_size": list(self.image_size),
             "levels": [
@@ -179,7 +184,7 @@ def image_hw(image_size: Sequence[int]) -> tuple[int, int]:
 
 
 def as_spec(anchors: AnchorSpec | dict[str, Any]) -> AnchorSpec:
-    """Returns `anchors` if it is an `AnchorSpec`, or the spec of its config (a reloaded layer's)."""
+    """Returns `anchors` if it is an `AnchorSpec`, or builds the spec from a config (of a reloaded layer)."""
     if isinstance(anchors, AnchorSpec):
         return anchors
     if isinstance(anchors, dict):
@@ -192,8 +197,8 @@ def ssd7_anchors(
 ) -> AnchorSpec:
     """`AnchorSpec` of SSD7 for any (height, width): strides 8 to 64, ratios 1, 2 and 1/2.
 
-    The default scales suit images of about 300 pixels. In smaller ones the cells are coarser relative to
-    the image, and larger scales (two to four strides) let the objects meet more anchors.
+    The default scales suit images of about 300 pixels. In smaller images the cells are coarser relative to
+    the image. Larger scales (two to four strides) then give each object more matching anchors.
     """
     strides = (8, 16, 32, 64)
     height, width = image_hw(image_size)
@@ -211,13 +216,13 @@ def ssd_mobilenet_anchors(
 ) -> AnchorSpec:
     """`AnchorSpec` of SSD MobileNet for any (height, width): strides 16 and 32, then four halvings.
 
-    The rule is that of the TensorFlow Object Detection API (`create_ssd_anchors`), which differs from the
-    paper's in the order within a cell and in the finest level, which has three anchors instead of six.
+    The rule is that of the TensorFlow Object Detection API (`create_ssd_anchors`). It differs from the paper
+    in the order within a cell and in the finest level, which has three anchors per cell instead of six.
 
     Args:
         image_size: (height, width) in pixels.
-        min_scale: side of the boxes of the first level relative to the shorter image side.
-        max_scale: the same of the last level; those between are evenly spread.
+        min_scale: side of the boxes of the first level, relative to the shorter image side.
+        max_scale: side of the boxes of the last level; the levels in between are evenly spaced.
     """
     height, width = image_hw(image_size)
     grids = [(-(-height // 16), -(-width // 16))]
@@ -237,7 +242,7 @@ def ssd_mobilenet_anchors(
 
 
 def _frozen(array):
-    # Column-major: box math works on one coordinate of all anchors at a time.
+    # Column-major, because box math works on one coordinate of all anchors at a time.
     array = np.asfortranarray(array)
     array.flags.writeable = False
     return array
@@ -265,15 +270,15 @@ SSD300_COCO = AnchorSpec.from_scales(scales=(0.07, 0.15, 0.33, 0.51, 0.69, 0.87,
 SSD512_VOC = AnchorSpec.from_scales(scales=(0.07, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.05), **_SSD512)
 SSD512_COCO = AnchorSpec.from_scales(scales=(0.04, 0.1, 0.26, 0.42, 0.58, 0.74, 0.9, 1.06), **_SSD512)
 
-# For weights of the original Caffe: its PriorBox layer keeps sizes as whole pixels (`int min_size_`), so that
-# 0.07 of 512 is 35 instead of 35.84. The sizes of SSD300 are whole anyway.
+# For weights of the original Caffe. Its PriorBox layer stores sizes as whole pixels (`int min_size_`), so
+# 0.07 of 512 is 35 instead of 35.84. The sizes of SSD300 are whole numbers anyway.
 SSD512_VOC_CAFFE = AnchorSpec.from_scales(
     scales=[pixels / 512 for pixels in (35, 76, 153, 230, 307, 384, 460, 537)], **_SSD512
 )
 SSD512_COCO_CAFFE = AnchorSpec.from_scales(
     scales=[pixels / 512 for pixels in (20, 51, 133, 215, 296, 378, 460, 542)], **_SSD512
 )
-# For weights of torchvision, which limits the sides of its largest anchors to the image.
+# For weights of torchvision, which limits the sides of the largest anchors to those of the image.
 SSD300_TORCHVISION = AnchorSpec.from_scales(
     scales=(0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05), clip_sides=True, **_SSD300
 )

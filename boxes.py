@@ -1,7 +1,7 @@
-"""Box math. Formats: xyxy is xmin, ymin, xmax, ymax; cxcywh is centre x, centre y, width, height.
+"""Box math. Formats: xyxy is xmin, ymin, xmax, ymax; cxcywh is center x, center y, width, height.
 
-Boxes are continuous: the box of a whole image of width w and height h is (0, 0, w, h), and a box's
-width is xmax - xmin. Pixel or relative (0..1) units both work wherever a function does not say.
+Boxes are continuous: the box of a whole image of width w and height h is (0, 0, w, h), and the width of a box
+is xmax - xmin. Functions work in pixels and in relative units (0..1) unless they state a unit.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from keras import ops
 
-# Decoded sides are limited to 62.5 anchor sides (torchvision's value), so that the exponential of an
-# untrained or diverged network cannot overflow into NaN.
+# Decoded sides are limited to 62.5 anchor sides (torchvision's value). Otherwise the exponential could
+# overflow to infinity in an untrained or diverged network, and infinity becomes NaN.
 MAX_LOG_SIDE = float(np.log(1000.0 / 16.0))
 
-# Keeps 0 / 0 of boxes without area at 0.
+# Makes the IoU of boxes without area 0 instead of 0 / 0.
 TINY = 1e-14
 
 
@@ -27,8 +27,8 @@ def xyxy_to_cxcywh(boxes: np.ndarray) -> np.ndarray:
 
 def cxcywh_to_xyxy(boxes: np.ndarray) -> np.ndarray:
     """(..., 4) cxcywh to xyxy, NumPy."""
-    centre, half = boxes[..., :2], boxes[..., 2:] / 2
-    return np.concatenate([centre - half, centre + half], axis=-1)
+    center, half = boxes[..., :2], boxes[..., 2:] / 2
+    return np.concatenate([center - half, center + half], axis=-1)
 
 
 def area(boxes: np.ndarray) -> np.ndarray:
@@ -55,34 +55,34 @@ def iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
 
 
 def clip(boxes: np.ndarray, low: Iterable[float], high: Iterable[float]) -> np.ndarray:
-    """xyxy boxes (N, 4) limited to the rectangle from `low` (x, y) to `high` (x, y), NumPy."""
+    """Limits xyxy boxes (N, 4) to the rectangle from `low` (x, y) to `high` (x, y), NumPy."""
     return np.clip(boxes, (*low, *low), (*high, *high))
 
 
 def flip(boxes: np.ndarray, width: float) -> np.ndarray:
-    """xyxy boxes (N, 4) mirrored left to right in an image of that width, NumPy."""
+    """Mirrors xyxy boxes (N, 4) left to right in an image of the given width, NumPy."""
     return np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
 
 
 def encode_offsets(boxes: np.ndarray, anchors: np.ndarray, variances: Sequence[float]) -> np.ndarray:
-    """What the network regresses (paper, equation 2), NumPy.
+    """Encodes boxes as offsets from anchors, which the network regresses (paper, equation 2), NumPy.
 
     Args:
         boxes: (N, 4) ground truth, xyxy, of positive width and height.
-        anchors: (N, 4) the anchor of each, cxcywh, same unit.
-        variances: four divisors.
+        anchors: (N, 4) the anchor of each box, cxcywh, same unit.
+        variances: four divisors of the offsets.
 
     Returns:
         (N, 4): (g_cx - d_cx) / d_w / v0, (g_cy - d_cy) / d_h / v1, log(g_w / d_w) / v2, log(g_h / d_h) / v3.
     """
     boxes = xyxy_to_cxcywh(boxes)
-    centres = (boxes[:, :2] - anchors[:, :2]) / anchors[:, 2:]
+    centers = (boxes[:, :2] - anchors[:, :2]) / anchors[:, 2:]
     sides = np.log(boxes[:, 2:] / anchors[:, 2:])
-    return np.concatenate([centres, sides], axis=1) / np.asarray(variances, boxes.dtype)
+    return np.concatenate([centers, sides], axis=1) / np.asarray(variances, boxes.dtype)
 
 
 def decode_offsets(offsets, anchors, variances):
-    """The inverse of `encode_offsets`, in `keras.ops`.
+    """Decodes offsets to boxes, the inverse of `encode_offsets`, in `keras.ops`.
 
     Args:
         offsets: (..., 4) predicted offsets.
@@ -93,23 +93,23 @@ def decode_offsets(offsets, anchors, variances):
         (..., 4) xyxy in the anchors' unit, not clipped. Sides are limited to 62.5 anchor sides.
     """
     scaled = offsets * variances
-    centres = anchors[..., :2] + scaled[..., :2] * anchors[..., 2:]
+    centers = anchors[..., :2] + scaled[..., :2] * anchors[..., 2:]
     half = ops.exp(ops.minimum(scaled[..., 2:], MAX_LOG_SIDE)) * anchors[..., 2:] / 2
-    return ops.concatenate([centres - half, centres + half], axis=-1)
+    return ops.concatenate([centers - half, centers + half], axis=-1)
 
 
 def pairwise_iou(boxes):
     """IoU of every pair of boxes of a set, in `keras.ops`: (..., N, 4) xyxy to (..., N, N)."""
     x1, y1, x2, y2 = (boxes[..., i] for i in range(4))  # (..., N) each
     areas = ops.maximum(x2 - x1, 0) * ops.maximum(y2 - y1, 0)
-    # One axis after the other: the arrays are large, and two coordinates at once would double them.
+    # One axis at a time: the arrays are large, and both axes at once would need twice the memory.
     intersection = _pairwise_overlap(x1, x2) * _pairwise_overlap(y1, y2)
     union = areas[..., :, None] + areas[..., None, :] - intersection
     return intersection / ops.maximum(union, TINY)
 
 
 def _pairwise_overlap(low, high):
-    """Lengths (..., N, N) that each pair of intervals (..., N) has in common."""
+    """Length of the overlap of each pair of intervals: (..., N) to (..., N, N)."""
     start = ops.maximum(low[..., :, None], low[..., None, :])
     end = ops.minimum(high[..., :, None], high[..., None, :])
     return ops.maximum(end - start, 0)

@@ -1,4 +1,4 @@
-"""Class names of Pascal VOC and COCO, and which of them mean the same."""
+"""Class names of Pascal VOC and COCO, and functions that compare class names."""
 
 from __future__ import annotations
 
@@ -71,22 +71,23 @@ __all__ = [
 
 
 def same_class(name: str, other: str) -> bool:
-    """Whether two class names mean the same; upper case, spaces, `-` and `_` do not count."""
+    """Whether two class names mean the same. Upper case, spaces, `-` and `_` are ignored."""
     return _meaning(name) == _meaning(other)
 
 
 def map_names(names: Iterable[str], known: Iterable[str | None]) -> dict[str, str | None]:
-    """Finds names in another vocabulary.
+    """Maps class names to those of another vocabulary, such as VOC's to COCO's.
 
     Args:
         names: class names.
-        known: the names to find, of which some may be None.
+        known: names of the other vocabulary; some may be None.
 
     Returns:
-        {name: the known name that means the same, or None}. The very name goes before a synonym.
+        {name: the known name that means the same, or None}. An identical name takes precedence over a
+        synonym.
 
     Raises:
-        ValueError: if several known names mean the same as one that is not among them itself.
+        ValueError: if several known names mean the same as a name, and none is identical to it.
     """
     meanings = {}
     for name in known:
@@ -103,23 +104,23 @@ def _choose(name, candidates):
     return candidates[0]
 
 
-def _plain(name):
+def _normalized(name):
     return "".join(c for c in name.casefold() if c not in " -_")
 
 
-_SYNONYMS = {_plain(voc): _plain(coco) for voc, coco in VOC_TO_COCO.items()}
+_SYNONYMS = {_normalized(voc): _normalized(coco) for voc, coco in VOC_TO_COCO.items()}
 
 
 def _meaning(name):
-    plain = _plain(name)
-    return _SYNONYMS.get(plain, plain)
+    normalized = _normalized(name)
+    return _SYNONYMS.get(normalized, normalized)
 
 
 def name_tuple(names: Sequence[str], what: str) -> tuple[str, ...]:
-    """Names, of classes or columns, as a tuple.
+    """Returns the names of classes or columns as a tuple.
 
     Raises:
-        ValueError: for a string, which is a sequence of letters, and for a set, which has no order.
+        ValueError: for a string, which would become a sequence of letters, and for a set, which has no order.
     """
     if isinstance(names, str | set | frozenset):
         raise ValueError(f"{what} must be a sequence of names, got {names!r}")
@@ -127,11 +128,11 @@ def name_tuple(names: Sequence[str], what: str) -> tuple[str, ...]:
 
 
 def check_names(class_names: Sequence[str | None], num_classes: int) -> tuple[str | None, ...]:
-    """The names of a model's classes as a tuple; None stands for a class that is not used.
+    """Checks the class names of a model and returns them as a tuple. None stands for an unused class.
 
     Raises:
-        ValueError: for a string or a set, another number of names than `num_classes`, anything that is no
-            name, and repeated names.
+        ValueError: for a string or a set, if the number of names is not `num_classes`, for elements that are
+            neither a string nor None, and for repeated names.
     """
     names = name_tuple(class_names, "class_names")
     if len(names) != num_classes:

@@ -1,4 +1,4 @@
-"""The demonstration: SSD7 learns the embedded `shapes` data set in a few minutes on a CPU."""
+"""The demo: trains SSD7 on the built-in `shapes` data set, which takes a few minutes on a CPU."""
 
 from pathlib import Path
 
@@ -12,22 +12,21 @@ from .recipes import adam_with_cosine_decay
 from .training import train
 
 IMAGE_SIZE = (128, 128)
-# Two to four strides: the smallest shapes are about 0.1 of the image, the largest 0.6.
+# Two to four strides of each level. The smallest shapes are about 0.1 of the image, the largest 0.6.
 SCALES = (0.14, 0.24, 0.4, 0.64, 0.95)
 
 
 def run_demo(output, num_train=2000, num_test=200, epochs=11, batch_size=16, seed=0):
-    """Trains, evaluates and draws.
+    """Trains a detector, evaluates it and draws the results.
 
-    Writes to `output`: `detector.keras`, `history.csv`, `loss.png`, `detections.png`, `ap.txt`, and what
-    `train` writes.
+    Writes the files of `train` to `output`, and `detector.keras`, `loss.png`, `detections.png` and `ap.txt`.
 
     Args:
-        output: folder; must not hold an earlier run.
-        num_train: images to train on.
-        num_test: other images, for the evaluation.
-        epochs: passes over the training images.
-        batch_size: images in a step.
+        output: path of the output folder, which must not contain an earlier run.
+        num_train: number of training images.
+        num_test: number of test images.
+        epochs: number of passes over the training images.
+        batch_size: images per step.
         seed: seed of weights and data.
 
     Returns:

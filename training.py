@@ -1,4 +1,4 @@
-"""The training loop: compile, fit, and what a run leaves behind."""
+"""The training loop: compiles a model, fits it, and saves the log and the checkpoints of a run."""
 
 from __future__ import annotations
 
@@ -54,31 +54,34 @@ def train(
 ) -> keras.callbacks.History:
     """Trains a detector with `model.fit`.
 
-    Writes to `output`: `history.csv` (appended to when resumed), `last.keras` after each epoch, and, with
-    validation data, `best.keras` at the lowest validation loss. Ends with a warning when the loss becomes
-    NaN; the files of the last good epoch stay.
+    The folder `output` gets these files:
 
-    To resume, load `last.keras`, which holds the optimizer's state, and pass `initial_epoch`: the number of
-    epochs that are done.
+    * `history.csv`: the losses of each epoch; a resumed run appends to it.
+    * `last.keras`: the model after the latest epoch, with the state of the optimizer.
+    * `best.keras`: the model with the lowest validation loss, if there are validation data.
+
+    If the loss becomes NaN, training stops with a warning and the files of the last good epoch are kept.
+
+    To resume, load `last.keras` and pass the number of finished epochs as `initial_epoch`.
 
     A model without class names gets those of the data set.
 
     Args:
         model: a model built for training.
         dataset: a `DetectionDataset` with the model's classes; or a `DataGenerator` with an encoder, whose
-            `epoch` follows that of `fit`.
-        output: folder.
-        epochs: number of the last epoch, counted from the very start.
+            `epoch` is set to that of `fit`.
+        output: path of the output folder.
+        epochs: number of the last epoch. Epochs are counted from the start of the first run.
         validation_data: like `dataset`, or None.
-        optimizer: a Keras optimizer. None: that of a compiled model, and for others
+        optimizer: a Keras optimizer. None: that of the model if it is compiled, otherwise
             `recipes.default_optimizer`.
-        batch_size: images in a step; None: 16, or all images if there are fewer. For data sets only, as are
-            `augmentation` and `seed`.
-        augmentation: a `SampleTransform` for the training images; None: `ssd_augmentation` at the model's
-            size, and torchvision's `ssdlite_augmentation` for an SSDLite.
-        loss: a Keras loss. None: `loss_of(model)`, and for sigmoid scores `SSDFocalLoss(alpha=0.75)`, with
-            which the published SSD MobileNet was trained.
-        initial_epoch: epochs done before.
+        batch_size: images per step; None: 16, or all images if there are fewer. A `DataGenerator` has its own
+            batch size, augmentation and seed.
+        augmentation: a `SampleTransform` for the training images. None: `ssdlite_augmentation` of torchvision
+            for SSDLite, `ssd_augmentation` for the other models, at the model's image size.
+        loss: a Keras loss. None: `SSDFocalLoss(alpha=0.75)` for sigmoid scores, with which the published SSD
+            MobileNet was trained; otherwise `loss_of(model)`.
+        initial_epoch: number of epochs that earlier runs have finished.
         callbacks: more Keras callbacks.
         seed: seed of the order of the images and of the augmentation.
         verbose: as in `fit`.
@@ -87,13 +90,12 @@ def train(
         The `keras.callbacks.History` of `fit`.
 
     Raises:
-        FileExistsError: if `output` holds another number of epochs than `initial_epoch`: nothing is
-            overwritten, and nothing resumed in the wrong place.
-        ImageError: for an image that cannot be read; names it.
-        TypeError: for anything else than a data set or a generator.
-        ValueError: if model, data and loss do not fit together, if there is no epoch left to train, for a
-            loss without an optimizer where the compiled model's own loss goes on, and for a model to resume
-            that is not compiled.
+        FileExistsError: if the number of epochs in `output` is not `initial_epoch`. This prevents overwriting
+            a run or resuming it at the wrong epoch.
+        ImageError: for an image that cannot be read; the message names it.
+        TypeError: if `dataset` is neither a data set nor a generator.
+        ValueError: if model, data and loss do not fit together; if no epoch is left to train; for a loss
+            without an optimizer, if the model is compiled; and for a resumed run whose model is not compiled.
     """
     output = Path(output)
     log = output / "history.csv"
@@ -122,7 +124,7 @@ def train(
             initial_epoch=initial_epoch,
             validation_data=validation,
             verbose=verbose,
-            shuffle=False,  # the generator has shuffled; batches stay in its order, also on resuming
+            shuffle=False,  # the generator shuffles images itself, reproducibly in resumed runs
             callbacks=[
                 keras.callbacks.LambdaCallback(on_epoch_begin=partial(_set_epoch, data)),
                 keras.callbacks.CSVLogger(log, append=initial_epoch > 0),
@@ -136,7 +138,7 @@ def train(
 
 
 def loss_of(model: keras.Model, **options: Any) -> SSDLoss:
-    """The `SSDLoss` that fits a model of this package: it reads the class logits as the decoder will.
+    """The `SSDLoss` for a model of this package, with the activation that the model's decoder uses.
 
     Args:
         model: a model built for training.
@@ -146,7 +148,7 @@ def loss_of(model: keras.Model, **options: Any) -> SSDLoss:
 
 
 def _batches(model, dataset, name, *, batch_size, augmentation, seed):
-    """A generator of training batches: the given one, or one that is made for the data set."""
+    """A generator of training batches: the given one, or a new one for a data set."""
     if isinstance(dataset, DataGenerator):
         given = {"batch_size": batch_size, "augmentation": augmentation}
         for option, value in given.items():
@@ -170,7 +172,7 @@ def _batches(model, dataset, name, *, batch_size, augmentation, seed):
 
 
 def _validation_batches(model, dataset, batch_size):
-    """A generator of whole images in their order, for the validation."""
+    """A generator of validation batches: whole images, not shuffled."""
     if isinstance(dataset, DataGenerator):
         return _batches(model, dataset, "validation_data", batch_size=None, augmentation=None, seed=0)
     plain = resize_only(anchors_of(model).image_size)
@@ -180,12 +182,11 @@ def _validation_batches(model, dataset, batch_size):
 
 
 def _compile(model, optimizer, loss, steps, resumed):
-    """Compiles the model, unless it is compiled and no optimizer is given: then it goes on as it is."""
+    """Compiles the model. A compiled model keeps its optimizer and loss if no optimizer is given."""
     if optimizer is None and model.compiled:
         if loss is not None:
             raise ValueError(
-                "train: a loss needs an optimizer; the model is compiled, and without an optimizer its own "
-                "loss goes on"
+                "train: a loss needs an optimizer, because without one a compiled model keeps its own loss"
             )
         _check_loss(model, model.loss)
         return
@@ -201,7 +202,7 @@ def _compile(model, optimizer, loss, steps, resumed):
 
 
 def _default_loss(model):
-    """Mining would first shift every score of a detector that was trained with the focal loss."""
+    """Focal loss for sigmoid scores. Mining would shift all scores of a model trained with focal loss."""
     return SSDFocalLoss(alpha=0.75) if activation_of(model) == "sigmoid" else loss_of(model)
 
 
@@ -210,20 +211,19 @@ def _warn_of_nan(history, output):
     if not math.isfinite(final):
         warnings.warn(
             f"train: the loss became {final} in epoch {history.epoch[-1] + 1}; lower the learning rate. "
-            f"{output} keeps what was saved after the epochs before.",
+            f"{output} contains the model of the last good epoch.",
             stacklevel=3,
         )
 
 
 def _set_epoch(data, epoch, logs=None):
-    data.epoch = epoch  # whatever it has been used for before
+    data.epoch = epoch  # the generator may have been used before
 
 
 class _Checkpoint(keras.callbacks.Callback):
-    """Saves the model after each epoch, or after those with the lowest monitored value.
+    """Saves the model after each epoch, or only after epochs with a new lowest monitored value.
 
-    A model whose loss has become NaN does not replace a good one, and neither does half a file: the file is
-    written under another name first.
+    A model whose loss is NaN is not saved, so the file always has a good one.
     """
 
     def __init__(self, path, monitor=None, best=math.inf):
@@ -252,7 +252,7 @@ def _check_classes(model, dataset, name):
 
 
 def _check_fit(model, generator, name):
-    """Whether a generator that was made elsewhere makes the model's targets."""
+    """Checks that the encoder of a given generator has the model's anchors and classes."""
     if generator.encoder is None:
         raise ValueError(f"train: {name} has no encoder; make it with GroundTruthEncoder(model)")
     encoder = generator.encoder
@@ -273,7 +273,7 @@ def _check_fit(model, generator, name):
 
 
 def _check_loss(model, loss):
-    """Losses without an activation are not of this package and are not checked."""
+    """Checks the activation of a loss. Losses of other packages have none and are not checked."""
     expected = activation_of(model)
     given = getattr(loss, "activation", expected)
     if given != expected:
@@ -292,13 +292,13 @@ def _check_epochs(log, initial_epoch, epochs):
         )
     if epochs <= initial_epoch:
         raise ValueError(
-            f"train: epochs ({epochs}) counts from the very start and must exceed initial_epoch "
-            f"({initial_epoch})"
+            f"train: epochs ({epochs}) must be greater than initial_epoch ({initial_epoch}); it counts from "
+            "the start of the first run"
         )
 
 
 def _rows(log):
-    """The finished epochs in an earlier run's log; none if there is no log, or that of a run that failed."""
+    """The finished epochs in the log of earlier runs, without those whose loss was NaN."""
     if not log.exists():
         return []
     with log.open(newline="") as file:
@@ -306,6 +306,6 @@ def _rows(log):
 
 
 def _val_loss(row):
-    """NaN where an epoch had no validation, which Keras writes as NA."""
+    """The validation loss of an epoch, or NaN. Keras writes NA for an epoch without validation."""
     text = row.get("val_loss")
     return float(text) if text and text != "NA" else math.nan

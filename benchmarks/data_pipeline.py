@@ -1,10 +1,16 @@
-"""Images per second of the data pipeline, for one worker and more: decoding alone, the whole path, caches.
+"""Images per second of the data pipeline, with one and with several workers.
 
     python benchmarks/data_pipeline.py --voc VOCdevkit --set train
 
-References in the same run: decoding alone (`cv2.imread`), and the same chain in the plain way
-(plain_chain.py). The whole path is `DataGenerator` with `ssd_augmentation` and the encoder, from files, from
-the RAM cache and from HDF5. Then what `fit` takes to hand over a batch (feeding.py), on each backend.
+Measured: `DataGenerator` with `ssd_augmentation` and the encoder ("whole path"), reading from files, from the
+RAM cache and from HDF5.
+
+References in the same run:
+
+* decoding alone (`cv2.imread`),
+* the same augmentation step by step (plain_chain.py).
+
+At the end feeding.py measures the time that `fit` needs to receive a batch, on each backend.
 """
 
 import argparse
@@ -27,7 +33,7 @@ from multibox.data_generator import cache_in_ram, create_hdf5_dataset, load_hdf5
 
 BATCH = 32
 ANCHORS = mb.anchors.SSD300_VOC
-# The recipe draws one of five interpolations for each image, of which Lanczos' takes most of the time.
+# `ssd_augmentation` draws one of five interpolations for each image. Lanczos is the slowest by far.
 BILINEAR = replace(mb.ssd_augmentation(), interpolations=(cv2.INTER_LINEAR,))
 DECODE, PLAIN = "decoding alone (cv2.imread)", "the plain chain"
 
@@ -65,7 +71,7 @@ def _sources(dataset, folder):
 
 
 def _compare(dataset, sources, workers, rounds):
-    """One table: everything that runs on so many workers."""
+    """Measures and reports everything for one number of workers."""
     runs = {DECODE: lambda: _decode(dataset, workers)}
     if workers == 1:
         runs[PLAIN] = lambda: _plain(dataset)
@@ -91,7 +97,7 @@ def _compare(dataset, sources, workers, rounds):
 
 
 def _epoch(dataset, workers, sparse=True, transform=None, **options):
-    """A function that takes the batches of an epoch as `fit` does."""
+    """A function that reads the batches of an epoch as `fit` does."""
     encoder = mb.GroundTruthEncoder(ANCHORS, dataset.num_classes, sparse=sparse)
     batches = mb.DataGenerator(
         dataset, BATCH, transform or mb.ssd_augmentation(), encoder, workers=workers, **options
@@ -119,7 +125,7 @@ def _plain(dataset):
 
 
 def _encoder(dataset, rounds):
-    """Milliseconds of the encoder on the boxes of augmented images."""
+    """Measures the encoder on the boxes of augmented images."""
     batches = mb.DataGenerator(dataset, BATCH, mb.ssd_augmentation(), workers=0)
     views = [a for i in range(len(batches)) for a in batches[i][1]]
     runs = {}

@@ -1,9 +1,9 @@
-"""DecodeDetections against the forward pass of SSD300.
+"""Time of `DecodeDetections`, relative to the forward pass of SSD300.
 
     python benchmarks/decoding.py
 
-"typical": background nearly everywhere, as a trained model says; "crowded": random logits, where every class
-has more candidates than fit into non-max suppression, the worst case.
+* "typical": nearly all anchors are background, as in the predictions of a trained model.
+* "crowded": random logits, the worst case. Every class has more candidates than NMS accepts.
 """
 
 import argparse

@@ -1,8 +1,9 @@
-"""evaluate_voc on as much data as VOC 2007 test with 200 detections an image, against plain loops.
+"""Time of `evaluate_voc`, relative to plain loops, on data of the size of VOC 2007 test.
 
     python benchmarks/evaluation.py
 
-The reference visits one detection after the other, as the devkit does, and runs on a tenth of the images.
+Each image has 200 detections. The reference processes one detection at a time, as the devkit does, and runs
+on a tenth of the images.
 """
 
 import argparse
@@ -70,7 +71,7 @@ def random_detections(rng):
 
 
 def plain_map(detections, dataset):
-    """11-point mAP by the rules of the devkit, one detection at a time."""
+    """Computes the 11-point mAP by the rules of the devkit, one detection at a time."""
     averages = []
     for label in range(1, CLASSES + 1):
         rows = [(score, i, box) for i, d in enumerate(detections) for c, score, *box in d if c == label]

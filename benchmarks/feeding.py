@@ -1,10 +1,10 @@
-"""Milliseconds that `fit` takes to hand over a batch, on the backend named by KERAS_BACKEND.
+"""Milliseconds that `fit` needs to receive a batch, on the backend in KERAS_BACKEND.
 
     KERAS_BACKEND=jax python benchmarks/feeding.py
 
-The model does almost nothing and the batches (32 images of 300 x 300, SSD300's targets) lie ready, so that
-what remains is Keras' own work. The reference is how generators of detection data commonly do it: dense
-one-hot targets through Keras' queue of workers.
+The model does almost nothing, and the batches (32 images of 300 x 300, targets of SSD300) are prepared in
+advance. What remains is Keras' own work. The reference is the usual setup of detection generators: dense
+one-hot targets and Keras' own workers.
 """
 
 import keras
@@ -17,7 +17,7 @@ REFERENCE = "dense targets, workers of Keras"
 
 
 class _Ready(keras.utils.PyDataset):
-    """Batches of fresh memory, as a generator's are, that cost nothing to make."""
+    """Prepared batches, which take no time to make."""
 
     def __init__(self, columns, workers):
         super().__init__(workers=workers)
@@ -45,7 +45,7 @@ class _OneNumber(keras.losses.Loss):
 
 
 def tiny_model():
-    """Compiled for 300 x 300 images, and does almost nothing with them."""
+    """A compiled model for 300 x 300 images that does almost nothing."""
     images = keras.Input((300, 300, 3), dtype="uint8")
     model = keras.Model(images, _OnePixel()(images))
     model.compile(optimizer="sgd", loss=_OneNumber())

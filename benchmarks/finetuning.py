@@ -1,12 +1,15 @@
-"""Fine-tuning SSD MobileNet from COCO's weights: what each choice of the recipe is worth, over several seeds.
+"""Compares recipes for fine-tuning SSD MobileNet from COCO's weights, over several seeds.
 
     python benchmarks/finetuning.py --voc VOCdevkit --weights detect.tflite --seeds 0 1
 
-A recipe is trained on three quarters of the training images and judged on the other quarter (`held out`), so
-that choosing among recipes leaves the test images without a say; their figure (`test`) stands beside it. With
-`--all` the training images are all trained on, which is for the recipe that was chosen. Each run prints a
-line of JSON and adds it to `--log`; the table at the end is of all runs in the log. A run of twelve epochs of
-900 images takes about five minutes on two CPU cores.
+Each recipe is trained on three quarters of the training images and evaluated twice:
+
+* `held out`: on the other quarter. Choose the recipe by this figure.
+* `test`: on the test images, which must not influence the choice.
+
+`--all` trains on all training images; use it for the chosen recipe. Each run prints a line of JSON and
+appends it to `--log`. The table at the end shows all runs in the log. A run of twelve epochs on 900 images
+takes about five minutes on two CPU cores.
 """
 
 import argparse
@@ -25,14 +28,15 @@ from multibox.class_names import COCO_NAMES_BY_ID
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to fine-tune.
+    """A recipe for fine-tuning.
 
     Attributes:
-        loss: the class of the loss and its arguments.
-        rate: highest learning rate, after a warm-up over a tenth of the steps; it falls as a cosine.
-        optimizer: class of the optimizer and its arguments.
-        frozen: name of the last layer that stays as it is, with all before it; None: all layers learn.
-        preset: the augmentation.
+        loss: class of the loss, and its arguments.
+        rate: highest learning rate. It is reached after a warm-up over a tenth of the steps, and then decays
+            as a cosine.
+        optimizer: class of the optimizer, and its arguments.
+        frozen: name of the last frozen layer; all layers before it are frozen, too. None: no layer is frozen.
+        preset: function that returns the augmentation.
     """
 
     loss: tuple = (mb.SSDFocalLoss, {"alpha": 0.75})
@@ -57,7 +61,7 @@ BATCH_SIZE = 32
 
 
 class Averages(keras.callbacks.Callback):
-    """Averages of the weights on their way: exponential ones by momentum, and the mean of the last half."""
+    """Averages the weights during training: exponential moving averages, and the mean of the second half."""
 
     def __init__(self, momenta, steps):
         super().__init__()
@@ -113,7 +117,7 @@ def main():
 
 
 def run(recipe, epochs, seed, weights, fit_set, judges):
-    """Trains once; {weights: {images: mAP}} for the last weights and for each average."""
+    """Trains once; returns {weights: {images: mAP}} for the last weights and for each average."""
     keras.utils.set_random_seed(seed)
     loss = recipe.loss[0](**recipe.loss[1])
     model = voc_detector(weights, loss.activation)
@@ -158,7 +162,7 @@ def mean_ap(model, images):
 
 
 def table(log):
-    """A row for each recipe, number of epochs and images, and kind of weights: mean gain and spread."""
+    """One row per recipe, number of epochs, number of images and kind of weights: mean gain and range."""
     groups = {}
     for line in map(json.loads, log.read_text().splitlines()):
         for kind, scores in line["scores"].items():

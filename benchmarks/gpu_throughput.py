@@ -1,10 +1,10 @@
-"""Images per second of SSD300 on a GPU, training step and inference, beside torchvision if installed.
+"""Images per second of SSD300 on a GPU, in training and inference, compared with torchvision if installed.
 
     KERAS_BACKEND=jax python benchmarks/gpu_throughput.py
     KERAS_BACKEND=torch python benchmarks/gpu_throughput.py
 
-The share of the GPU's peak refers to a large matrix product of the same type in the same run. A forward
-pass is 31.4 billion multiplications per image, a training step three times that.
+The peak of the GPU is measured with a large matrix product of the same type in the same run. A forward pass
+takes 31.4 billion multiplications per image, a training step three times as many.
 """
 
 import argparse
@@ -80,7 +80,7 @@ def matrix_product(side, dtype):
 
 
 def torchvision_functions(args, dtype):
-    """The same of torchvision's SSD300, or nothing where torchvision or its GPU is missing."""
+    """The same functions for torchvision's SSD300; empty if torchvision or CUDA is missing."""
     try:
         import torch
         from torchvision.models.detection import ssd300_vgg16

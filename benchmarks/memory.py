@@ -1,8 +1,8 @@
-"""Resident memory of feeding: over the epochs of `fit`, and of a data set of a million images.
+"""Resident memory of the data pipeline: over the epochs of `fit`, and with a data set of a million images.
 
     python benchmarks/memory.py --voc VOCdevkit
 
-The references in the same run: memory after the second epoch, and memory with the million annotations alone.
+References in the same run: the memory after the second epoch, and the memory of the million annotations.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import multibox as mb
 from multibox.data_generator import Record
 
 MILLION = 1_000_000
-GREY = np.full((300, 300, 3), 128, np.uint8)
+GRAY = np.full((300, 300, 3), 128, np.uint8)
 
 
 def main():
@@ -32,7 +32,7 @@ def main():
 
 
 def resident():
-    """MiB of this process."""
+    """Resident memory of this process in MiB."""
     return psutil.Process().memory_info().rss / 2**20
 
 
@@ -60,14 +60,14 @@ def _batches(dataset):
     return mb.DataGenerator(dataset, 32, mb.ssd_augmentation(), encoder)
 
 
-def _grey():
-    return GREY
+def _gray():
+    return GRAY
 
 
 def _million():
     start = resident()
     box, label = np.array([[10, 10, 100, 100]], np.float32), np.array([1], np.int32)
-    records = [Record(str(i), _grey, 300, 300, box.copy(), label.copy()) for i in range(MILLION)]
+    records = [Record(str(i), _gray, 300, 300, box.copy(), label.copy()) for i in range(MILLION)]
     dataset = mb.DetectionDataset(mb.VOC_CLASSES, records)
     held = resident()
     batches = _batches(dataset)

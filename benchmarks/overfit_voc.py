@@ -1,8 +1,8 @@
-"""Overfits a few real Pascal VOC images from random weights: proof that the loop is right end to end.
+"""Overfits a few real Pascal VOC images from random weights, as an end-to-end test of the training.
 
     python benchmarks/overfit_voc.py --voc VOCdevkit --set train
 
-Takes about ten minutes on two CPU cores; expected: mAP >= 0.90 on the very images it was trained on.
+It takes about ten minutes on two CPU cores. Expected: mAP >= 0.90 on the training images themselves.
 """
 
 import argparse

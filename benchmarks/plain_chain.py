@@ -1,7 +1,8 @@
-"""The paper's training chain step by step at full resolution: the reference of data_pipeline.py.
+"""The paper's augmentation and matching in the straightforward way: the reference of data_pipeline.py.
 
-What a reader of the paper would write: photometric distortion in float, a canvas for the expansion, a crop
-found by trying patches one by one, then the resize; and matching of all anchors.
+The steps run one after the other at full resolution: photometric distortion in float, expansion onto a
+canvas, a crop that is found by trying one patch at a time, then the resize. The matching compares all
+anchors.
 """
 
 import cv2
@@ -83,8 +84,8 @@ def _crop(image, boxes, labels, rng):
             patch = np.array([left, top, left + w, top + h], np.float32)
             if iou(patch[None], boxes).max() <= bound:
                 continue
-            centres = (boxes[:, :2] + boxes[:, 2:]) / 2
-            inside = ((centres > patch[:2]) & (centres < patch[2:])).all(axis=1)
+            centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+            inside = ((centers > patch[:2]) & (centers < patch[2:])).all(axis=1)
             boxes = np.clip(boxes[inside], (left, top) * 2, patch[[2, 3, 2, 3]]) - (left, top, left, top)
             return image[top : top + h, left : left + w], boxes, labels[inside]
     return image, boxes, labels

@@ -1,10 +1,12 @@
-"""Milliseconds an image takes from the JPEG file to boxes in pixels, and what of that is the network.
+"""Milliseconds per image from the JPEG file to boxes in pixels, and the share of the network in it.
 
     python benchmarks/prediction.py --weights detect.tflite --voc VOCdevkit
 
-"network": the forward pass, which is the reference. "detector": with decoding and non-max suppression.
-"predict": `model.predict` of images that are ready. "whole path": read, resize, predict, scale to pixels; one
-file after the other (batch 1), or by `predict_dataset`, which reads ahead while the network runs.
+* "network": the forward pass, which is the reference.
+* "detector": the forward pass, decoding and NMS.
+* "predict": `model.predict` on images in memory.
+* "whole path": read, resize, predict, scale to pixels. With batch 1 one file after the other, otherwise with
+  `predict_dataset`, which reads the next files while the network runs.
 """
 
 import argparse
@@ -53,7 +55,7 @@ def read(record, size):
 
 
 def functions(network, detector, dataset, batch, batch_size, size):
-    """{what: function that handles all images}."""
+    """{name: function that processes all images}."""
 
     def by_batch(model):
         return lambda: [

@@ -1,4 +1,4 @@
-"""What the benchmarks share: timing of alternating runs, a table, JSON."""
+"""Helpers of the benchmarks: timing of alternating runs, reports as table and JSON."""
 
 import json
 import platform
@@ -8,11 +8,11 @@ import numpy as np
 
 
 def time_in_turn(functions, rounds):
-    """Runs the functions in turn, `rounds` times after one warm-up, so that drift hits all alike.
+    """Runs the functions in turn, `rounds` times after one warm-up. Drift then affects all of them equally.
 
     Args:
         functions: {name: callable}; each must wait for its result.
-        rounds: counted runs of each.
+        rounds: number of timed runs of each function.
 
     Returns:
         {name: median seconds}.
@@ -28,7 +28,7 @@ def time_in_turn(functions, rounds):
 
 
 def report(title, rows, **facts):
-    """Prints rows (dictionaries with the same keys) as a table, then all of it as one line of JSON."""
+    """Prints rows (dictionaries with the same keys) as a table, then everything as one line of JSON."""
     widths = {k: max(len(k), *(len(_text(row[k])) for row in rows)) for k in rows[0]}
     print(f"{title} ({platform.machine()}, Python {platform.python_version()})")
     print("  ".join(f"{k:<{w}}" for k, w in widths.items()))

@@ -1,4 +1,4 @@
-"""What SSDLoss costs: a training step of SSD300 against the same step with a trivial loss.
+"""Cost of `SSDLoss`: a training step of SSD300, compared with the same step with a trivial loss.
 
 python benchmarks/training_step.py --batch 4
 """

@@ -1,4 +1,4 @@
-"""`multibox convert`: a weight file of any known kind becomes a model file."""
+"""`multibox convert`: converts a weight file of any supported kind to a Keras file."""
 
 import inspect
 from pathlib import Path
@@ -25,14 +25,15 @@ def convert(
         str | None, typer.Option(help="Anchors, as named in multibox.anchors: SSD512_VOC_CAFFE, ...")
     ] = None,
     alpha: Annotated[float | None, typer.Option(help="Width of a MobileNet.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Of ssdlite.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Backbone of ssdlite.")] = None,
     batch_norm: Annotated[
-        bool | None, typer.Option(help="Of ssd-mobilenet; none where it is folded into the weights.")
+        bool | None,
+        typer.Option(help="BatchNorm of ssd-mobilenet; off if it is folded into the weights."),
     ] = None,
     channel_order: Annotated[
-        str | None, typer.Option(help="rgb or bgr, where the weights expect another than is usual.")
+        str | None, typer.Option(help="rgb or bgr, if the weights expect another order than usual.")
     ] = None,
-    partial: Annotated[bool, typer.Option("--partial", help="Load what fits.")] = False,
+    partial: Annotated[bool, typer.Option("--partial", help="Load only the layers that fit.")] = False,
 ):
     """Convert weights of Caffe, torch, Keras or TensorFlow Lite to a Keras file."""
     if not output.name.endswith(SUFFIXES):

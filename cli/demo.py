@@ -1,4 +1,4 @@
-"""`multibox demo`: train, evaluate and draw on the embedded data set."""
+"""`multibox demo`: trains, evaluates and draws on the built-in data set."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,10 +9,10 @@ from ..demo import run_demo
 
 
 def demo(
-    output: Annotated[Path, typer.Option(help="Folder for what the run leaves behind.")] = Path("runs/demo"),
+    output: Annotated[Path, typer.Option(help="Output folder.")] = Path("runs/demo"),
     epochs: Annotated[int, typer.Option(min=1, help="Passes over the 2000 training images.")] = 11,
 ):
-    """Train SSD7 on the embedded shapes data set, evaluate it and draw its detections."""
+    """Train SSD7 on the built-in shapes data set, evaluate it and draw its detections."""
     folder = _free_folder(output)
     print(f"Training SSD7 on drawn shapes: {epochs} epochs, each about 16 seconds on two CPU cores.\n")
     result = run_demo(folder, epochs=epochs)
@@ -20,7 +20,7 @@ def demo(
     for name, what in (
         ("detector.keras", "the trained model"),
         ("history.csv", "the losses of each epoch"),
-        ("loss.png", "the same as curves"),
+        ("loss.png", "the losses as curves"),
         ("detections.png", "test images with ground truth (dashed) and detections"),
         ("ap.txt", "the table above"),
     ):
@@ -32,11 +32,11 @@ def demo(
 
 
 def _free_folder(folder):
-    """The folder, or where an earlier run stands in it, the first free one of <folder>-2, -3, ..."""
+    """The folder, or the first free one of <folder>-2, -3, ... if it contains an earlier run."""
     number, free = 1, folder
     while (free / "history.csv").exists():
         number += 1
         free = folder.with_name(f"{folder.name}-{number}")
     if free != folder:
-        print(f"{folder} holds an earlier run, which is kept.")
+        print(f"{folder} contains an earlier run, which is kept.")
     return free

@@ -1,4 +1,4 @@
-"""Predictions over data sets, metrics and plots."""
+"""Detection in images and data sets, metrics and plots."""
 
 from .detections import Detection, Detections
 from .plots import plot_detection_grid, plot_detections, plot_history, plot_precision_recall, plot_samples

@@ -1,4 +1,4 @@
-"""Detections: what a detector found in one image."""
+"""`Detections`: the objects that a detector found in one image."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Detection(NamedTuple):
-    """One found object.
+    """One detected object.
 
     Attributes:
-        class_name: name of the class, or None where the model has no name for it.
+        class_name: name of the class, or None if the model has no name for it.
         score: confidence, 0..1.
         box: (xmin, ymin, xmax, ymax) in pixels of the image.
         class_id: label of the class, from 1.
@@ -35,8 +35,9 @@ class Detection(NamedTuple):
 class Detections:
     """The objects found in one image, by descending score.
 
-    `len(detections)` is their number and iterating gives `Detection` values. `detections[0]` is the best one,
-    `detections["dog"]` are the `Detections` of that class, `detections[:5]` the five best.
+    * `len(detections)` is the number of objects. Iteration yields `Detection` values.
+    * `detections[0]` is the best `Detection`, `detections[:5]` are the five best as `Detections`.
+    * `detections["dog"]` are the `Detections` of one class.
 
     Attributes:
         boxes: (n, 4) float32 xyxy in pixels of the image, clipped to it.
@@ -44,7 +45,7 @@ class Detections:
         class_ids: (n,) int32, from 1.
         class_names: names of the model's classes in the order of its labels, or None.
         image_size: (height, width) in pixels.
-        image: the path or the array that was given.
+        image: path or array of the image, as it was passed to `detect`.
     """
 
     boxes: np.ndarray
@@ -62,7 +63,7 @@ class Detections:
         image_size: tuple[int, int],
         image: str | np.ndarray,
     ) -> Detections:
-        """From rows (n, 6) [class_id, score, xmin, ymin, xmax, ymax] in pixels."""
+        """Creates `Detections` from rows (n, 6) [class_id, score, xmin, ymin, xmax, ymax] in pixels."""
         return cls(rows[:, 2:], rows[:, 1], rows[:, 0].astype(np.int32), class_names, image_size, image)
 
     @property
@@ -89,9 +90,9 @@ class Detections:
 
     def __getitem__(self, key):
         if isinstance(key, str):
-            return self._where(self.class_ids == self._id_of(key))
+            return self._selected(self.class_ids == self._id_of(key))
         if isinstance(key, slice):
-            return self._where(key)
+            return self._selected(key)
         return self._detection(range(len(self))[key])
 
     def __repr__(self):
@@ -102,7 +103,7 @@ class Detections:
         return f"<Detections: {where}{width}x{height} pixels, {counts or 'nothing found'}>"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain numbers and texts, ready for JSON."""
+        """The detections as plain numbers and strings, ready for JSON."""
         height, width = self.image_size
         return {
             "image": self.path,
@@ -118,7 +119,7 @@ class Detections:
         """Draws the boxes on the image.
 
         Args:
-            **options: more arguments of `plot_detections`. `min_score` is 0: all boxes are drawn.
+            **options: more arguments of `plot_detections`. `min_score` is 0 by default: all boxes are drawn.
 
         Returns:
             The matplotlib figure.
@@ -142,7 +143,7 @@ class Detections:
             raise KeyError(f"no class {name!r}; there are {known}")
         return self.class_names.index(name) + 1
 
-    def _where(self, which):
+    def _selected(self, which):
         return replace(
             self, boxes=self.boxes[which], scores=self.scores[which], class_ids=self.class_ids[which]
         )

@@ -1,4 +1,4 @@
-"""Pictures; each function returns a matplotlib figure."""
+"""Plots. Each function returns a matplotlib figure."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ def plot_detections(
 
     Args:
         image: (rows, columns, 3) RGB uint8.
-        detections: `Detections`, or (n, 6) rows [class_id, score, xmin, ymin, xmax, ymax] in pixels; solid
-            lines.
-        ground_truth: a `Record`, dashed white lines.
-        class_names: names of the class ids 1, 2, ...; None takes those of `Detections`, or writes the ids.
-        min_score: detections below are not drawn.
-        axes: matplotlib axes to draw on; None makes a figure.
+        detections: `Detections`, or (n, 6) rows [class_id, score, xmin, ymin, xmax, ymax] in pixels, drawn
+            with solid lines.
+        ground_truth: a `Record`, drawn with dashed white lines.
+        class_names: names of the class ids 1, 2, ... None: the names in `Detections`, or else the ids.
+        min_score: minimum score of the detections that are drawn.
+        axes: matplotlib axes to draw on; None: a new figure.
 
     Returns:
         The matplotlib figure.
@@ -59,7 +59,7 @@ def plot_detections(
             _draw_box(axes, box, "white", name, "--")
     for class_id, score, *box in [] if detections is None else detections[::-1]:  # the best on top
         if score >= min_score:
-            _draw_box(axes, box, _colour(class_id), f"{_class_name(class_id, class_names)} {score:.2f}", "-")
+            _draw_box(axes, box, _color(class_id), f"{_class_name(class_id, class_names)} {score:.2f}", "-")
     return axes.figure
 
 
@@ -70,13 +70,13 @@ def plot_detection_grid(
     columns: int = 4,
     min_score: float = 0.5,
 ) -> Figure:
-    """The images of a data set with ground truth (dashed white) and detections (solid).
+    """Draws all images of a data set with ground truth (dashed white) and detections (solid).
 
     Args:
-        dataset: a `DetectionDataset`, all of which is drawn: pass a slice.
-        detections: as `predict_dataset` returns for it, or None.
-        columns: images in a row.
-        min_score: detections below are not drawn.
+        dataset: a `DetectionDataset`. Pass a slice of a large one.
+        detections: the detections of `predict_dataset` for this data set, or None.
+        columns: images per row.
+        min_score: minimum score of the detections that are drawn.
 
     Returns:
         The matplotlib figure.
@@ -109,15 +109,16 @@ def plot_detection_grid(
 
 
 def plot_samples(dataset: DetectionDataset, transform: Callable, *, draws: int = 5, seed: int = 0) -> Figure:
-    """What a transform makes of images: in each row an image as annotated, then samples of it.
+    """Draws augmented samples: each row shows an image with its annotations, then random samples of it.
 
-    The boxes have the colours of their classes, the names stand in the first column.
+    The color of a box shows its class. The first column also shows the class names.
 
     Args:
-        dataset: a `DetectionDataset` with a row for each image: pass the first few.
+        dataset: a `DetectionDataset`. Pass a slice with the images to draw.
         transform: a `SampleTransform`, such as `ssd_augmentation((300, 300))`.
-        draws: samples of each image, those of the first epochs of a `DataGenerator` with the same seed.
-        seed: of the samples.
+        draws: number of samples per image. They are those of the first epochs of a `DataGenerator` with the
+            same seed.
+        seed: seed of the samples.
 
     Returns:
         The matplotlib figure.
@@ -140,13 +141,13 @@ def plot_samples(dataset: DetectionDataset, transform: Callable, *, draws: int =
 
 
 def plot_history(path: str | os.PathLike[str]) -> Figure:
-    """Loss curves from the file of a `keras.callbacks.CSVLogger`.
+    """Draws the loss curves in the file of a `keras.callbacks.CSVLogger`, such as `history.csv`.
 
     Args:
-        path: the CSV file.
+        path: path of the CSV file.
 
     Returns:
-        The matplotlib figure: one panel for each logged quantity, training and validation together.
+        The matplotlib figure: one panel for each logged quantity, with training and validation.
 
     Raises:
         ValueError: if the file has no rows.
@@ -172,7 +173,7 @@ def plot_history(path: str | os.PathLike[str]) -> Figure:
 
 
 def plot_precision_recall(result: VOCResult, *, columns: int = 5) -> Figure:
-    """Precision-recall curves of a `VOCResult`, one panel for each class with objects.
+    """Draws the precision-recall curves of a `VOCResult`, one panel for each class with objects.
 
     Returns:
         The matplotlib figure.
@@ -199,48 +200,48 @@ def plot_precision_recall(result: VOCResult, *, columns: int = 5) -> Figure:
 
 
 def _draw_sample(axes, image, view, class_names):
-    """Boxes in their class's colour; without names, the small objects of a sample would hide behind them."""
+    """Draws a sample. Without class names, only boxes are drawn, because labels can hide small objects."""
     height, width = image.shape[:2]
     axes.imshow(image)
     axes.set_axis_off()
     for label, box in zip(view.labels, view.relative_boxes() * (width, height, width, height), strict=True):
-        _draw_box(axes, box, _colour(label), class_names and _class_name(label, class_names), "-")
+        _draw_box(axes, box, _color(label), class_names and _class_name(label, class_names), "-")
 
 
 def _number(text):
-    """A cell of the log; Keras writes NA where an epoch had no validation."""
+    """The number in a cell of the log, or NaN. Keras writes NA for an epoch without validation."""
     return float(text) if text and text != "NA" else math.nan
 
 
-def _draw_box(axes, box, colour, text, style):
+def _draw_box(axes, box, color, text, style):
     x, y = box[0], box[1]
     from matplotlib.patches import Rectangle
 
-    axes.add_patch(Rectangle((x, y), box[2] - x, box[3] - y, fill=False, edgecolor=colour, ls=style, lw=1.5))
+    axes.add_patch(Rectangle((x, y), box[2] - x, box[3] - y, fill=False, edgecolor=color, ls=style, lw=1.5))
     if text:
-        background = {"facecolor": colour, "edgecolor": "none", "pad": 1, "alpha": 0.8}
+        background = {"facecolor": color, "edgecolor": "none", "pad": 1, "alpha": 0.8}
         bottom, top = axes.get_ylim()
-        above = y - top > 0.06 * (bottom - top)  # otherwise the label would be cut off at the image's edge
+        above = y - top > 0.06 * (bottom - top)  # otherwise the edge of the image would cut off the label
         place = {"va": "bottom" if above else "top", "clip_on": True}
-        ink = "white" if _luminance(colour) < 0.4 else "black"
+        ink = "white" if _luminance(color) < 0.4 else "black"
         look = {"color": ink, "fontsize": 8, "bbox": background, "parse_math": False}  # names may have $
         axes.text(max(x, 0), max(y, 0), text, **look, **place)
 
 
-def _luminance(colour):
+def _luminance(color):
     from matplotlib.colors import to_rgb
 
-    return float(np.dot(to_rgb(colour), (0.299, 0.587, 0.114)))
+    return float(np.dot(to_rgb(color), (0.299, 0.587, 0.114)))
 
 
-def _colour(class_id):
+def _color(class_id):
     from matplotlib import colormaps
 
-    return colormaps["hsv"](((int(class_id) - 1) * 0.381966 + 0.1) % 1.0)  # golden ratio: neighbours differ
+    return colormaps["hsv"](((int(class_id) - 1) * 0.381966 + 0.1) % 1.0)  # golden ratio: neighbors differ
 
 
 def _class_name(class_id, class_names):
-    """The name of a class id from 1, or the id where there is none."""
+    """The name of a class id, which counts from 1, or the id itself if it has no name."""
     number = int(class_id)
     known = class_names is not None and 1 <= number <= len(class_names)
     return (class_names[number - 1] if known else None) or str(number)

@@ -1,4 +1,4 @@
-"""Detections of a model: for pictures, and for a whole data set."""
+"""Runs a detector: on images (`detect`) and on a whole data set (`predict_dataset`)."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from ..data_generator.images import ImageError, image_size
 from ..models.detector import anchors_of, class_names_of, is_detector, num_classes_of, to_inference
 from .detections import Detections
 
-# Batches that are prepared ahead of the model.
-QUEUE = 4
-# Fewer images than this need no progress bar.
-MANY = 16
+# Batches that are prepared while the model runs.
+MAX_QUEUED = 4
+# From this number of images on, `detect` shows a progress bar by default.
+MIN_IMAGES_FOR_PROGRESS = 16
 
 Image = str | os.PathLike[str] | np.ndarray
 
-# The detector of a training model, so that the second call of `detect` compiles nothing again.
+# The detectors of training models. With them, a second call of `detect` does not compile again.
 _detectors: WeakKeyDictionary = WeakKeyDictionary()
 
 
-# A path may be a file or a folder: what `detect` returns for it, no type checker can know.
+# A path may be a file or a folder, so a type checker cannot know what `detect` returns for it.
 @overload
 def detect(
     model: keras.Model | str | os.PathLike[str],
@@ -76,18 +76,22 @@ def detect(
     batch_size: int = 8,
     progress: bool | None = None,
 ) -> Detections | list[Detections]:
-    """Finds objects in pictures.
+    """Detects objects in images.
 
     Args:
         model: a model of this package, for training or for inference, or the path of a saved one (`.keras`).
-        images: a path, an array (height, width, 3) RGB uint8, a list of paths and arrays of any sizes, or a
-            folder, whose image files are taken in the order of their names.
-        min_score: detections below are left out.
-        batch_size: images at once.
-        progress: whether to show a progress bar; None: for many images.
+        images: one of
+
+            * the path of an image,
+            * an array (height, width, 3) RGB uint8,
+            * a list of paths and arrays, whose sizes may differ,
+            * the path of a folder, whose image files are read in the order of their names.
+        min_score: minimum score of the detections that are returned.
+        batch_size: images per batch.
+        progress: whether to show a progress bar; None: for 16 images or more.
 
     Returns:
-        `Detections` of one picture; for a list or a folder a list of them.
+        `Detections` for one image, a list of `Detections` for a list or a folder.
 
     Raises:
         FileNotFoundError: for a path that does not exist, or a folder without images.
@@ -103,7 +107,7 @@ def detect(
     records = [_record(source, i) for i, source in enumerate(sources)]
     names = class_names_of(model)
     dataset = DetectionDataset([str(i + 1) for i in range(num_classes_of(model))], records, "detect")
-    show = len(records) >= MANY if progress is None else progress
+    show = len(records) >= MIN_IMAGES_FOR_PROGRESS if progress is None else progress
     found = _predict(model, dataset, batch_size, resize_only(anchors_of(model).image_size), show, None)
     detections = [
         Detections.from_rows(rows[rows[:, 1] >= min_score], names, (r.height, r.width), _given(source))
@@ -124,24 +128,24 @@ def predict_dataset(
     """Runs a detector over a data set.
 
     Args:
-        model: a model of this package; one built for training is turned into a detector with
-            `to_inference` and its default options first.
-        dataset: a `DetectionDataset` with the model's classes. If it has them in another order, class ids
+        model: a model of this package. A model for training is converted with `to_inference` and its default
+            options.
+        dataset: a `DetectionDataset` with the model's classes. If their order differs, the returned class ids
             are those of the data set.
-        batch_size: images at once.
-        transform: None for `resize_only` at the model's size. Another one must show whole images.
+        batch_size: images per batch.
+        transform: a `SampleTransform` that keeps whole images; None: `resize_only` at the model's size.
         progress: whether to show a progress bar.
         workers: see `DataGenerator`.
 
     Returns:
-        A list with one (detections, 6) float32 array for each record, rows
-        [class_id, score, xmin, ymin, xmax, ymax] by descending score, in pixels of the original image
-        (continuous, clipped to it).
+        A list with one (detections, 6) float32 array for each record. Its rows
+        [class_id, score, xmin, ymin, xmax, ymax] are sorted by descending score. Boxes are in pixels of the
+        original image (continuous) and clipped to it.
 
     Raises:
-        ImageError: for an image that cannot be read; names it.
-        ValueError: if the model and the data set have different classes, or the model and the transform
-            different image sizes.
+        ImageError: for an image that cannot be read; the message names it.
+        ValueError: if the model and the data set have different classes, or if the model and the transform
+            have different image sizes.
     """
     if num_classes_of(model) != dataset.num_classes:
         raise ValueError(
@@ -164,10 +168,10 @@ def predict_dataset(
 
 
 def to_pixels(rows: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Relative detections (max_detections, 6) of one image to pixels; padding rows are removed.
+    """Converts the relative detections (max_detections, 6) of one image to pixels; removes padding rows.
 
     Returns:
-        (detections, 6), boxes in pixels and clipped to the image.
+        (detections, 6), with boxes in pixels, clipped to the image.
 
     Raises:
         ValueError: for rows of another shape, such as those of a whole batch.
@@ -180,7 +184,7 @@ def to_pixels(rows: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class _Progress(keras.callbacks.Callback):
-    """Moves a tqdm bar by the images of each batch."""
+    """Advances a tqdm bar by the number of images in each batch."""
 
     def __init__(self, bar, batch_size):
         super().__init__()
@@ -192,16 +196,18 @@ class _Progress(keras.callbacks.Callback):
 
 
 class _Images(DataGenerator):
-    """The generator's images alone, which is what `Model.predict` takes."""
+    """A generator of images without targets, for `Model.predict`."""
 
     def __getitem__(self, batch):
         return (super().__getitem__(batch)[0],)
 
 
 def _predict(model, dataset, batch_size, transform, progress, workers):
-    """Rows in pixels for each image of a data set."""
+    """Detections in pixels for each image of a data set."""
     detector = _detector_of(model)
-    images = _Images(dataset, batch_size, transform, shuffle=False, workers=workers, max_queue_size=QUEUE)
+    images = _Images(
+        dataset, batch_size, transform, shuffle=False, workers=workers, max_queue_size=MAX_QUEUED
+    )
     bar = tqdm(total=len(dataset), desc="predict", unit=" images", disable=not progress, leave=False)
     with bar, closing(images), naming_failures(images):
         rows = detector.predict(images, verbose=0, callbacks=[_Progress(bar, batch_size)])
@@ -228,7 +234,7 @@ def _files_in(folder):
 
 
 def _record(source, index):
-    """A `Record` without objects; its id is unique, since a file may be given more than once."""
+    """A `Record` without objects. Its id is the index, because a file may be given more than once."""
     if isinstance(source, str | os.PathLike):
         if not Path(source).exists():
             raise FileNotFoundError(f"detect: no such image: {source}")

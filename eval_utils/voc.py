@@ -14,7 +14,7 @@ import numpy as np
 
 from ..boxes import TINY, area
 from ..data_generator import DetectionDataset
-from .diagnosis import why_zero
+from .diagnosis import explain_zero_map
 
 METRICS = ("11_point", "area")
 NEARLY_ZERO = 0.005
@@ -22,7 +22,15 @@ NEARLY_ZERO = 0.005
 
 @dataclass(frozen=True)
 class ClassResult:
-    """Of one class: AP, precision and recall after each detection by descending score, and counts."""
+    """The result for one class.
+
+    Attributes:
+        average_precision: AP, NaN for a class without objects.
+        precision: (n,) precision after each detection by descending score.
+        recall: (n,) recall after each detection.
+        scores: (n,) scores of the detections.
+        num_objects: number of objects that are not difficult.
+    """
 
     average_precision: float
     precision: np.ndarray
@@ -33,12 +41,12 @@ class ClassResult:
 
 @dataclass(frozen=True)
 class VOCResult:
-    """What `evaluate_voc` returns; `print(result)` shows the table.
+    """The result of `evaluate_voc`. `print(result)` shows a table.
 
     Attributes:
         classes: {class name: `ClassResult`}.
-        iou_threshold: as given.
-        metric: as given.
+        iou_threshold: the threshold that was passed to `evaluate_voc`.
+        metric: the metric that was passed to `evaluate_voc`.
     """
 
     classes: dict[str, ClassResult]
@@ -71,30 +79,33 @@ def evaluate_voc(
     iou_threshold: float = 0.5,
     metric: Literal["11_point", "area"] = "11_point",
 ) -> VOCResult:
-    """Average precision of each class and its mean.
+    """Computes the average precision (AP) of each class and their mean (mAP).
 
-    Detections are taken by descending score. One is right if the object of its class and image that it
-    overlaps most has an IoU above the threshold and was not found before. Difficult objects are ignored: they
-    count neither as found nor as missed. Classes without objects have no AP and do not enter the mean. A mean
-    of nearly zero comes with a warning that states the likely reason.
+    * Detections are assigned by descending score, to the object of their class and image with the highest
+      IoU.
+    * A detection is right if this IoU is above the threshold and no earlier detection has found the object.
+    * Difficult objects are ignored: they count neither as found nor as missed.
+    * Classes without objects have no AP and are not part of the mean.
+
+    If the mAP is nearly zero, a warning states the likely reason.
 
     Args:
         detections: for each record of `dataset` an array (detections, 6) of rows
-            [class_id, score, xmin, ymin, xmax, ymax] in pixels, as `predict_dataset` returns.
-        dataset: the `DetectionDataset` that holds the ground truth.
-        iou_threshold: 0.5 is the devkit's.
+            [class_id, score, xmin, ymin, xmax, ymax] in pixels, as returned by `predict_dataset`.
+        dataset: the `DetectionDataset` with the ground truth.
+        iou_threshold: IoU above which a detection can be right. The devkit uses 0.5.
         metric: "11_point" (VOC 2007) or "area" (VOC 2010 and later).
 
     Returns:
         `VOCResult`.
 
     Raises:
-        ValueError: for an unknown metric, an empty data set, another number of images, rows of another
-            shape, values that are not finite, or class ids that are not 1..num_classes.
+        ValueError: for an unknown metric, an empty data set, a wrong number of arrays, rows of another shape,
+            values that are not finite, or class ids outside 1..num_classes.
     """
     if metric not in METRICS:
         raise ValueError(f"evaluate_voc: metric must be one of {', '.join(METRICS)}, got {metric!r}")
-    rows, images = _join(detections, dataset)
+    rows, images = _concatenated(detections, dataset)
     truth = _Truth(dataset)
     classes = {}
     for label, name in enumerate(dataset.class_names, start=1):
@@ -104,13 +115,13 @@ def evaluate_voc(
     if result.mean_average_precision < NEARLY_ZERO:
         sizes = np.array([(r.width, r.height) for r in dataset])[images]
         _, best_iou = _best_objects(rows[:, 2:], images, truth.boxes, truth.images)
-        reason = why_zero(rows[:, 2:], rows[:, 1], sizes, best_iou, iou_threshold, len(truth.labels))
+        reason = explain_zero_map(rows[:, 2:], rows[:, 1], sizes, best_iou, iou_threshold, len(truth.labels))
         warnings.warn(f"evaluate_voc: mAP is nearly 0: {reason}", stacklevel=2)
     return result
 
 
-def _join(detections, dataset):
-    """All detections as one array (n, 6) and the index of each one's image (n,)."""
+def _concatenated(detections, dataset):
+    """All detections as one array (n, 6), and the index of the image of each (n,)."""
     if len(detections) != len(dataset) or len(dataset) == 0:
         raise ValueError(
             f"evaluate_voc: expected detections for each image, got {len(detections)} arrays for "
@@ -134,7 +145,7 @@ def _join(detections, dataset):
 
 
 class _Truth:
-    """The objects of a data set, image after image in flat arrays."""
+    """The objects of a data set in flat arrays, sorted by image."""
 
     def __init__(self, dataset):
         self.images = np.repeat(np.arange(len(dataset)), [len(r.labels) for r in dataset])
@@ -148,8 +159,8 @@ class _Truth:
 
 
 def _evaluate_class(rows, images, truth, label, iou_threshold, metric):
-    # Equal scores come in the order of NumPy's default sort, which is what the official evaluator in
-    # Python uses; another order would move an AP by about 1e-6.
+    # NumPy's default sort decides the order of equal scores, as in the official evaluator in Python. Another
+    # order would change an AP by about 1e-6.
     order = np.argsort(-rows[:, 1])
     rows, images = rows[order], images[order]
     object_images, boxes, difficult = truth.of_class(label)
@@ -173,9 +184,10 @@ def _evaluate_class(rows, images, truth, label, iou_threshold, metric):
 
 
 def _best_objects(boxes, images, objects, object_images):
-    """For each detection the object of its image with the largest IoU, and that IoU (0 without objects).
+    """For each detection the object of its image with the highest IoU, and this IoU (0 without objects).
 
-    `objects` must be sorted by image. All (detection, object) pairs of an image are laid end to end.
+    `objects` must be sorted by image. All pairs of a detection and an object of the same image are compared
+    in one flat array.
     """
     start = np.searchsorted(object_images, images, "left")  # (detections,)
     count = np.searchsorted(object_images, images, "right") - start
@@ -185,7 +197,8 @@ def _best_objects(boxes, images, objects, object_images):
     overlap = _paired_iou(boxes[detection], objects[item])
 
     best, best_iou = np.zeros(len(boxes), int), np.zeros(len(boxes))
-    # Pairs sorted by detection, then by IoU; equal IoUs: the first object last, which is then taken.
+    # Pairs sorted by detection, then by IoU, then by descending object: the last pair of each detection has
+    # the highest IoU and, among equal ones, the first object.
     order = np.lexsort((-item, overlap, detection))
     last = order[ends[count > 0] - 1]
     best[count > 0], best_iou[count > 0] = item[last], overlap[last]
@@ -200,7 +213,7 @@ def _paired_iou(a, b):
 
 
 def _average_precision(recall, precision, metric):
-    # Precision at a recall is the best precision at this or any higher recall.
+    # The precision at a recall is the best precision at this or any higher recall.
     envelope = np.maximum.accumulate(precision[::-1])[::-1]
     if metric == "11_point":
         at = np.searchsorted(recall, np.linspace(0, 1, 11), "left")

@@ -1,4 +1,4 @@
-"""Keras layers of the detector; all are serialisable and work on every backend."""
+"""Keras layers of the detector. All are serializable and work on every backend."""
 
 from .anchor_boxes import AnchorBoxes
 from .decode_detections import DecodeDetections

@@ -16,7 +16,7 @@ class AnchorBoxes(keras.layers.Layer):
     """Constant (1, num_anchors, 8) float32: cx, cy, w, h relative to the image, then the four variances.
 
     Input: predictions (batch, num_anchors, ...), of which only the number of anchors is checked.
-    Caffe's PriorBox layers hold the same numbers, as corners.
+    Caffe's PriorBox layers output the same numbers, with boxes as corners.
 
     Args:
         anchors: an `AnchorSpec` (or its config).

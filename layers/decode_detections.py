@@ -1,4 +1,4 @@
-"""DecodeDetections: from predictions and anchors to scored boxes (Caffe's DetectionOutput)."""
+"""DecodeDetections: turns predictions and anchors into scored boxes (Caffe's DetectionOutput)."""
 
 import keras
 from keras import ops
@@ -13,22 +13,25 @@ from .non_max_suppression import keep_best, non_max_suppression, take_boxes
 class DecodeDetections(keras.layers.Layer):
     """Decodes boxes and scores, suppresses duplicates and keeps the best detections.
 
-    Called with predictions (batch, num_anchors, 4 + 1 + num_classes), as `MultiBox` gives them, and
-    anchors (1, num_anchors, 8), as `AnchorBoxes` gives them. Returns (batch, max_detections, 6) float32 rows
-    [class_id, score, xmin, ymin, xmax, ymax], class ids from 1, coordinates relative (0..1, not clipped),
-    by descending score, zero rows as padding.
+    Called with predictions (batch, num_anchors, 4 + 1 + num_classes) from `MultiBox` and anchors
+    (1, num_anchors, 8) from `AnchorBoxes`. Returns (batch, max_detections, 6) float32 rows
+    [class_id, score, xmin, ymin, xmax, ymax] by descending score. Class ids start from 1, coordinates are
+    relative (0..1, not clipped), and zero rows pad the result.
 
-    For each class: scores above the threshold, the `max_candidates` best into NMS; then the `max_detections`
-    best of all classes. Background is not decoded.
+    Steps for each image:
+
+    1. For each class but background, take the `max_candidates` best scores above the threshold.
+    2. Run NMS within each class.
+    3. Keep the `max_detections` best detections of all classes.
 
     Args:
-        confidence_threshold: scores must be above this.
+        confidence_threshold: only scores above this count.
         iou_threshold: NMS drops a box whose IoU with a better one is above this.
-        max_detections: detections kept for an image (`keep_top_k` in Caffe).
-        max_candidates: boxes of a class that enter NMS.
+        max_detections: number of detections kept per image (`keep_top_k` in Caffe).
+        max_candidates: number of boxes per class that enter NMS.
         class_agnostic: if True, keep only the best class of each anchor and run one NMS over all classes.
             This is faster, and two classes never share a box.
-        activation: "softmax" or "sigmoid", from logits to scores; the model's `MultiBox` says which.
+        activation: "softmax" or "sigmoid", which turns logits into scores; that of the model's `MultiBox`.
 
     Raises:
         ValueError: for thresholds outside 0..1, counts below 1 or an unknown activation.
@@ -109,10 +112,6 @@ class DecodeDetections(keras.layers.Layer):
         )
         boxes = take_boxes(boxes, index) * ops.cast(scores > 0, "float32")[..., None]
         return boxes, scores, ops.take_along_axis(best_class, index, axis=1)
-
-    @property
-    def _nms(self):
-        return self.iou_threshold, self.confidence_threshold, self.max_detections
 
     def _candidates(self, scores):
         return ops.top_k(scores, k=min(self.max_candidates, scores.shape[-1]))

@@ -1,4 +1,4 @@
-"""ImageNormalization: every model takes RGB 0..255; what its weights expect is its own business."""
+"""ImageNormalization: converts RGB 0..255 to the mean, scale and channel order that the weights expect."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class ImageNormalization(keras.layers.Layer):
     Input: (batch, rows, columns, 3) RGB, 0..255, integer or float. Output: same shape, float.
 
     Args:
-        mean: one number, or three in RGB order.
-        scale: factor after the subtraction.
-        bgr: whether the output is in Caffe's channel order.
+        mean: one number, or three in RGB order, subtracted from the pixels.
+        scale: factor applied after the subtraction.
+        bgr: whether the output channels are in the order BGR, which Caffe uses.
     """
 
     def __init__(self, mean: Sequence[float], scale: float = 1.0, bgr: bool = False, **kwargs):

@@ -14,7 +14,7 @@ class L2Normalization(keras.layers.Layer):
         scale: initial value of the learned factors.
     """
 
-    EPSILON = 1e-10  # Caffe's, inside the root
+    EPSILON = 1e-10  # Caffe's value, added inside the square root
 
     def __init__(self, scale: float = 20.0, **kwargs):
         super().__init__(**kwargs)

@@ -14,22 +14,25 @@ from ..class_names import check_names
 
 @keras.saving.register_keras_serializable(package="multibox")
 class MultiBox(keras.layers.Layer):
-    """Joins the heads' outputs in the order of the anchors and carries what belongs to them.
+    """Joins the outputs of all heads in the order of the anchors.
 
-    Called with two lists, one tensor a level: offsets (batch, rows, columns, sides * 4) and logits
-    (batch, rows, columns, sides * (1 + num_classes)). Returns (batch, num_anchors, 4 + 1 + num_classes)
-    in float32 (also under mixed precision): offsets, then class logits, background first.
+    The layer also stores the anchors, the activation and the class names, so a saved model knows them.
+
+    Called with two lists of tensors, one tensor per level: offsets (batch, rows, columns, sides * 4) and
+    logits (batch, rows, columns, sides * (1 + num_classes)). Returns a float32 tensor (also under mixed
+    precision) of shape (batch, num_anchors, 4 + 1 + num_classes): offsets, then class logits with background
+    first.
 
     Args:
         anchors: an `AnchorSpec` (or its config).
         num_classes: number of object classes, background not counted.
-        activation: "softmax" or "sigmoid", how the loss and the decoder have to read the logits. They leave
-            this layer as they are.
+        activation: "softmax" or "sigmoid", which loss and decoder apply to the logits. This layer does not
+            apply it.
         class_names: names of the classes 1, 2, ... (None for an unused one), or None if they are not known.
 
     Raises:
-        ValueError: if num_classes < 1, for an unknown activation, for another number of class names or
-            repeated ones, or if a feature map does not fit its level of the spec.
+        ValueError: if num_classes < 1, for an unknown activation, if the number of class names is not
+            num_classes or a name is repeated, or if a feature map does not fit its level of the spec.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class MultiBox(keras.layers.Layer):
                 expected = (*level.grid, len(level.sides) * depth)
                 if tuple(shape[1:]) != expected:
                     raise ValueError(
-                        f"{self.name}: the anchor spec does not fit the feature maps: level {i} wants {kind} "
+                        f"{self.name}: the anchor spec does not fit the feature maps: level {i} needs {kind} "
                         f"of shape (rows, columns, channels) = {expected}, got {tuple(shape[1:])}"
                     )
 
@@ -90,12 +93,12 @@ class MultiBox(keras.layers.Layer):
 
 
 def multibox_layers(model: keras.Model) -> list[MultiBox]:
-    """The `MultiBox` layers of a model: one in a detector of this package, none in other models."""
+    """The `MultiBox` layers of a model: one in a model of this package, none in other models."""
     return [layer for layer in model.layers if isinstance(layer, MultiBox)]
 
 
 def multibox_of(model: keras.Model) -> MultiBox:
-    """The `MultiBox` layer of a model, which carries anchors, classes and activation.
+    """The `MultiBox` layer of a model, which stores anchors, classes and activation.
 
     Raises:
         ValueError: if the model has no such layer, or several.

@@ -1,4 +1,4 @@
-"""Non-max suppression of a fixed number of score-sorted candidates, for a batch of classes and images."""
+"""Non-maximum suppression of a fixed number of score-sorted candidates, for a batch of images and classes."""
 
 import keras
 from keras import ops
@@ -7,18 +7,18 @@ from ..boxes import pairwise_iou
 
 
 def non_max_suppression(boxes, scores, iou_threshold, score_threshold, max_detections):
-    """Greedy NMS within each class, then the `max_detections` best of all classes.
+    """Runs greedy NMS within each class, then selects the `max_detections` best of all classes.
 
     Args:
-        boxes: (batch, classes, candidates, 4) xyxy, each class by descending score.
+        boxes: (batch, classes, candidates, 4) xyxy, by descending score within each class.
         scores: (batch, classes, candidates).
-        iou_threshold: a candidate goes if its IoU with a kept, better one is above this.
-        score_threshold: only scores above this take part.
-        max_detections: number of rows to return for an image.
+        iou_threshold: a candidate is suppressed if its IoU with a better, kept candidate is above this.
+        score_threshold: only candidates with scores above this take part.
+        max_detections: number of rows to return per image.
 
     Returns:
-        boxes (batch, max_detections, 4), scores (batch, max_detections) and class indices (batch,
-        max_detections), from 0, by descending score; rows after the last detection are zero.
+        By descending score: boxes (batch, max_detections, 4), scores (batch, max_detections) and class
+        indices from 0 (batch, max_detections). Rows after the last detection are zero.
     """
     if keras.backend.backend() == "tensorflow":
         return _tensorflow_nms(boxes, scores, iou_threshold, score_threshold, max_detections)
@@ -26,7 +26,7 @@ def non_max_suppression(boxes, scores, iou_threshold, score_threshold, max_detec
 
 
 def _tensorflow_nms(boxes, scores, iou_threshold, score_threshold, max_detections):
-    # TensorFlow's kernel is several times faster than the same in array operations on a CPU.
+    # On a CPU, TensorFlow's kernel is several times faster than `portable_nms`.
     import tensorflow as tf
 
     boxes, scores, classes, _ = tf.image.combined_non_max_suppression(
@@ -42,10 +42,11 @@ def _tensorflow_nms(boxes, scores, iou_threshold, score_threshold, max_detection
 
 
 def portable_nms(boxes, scores, iou_threshold, score_threshold, max_detections):
-    """`non_max_suppression` in `keras.ops` alone, for every backend.
+    """`non_max_suppression` in pure `keras.ops`, for every backend.
 
-    Compares all pairs of candidates at once: some 13 bytes for each of batch * classes * candidates ** 2
-    pairs, 1.3 GB for 32 images of 20 classes with 400 candidates. Take smaller batches if memory is short.
+    It compares all pairs of candidates at once, which takes about 13 bytes for each of
+    batch * classes * candidates ** 2 pairs. 32 images with 20 classes and 400 candidates need 1.3 GB. Use
+    smaller batches if memory is short.
     """
     classes, candidates = boxes.shape[1:3]
     scores, index = keep_best(boxes, scores, iou_threshold, score_threshold, max_detections)
@@ -55,11 +56,11 @@ def portable_nms(boxes, scores, iou_threshold, score_threshold, max_detections):
 
 
 def keep_best(boxes, scores, iou_threshold, score_threshold, max_detections):
-    """The detections as positions among the candidates; arguments as for `non_max_suppression`.
+    """Selects the detections by their index; arguments as for `non_max_suppression`.
 
     Returns:
-        scores (batch, max_detections), descending, 0 after the last detection, and index (batch,
-        max_detections) into the candidates of all classes laid end to end.
+        scores (batch, max_detections), descending, 0 after the last detection; and index (batch,
+        max_detections) into the concatenated candidates of all classes.
     """
     valid = scores > score_threshold
     scores = ops.where(greedy_keep(boxes, valid, iou_threshold), scores, 0.0)
@@ -79,11 +80,11 @@ def greedy_keep(boxes, valid, iou_threshold):
 
     Starts with every candidate kept, then repeatedly recomputes "kept = not suppressed by a better kept
     candidate" until nothing changes. Each round settles at least one more candidate in score order, so the
-    loop ends with the greedy result. In practice the rounds are as many as the longest chain of overlaps.
+    loop ends with the greedy result. In practice it takes as many rounds as the longest chain of overlaps.
 
     Args:
         boxes: (..., candidates, 4) xyxy by descending score.
-        valid: (..., candidates) boolean, who takes part.
+        valid: (..., candidates) boolean, which candidates take part.
         iou_threshold: see `non_max_suppression`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Model functions, each a plain functional `keras.Model`."""
+"""Model functions. Each returns a plain functional `keras.Model`."""
 
 from .detector import activation_of, anchors_of, class_names_of, num_classes_of, to_inference
 from .pretrained import pretrained

@@ -1,4 +1,4 @@
-"""The one builder behind every model function: backbone, heads, joined predictions."""
+"""`build_ssd`, which every model function uses: backbone, heads, joined predictions."""
 
 import inspect
 from numbers import Integral
@@ -11,7 +11,7 @@ from ..layers import ImageNormalization, MultiBox
 from ..weights.loading import load_weights
 from .detector import to_inference
 
-# What the published VGG16 weights of Caffe expect, and the common -1..1.
+# Pixels that Caffe's published VGG16 weights expect, and the common range -1..1.
 CAFFE_PIXELS = {"mean": [123.0, 117.0, 104.0], "bgr": True}
 UNIT_PIXELS = {"mean": 127.5, "scale": 1 / 127.5}
 # Options of `to_inference`; "top_k" is the former name of max_detections.
@@ -37,10 +37,11 @@ def build_ssd(
     Args:
         name: name of the model.
         backbone: function from the normalized image tensor to {source name: feature map}, fine to coarse.
-        head: function (feature map, channels, name) to the head's output of the same rows and columns.
+        head: function (feature map, channels, name) that returns the head's output, which has the rows and
+            columns of the feature map.
         pixels: arguments of `ImageNormalization`.
-        anchors: an `AnchorSpec`; its image_size is the model's.
-        num_classes: number of object classes, background not counted; None: that of `class_names`.
+        anchors: an `AnchorSpec`; its image_size becomes the input size of the model.
+        num_classes: number of object classes, background not counted; None: length of `class_names`.
         class_names: names of the classes 1, 2, ..., or None.
         mode: "training" or "inference".
         weights: None, the path of a weight file, "imagenet" or "coco", see `load_weights`.
@@ -48,10 +49,11 @@ def build_ssd(
         activation: "softmax" or "sigmoid", see `MultiBox`.
 
     Raises:
-        TypeError: for an unknown argument, or num_classes that is no number.
+        TypeError: for an unknown argument, or if num_classes is not a whole number.
         FileNotFoundError: if the weight file does not exist.
-        ValueError: for an unknown mode or activation, num_classes < 1, another number of class names, anchors
-            that do not fit the feature maps, or channels_first as Keras' image data format.
+        ValueError: for an unknown mode or activation, if num_classes < 1, if the number of class names is not
+            num_classes, if the anchors do not fit the feature maps, or if Keras' image data format is
+            channels_first.
     """
     anchors = as_spec(anchors)
     _check_mode(name, mode, decoding)
@@ -83,15 +85,15 @@ def _check_mode(name, mode, decoding):
         raise ValueError(f'{name}: needs keras.config.set_image_data_format("channels_last")')
     if unknown := decoding.keys() - DECODING:
         raise TypeError(
-            f"{name}: unknown arguments {', '.join(sorted(unknown))}; beside those of the model there are "
-            f"the options of to_inference: {', '.join(sorted(DECODING - {'top_k'}))}"
+            f"{name}: unknown arguments {', '.join(sorted(unknown))}; expected arguments of the model or "
+            f"options of to_inference: {', '.join(sorted(DECODING - {'top_k'}))}"
         )
     if decoding and mode == "training":
         raise ValueError(f'{name}: {", ".join(sorted(decoding))} only apply to mode="inference"')
 
 
 def _count_classes(name, num_classes, class_names):
-    """The number of classes, which either argument tells."""
+    """The number of classes from either argument, after checking both."""
     if num_classes is None:
         if class_names is None:
             raise TypeError(f"{name}: expected num_classes or class_names")
@@ -109,5 +111,5 @@ def _count_classes(name, num_classes, class_names):
 
 
 def l2(weight_decay):
-    """Keras regularizer of an optimizer's weight decay: gradient w * kernel is an L2 of w / 2."""
+    """Keras regularizer for a weight decay w. Its gradient is w * kernel, so the L2 factor is w / 2."""
     return keras.regularizers.L2(weight_decay / 2) if weight_decay else None

@@ -1,4 +1,4 @@
-"""The brick of every MobileNet: convolution, BatchNorm, activation."""
+"""The building block of every MobileNet: convolution, BatchNorm, activation."""
 
 import keras
 from keras import layers
@@ -24,17 +24,21 @@ def conv_bn(
 
     Args:
         x: feature map.
-        channels: of the output; None for a depthwise convolution.
+        channels: number of output channels; None: the convolution is depthwise.
         kernel: rows and columns of the kernel, odd.
-        name: of the convolution; the other layers append to it.
-        kernel_init: function (depthwise=False) to the kernel's initializer.
-        regularizer: of the kernel, or None.
+        name: name of the convolution. The names of the other layers are derived from it.
+        kernel_init: function (depthwise=False) that returns the initializer of the kernel.
+        regularizer: regularizer of the kernel, or None.
         activation: name of the activation, or None.
-        stride: in both directions.
-        padding: at stride 2, "torch": kernel // 2 on all sides; "same": TensorFlow's and Keras', one less on
-            the near side where the size is even. Weights work well only with the padding they have seen.
-        batch_norm: False: a bias instead, for weights whose BatchNorm has been folded into the kernel.
-        bn_name: of the BatchNorm; None for "<name>_bn".
+        stride: stride in both directions.
+        padding: padding at stride 2. Use the one that the pretrained weights were trained with; the other
+            costs accuracy.
+
+            * "torch": kernel // 2 on all sides.
+            * "same": as in TensorFlow and Keras, one less at the top and left if the size is even.
+        batch_norm: whether to use BatchNorm. False: a bias instead, for weights whose BatchNorm has been
+            folded into the kernel.
+        bn_name: name of the BatchNorm; None for "<name>_bn".
     """
     if padding == "torch" and stride > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_padding")(x)
@@ -63,10 +67,10 @@ def _convolution(x, channels, kernel, kernel_init, regularizer, settings):
 
 
 def kaiming_normal(depthwise=False, mode="fan_out"):
-    """torch's `kaiming_normal_`; torchvision starts MobileNets with fan_out.
+    """torch's `kaiming_normal_`. torchvision initializes MobileNets with fan_out.
 
-    torch counts the channels of a depthwise kernel (channels, 1, k, k) as its outputs, Keras those of its
-    (k, k, channels, 1) as inputs, so the fan is the other one.
+    For a depthwise kernel the fans are swapped: torch counts the channels of (channels, 1, k, k) as outputs,
+    Keras counts the channels of (k, k, channels, 1) as inputs.
     """
     if depthwise:
         mode = {"fan_in": "fan_out", "fan_out": "fan_in"}[mode]
@@ -74,11 +78,11 @@ def kaiming_normal(depthwise=False, mode="fan_out"):
 
 
 def make_divisible(channels, divisor=8):
-    """Rounds to a multiple of 8, one step up where that would lose more than 10 %."""
+    """Rounds to the nearest multiple of 8, or to the next one if rounding down would lose more than 10 %."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded
 
 
 def normal_003(depthwise=False):
-    """What torchvision and the TensorFlow Object Detection API start everything after the backbone from."""
+    """Initializer that torchvision and the TensorFlow Object Detection API use after the backbone."""
     return keras.initializers.RandomNormal(stddev=0.03)

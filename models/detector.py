@@ -1,4 +1,4 @@
-"""From a trained model to a detector, and what a model knows about itself."""
+"""Turns a trained model into a detector, and reads anchors, classes and activation from a model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def to_inference(
     max_candidates: int = 400,
     class_agnostic: bool = False,
 ) -> keras.Model:
-    """The detector of a model: same graph, same weights, `AnchorBoxes` and `DecodeDetections` at the end.
+    """Appends `AnchorBoxes` and `DecodeDetections` to a model. The detector shares the model's weights.
 
     Args:
         model: a model of this package, trained or reloaded. If the model already decodes, its decoder
@@ -89,10 +89,10 @@ def class_names_of(model: keras.Model) -> tuple[str | None, ...] | None:
 
 
 def activation_of(model: keras.Model) -> str:
-    """How the class logits of a model of this package are to be read: "softmax" or "sigmoid"."""
+    """The activation that turns the class logits of a model into scores: "softmax" or "sigmoid"."""
     return multibox_of(model).activation
 
 
 def is_detector(model: keras.Model) -> bool:
-    """Whether the model ends in `DecodeDetections` (built or made for inference)."""
+    """Whether the model contains `DecodeDetections`, as models for inference do."""
     return any(isinstance(layer, DecodeDetections) for layer in model.layers)

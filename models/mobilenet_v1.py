@@ -1,6 +1,6 @@
 """MobileNet v1 (Howard et al., "MobileNets", table 1).
 
-Layer names are those of `keras.applications.MobileNet`, so that its ImageNet weights fit by name.
+Layer names are those of `keras.applications.MobileNet`, so its ImageNet weights load by name.
 """
 
 from .conv_bn import conv_bn
@@ -25,9 +25,9 @@ def mobilenet_v1_features(x, depth, **options):
     """{source: feature map}: the outputs of blocks 11 and 13.
 
     Args:
-        x: normalised images.
-        depth: function from the channels at width 1 to those of this network.
-        **options: of `conv_bn`, for every convolution.
+        x: normalized images.
+        depth: function from the number of channels at width 1 to the number in this network.
+        **options: options of `conv_bn` for every convolution.
     """
     options = {"activation": "relu6", "padding": "same", **options}
     x = conv_bn(x, depth(STEM), 3, "conv1", stride=2, **options)

@@ -1,7 +1,6 @@
 """MobileNetV2 (Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", table 2).
 
-Layer names and padding are those of `keras.applications.MobileNetV2`, so that its ImageNet weights fit by
-name.
+Layer names and padding are those of `keras.applications.MobileNetV2`, so its ImageNet weights load by name.
 """
 
 from keras import layers
@@ -11,7 +10,7 @@ from .conv_bn import conv_bn, kaiming_normal, make_divisible
 # (channels, inverted residuals, stride of the first)
 STAGES = ((16, 1, 1), (24, 2, 2), (32, 3, 2), (64, 4, 2), (96, 3, 1), (160, 3, 2), (320, 1, 1))
 BLOCKS = [(channels, 1 if i else stride) for channels, count, stride in STAGES for i in range(count)]
-EXPANSION = 6  # of all blocks but the very first
+EXPANSION = 6  # factor in all blocks but the first
 C4_BLOCK = 13  # counted from 0; its expansion is the stride 16 feature map
 LAST_CHANNELS = 1280
 

@@ -4,8 +4,8 @@ from keras import layers
 
 from .conv_bn import conv_bn, kaiming_normal, make_divisible
 
-# (kernel, expansion, channels, squeeze-excitation, activation, stride); "reduced tail": the last three
-# blocks have half the channels, which is what SSDLite uses.
+# (kernel, expansion, channels, squeeze-excitation, activation, stride). SSDLite uses the "reduced tail": the
+# last three blocks have half the channels.
 LARGE_REDUCED = (
     (3, 16, 16, False, "relu", 1),
     (3, 64, 24, False, "relu", 2),
@@ -27,7 +27,7 @@ C4_BLOCK = 13  # counted from 1; its expansion is the stride 16 feature map
 
 
 def mobilenet_v3_features(x, alpha, regularizer):
-    """{source: feature map}: the expansion of C4's next block (stride 16) and the last layer (stride 32)."""
+    """{source: feature map}: the expansion of block 13 (stride 16) and the last layer (stride 32)."""
     init = {"kernel_init": kaiming_normal, "regularizer": regularizer}
     channels = make_divisible(16 * alpha)
     x = conv_bn(x, channels, 3, "stem", activation="hard_silu", stride=2, **init)

@@ -17,20 +17,20 @@ FUNCTIONS = {function.__name__: function for function in (SSD300, SSDLite, SSDMo
 
 
 def pretrained(name: str, *, class_names: Sequence[str] | None = None, seed: int = 0) -> keras.Model:
-    """A published detector with its weights and class names, ready to detect or to fine-tune.
+    """Builds a published detector with its weights and class names, ready to detect or to fine-tune.
 
     Args:
         name: "ssd300_coco", "ssdlite_coco" or "ssd_mobilenet_coco". The weights are downloaded once.
-        class_names: the classes of one's own data, in the order of their labels. The classes that the
-            published model knows keep their weights, also under a synonym ("tvmonitor" is COCO's "tv"); the
-            others start fresh. None: the classes of the published model.
-        seed: seed of the classes that start fresh.
+        class_names: the classes of your own data, in the order of their labels. Classes that the published
+            model knows keep their weights, also under a synonym ("tvmonitor" is COCO's "tv"). The other
+            classes are initialized. None: the classes of the published model.
+        seed: seed of the initializers.
 
     Returns:
-        `keras.Model` for training; `detect`, `predict_dataset` and `to_inference` take it as it is.
+        `keras.Model` for training. `detect`, `predict_dataset` and `to_inference` accept it, too.
 
     Raises:
-        DownloadError: if the weights cannot be had; states where to put the file by hand.
+        DownloadError: if the weights cannot be downloaded; the message tells where to put the file by hand.
         ValueError: for an unknown name, and as `sample_classes`.
     """
     detectors = [key for key, source in SOURCES.items() if source.function]

@@ -1,4 +1,4 @@
-"""Other classes for a trained model: some of its own, in another order, beside new ones."""
+"""`sample_classes`, which changes the classes of a trained model: keep some, reorder them, add new ones."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ def sample_classes(
     strict: bool = True,
     seed: int = 0,
 ) -> keras.Model:
-    """A model of the same architecture whose heads hold other classes.
+    """Rebuilds a model with other classes; returns a new model of the same architecture.
 
-    The new model gives background and the classes that it keeps the logits of the old one. (With a softmax
-    their scores rise, since fewer classes share them.) Everything but the class heads is copied. The given
-    model stays as it is. The new one carries the names of its classes and is not compiled.
+    * Background and known classes keep their weights, hence their logits. (With a softmax their scores rise,
+      because fewer classes share the total of 1.)
+    * New classes are initialized.
+    * All layers but the class heads are copied.
+    * The new model carries its class names and is not compiled. The given model is unchanged.
 
     Args:
         model: a model of this package, for training or for inference, or the path of a saved one (`.keras`).
@@ -35,18 +37,18 @@ def sample_classes(
             `class_names.map_names`.
         class_names: the model's class names in the order of its labels, None for unused ones. None takes the
             names that the model carries. The list may begin with an additional None for background, as
-            `class_names.COCO_NAMES_BY_ID` does. Ids need no names.
-        new: those of `classes` that start fresh, with the initializers of the model's heads.
-        strict: True: any other name that the model does not know is an error. False: it starts fresh.
+            `class_names.COCO_NAMES_BY_ID` does. Not needed if `classes` has only ids.
+        new: the names in `classes` that are initialized with the initializers of the model's heads.
+        strict: whether any other name that the model does not know is an error. False: it is initialized.
         seed: seed of the initializers.
 
     Returns:
         `keras.Model`, ready for `compile` or `predict`.
 
     Raises:
-        ValueError: for classes that are empty, repeated or not known, for names where neither the model nor
-            `class_names` has any, if `class_names` are not as many as the model has classes, or if a class
-            head is no `Conv2D`.
+        ValueError: if `classes` is empty, has a repeated class or an unknown one; if it has names, but
+            neither the model nor `class_names` has any; if the number of `class_names` is not the model's
+            number of classes; or if a class head is not a `Conv2D`.
     """
     if not isinstance(model, keras.Model):
         model = keras.models.load_model(model, compile=False)
@@ -68,13 +70,13 @@ def sample_classes(
 
 
 def _new_names(classes, multibox):
-    """The names of the new classes; ids have the name that the model knows, or None."""
+    """The names of the new classes. An id gets its name in the model, or None."""
     known = multibox.class_names or (None,) * multibox.num_classes
     return tuple(name if isinstance(name, str) else known[name - 1] for name in classes)
 
 
 def _clone(model, multibox, heads, class_names):
-    """The same layers, connected alike, with new weights; only class heads and `MultiBox` differ."""
+    """A copy of the graph with new weights, in which only the class heads and `MultiBox` differ."""
     num_classes = len(class_names)
 
     def rebuild(layer):
@@ -86,13 +88,13 @@ def _clone(model, multibox, heads, class_names):
             config["filters"] = heads[layer.name] * (1 + num_classes)
         return type(layer).from_config(config)
 
-    # Without the loss and the optimizer of a compiled model, which cloning would take over.
+    # clone_model would also copy the loss and the optimizer of a compiled model.
     uncompiled = keras.Model(model.input, model.output, name=model.name)
     return keras.models.clone_model(uncompiled, clone_function=rebuild)
 
 
 def _class_heads(model, multibox):
-    """{name: anchors in a cell} of the layers that give the class logits, level by level."""
+    """{name: anchors per cell} of the layers that output the class logits, level by level."""
     tensors = keras.tree.flatten(multibox.input)  # offsets of all levels, then logits
     logits = tensors[len(multibox.anchors.levels) :]
     heads = {}
@@ -107,7 +109,7 @@ def _class_heads(model, multibox):
 
 
 def _initial_weights(head, seed):
-    """What the head's own initializers make with a seed: kernel, then bias if there is one."""
+    """Initial weights from the head's own initializers: kernel, then bias if there is one."""
     arrays = [_initialize(head.kernel_initializer, head.kernel, seed)]
     if head.use_bias:
         arrays.append(_initialize(head.bias_initializer, head.bias, seed))
@@ -122,13 +124,13 @@ def _initialize(initializer, variable, seed):
 
 
 def _with_columns(old, fresh, sides, columns):
-    """Takes classes over from a kernel or bias, whose last axis is anchor by anchor, class by class.
+    """Copies classes from an old kernel or bias into a new one. The last axis is ordered (anchor, class).
 
     Args:
         old: (..., sides * old classes).
-        fresh: (..., sides * new classes), what stays where a column is None.
-        sides: anchors in a cell.
-        columns: for each new class the old one or None.
+        fresh: (..., sides * new classes), initial values, kept where a column is None.
+        sides: number of anchors per cell.
+        columns: for each new class the index of the old class, or None.
     """
     result = fresh.reshape(*fresh.shape[:-1], sides, len(columns)).copy()
     old = old.reshape(*old.shape[:-1], sides, -1)
@@ -139,7 +141,7 @@ def _with_columns(old, fresh, sides, columns):
 
 
 def _kept_ids(classes, class_names, new, strict, num_classes):
-    """For each of the new classes the id of the model's class, from 1, or None if it starts fresh."""
+    """For each new class the id of the model's class, from 1, or None if it is initialized."""
     new = name_tuple(new, "new")
     if not classes:
         raise ValueError("classes is empty, expected at least one name or id")
@@ -173,7 +175,7 @@ def _ids_of(names, class_names, strict, num_classes):
     unknown = [name for name in names if found[name] is None]
     if strict and unknown:
         raise ValueError(
-            f"classes: the model does not know {_listed(unknown)} (list what starts fresh in `new`); it has "
+            f"classes: the model does not know {_listed(unknown)} (list new classes in `new`); it has "
             f"{_listed(known)}"
         )
     return {name: found[name] and known.index(found[name]) + 1 for name in names}

@@ -1,4 +1,4 @@
-"""SSD7: seven small convolutions, for experiments and quick starts on a CPU; any input size."""
+"""SSD7: seven small convolutions for quick experiments on a CPU, with any input size."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from .detector import Decoding
 
-# (channels, kernel); a pool follows each but the last, heads sit on the last four.
+# (channels, kernel). A pool follows each convolution but the last; the last four have heads.
 CONVOLUTIONS = ((32, 5), (48, 3), (64, 3), (64, 3), (48, 3), (48, 3), (32, 3))
 FIRST_SOURCE = 4
-BN_MOMENTUM = 0.9  # short trainings: the statistics must keep up with the weights
+BN_MOMENTUM = 0.9  # in a short training, the statistics must follow the weights quickly
 
 
 def SSD7(
@@ -38,10 +38,10 @@ def SSD7(
     """SSD7: seven convolutions with BatchNorm and ELU, feature maps at strides 8, 16, 32 and 64.
 
     Args:
-        num_classes: number of object classes, background not counted. None: that of `class_names`.
-        class_names: names of the classes 1, 2, ..., which the model then carries; or None.
+        num_classes: number of object classes, background not counted. None: length of `class_names`.
+        class_names: names of the classes 1, 2, ..., stored in the model, or None.
         mode: "training" or "inference", see `SSD300`.
-        image_size: (height, width) of the input, need not be square; None: that of `anchors`, or (300, 300).
+        image_size: (height, width) of the input; None: that of `anchors`, or (300, 300).
         anchors: an `AnchorSpec`; None: `ssd7_anchors(image_size)`.
         weight_decay: weight decay of the kernels (gradient weight_decay * w).
         weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
@@ -64,7 +64,7 @@ def SSD7(
         sources = {}
         for i, (channels, kernel) in enumerate(CONVOLUTIONS, start=1):
             if i > 1:
-                # "same" rounds up, so that the cells cover the image whatever its size.
+                # "same" rounds up, so the cells cover images of any size.
                 x = layers.MaxPooling2D(2, padding="same", name=f"pool{i - 1}")(x)
             x = conv(channels, kernel, use_bias=False, name=f"conv{i}")(x)
             x = layers.BatchNormalization(momentum=BN_MOMENTUM, name=f"bn{i}")(x)

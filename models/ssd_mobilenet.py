@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from .detector import Decoding
 
-# Logit of the score 0.01, from which the class heads start: nearly all anchors are background, and from 0.5
-# the first epochs would only learn that (Lin et al., "Focal Loss for Dense Object Detection", section 4.1).
+# Initial bias of the class heads: the logit of the score 0.01. Nearly all anchors are background. From a
+# score of 0.5, the first epochs would only learn that (Lin et al., "Focal Loss for Dense Object Detection",
+# section 4.1).
 RARE_LOGIT = -4.595
 EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
 
@@ -47,18 +48,20 @@ def SSDMobileNet(
 
     Args:
         num_classes: number of object classes, background not counted (90 for COCO as the API counts them).
-            None: that of `class_names`.
-        class_names: names of the classes 1, 2, ..., which the model then carries; or None.
+            None: length of `class_names`.
+        class_names: names of the classes 1, 2, ..., stored in the model, or None.
         mode: "training" or "inference", see `SSD300`.
-        anchors: an `AnchorSpec`, such as `multibox.anchors.ssd_mobilenet_anchors(image_size)`; None: that of
-            300x300 pixels.
+        anchors: an `AnchorSpec`, such as `multibox.anchors.ssd_mobilenet_anchors(image_size)`; None:
+            `SSD_MOBILENET_V1` (300x300 pixels).
         alpha: width ("depth multiplier"): multiplies the channels of the backbone and of the extra layers.
-        min_depth: fewest channels of any layer.
-        batch_norm: True: BatchNorm after each convolution, as the network was trained. False: a bias
-            instead, for weights that hold the BatchNorm folded into kernel and bias, as all quantised files
-            do. Fine-tuning from folded weights needs False as well: a BatchNorm that starts as the
-            identity would, in training, normalise by the statistics of the batch and so undo the weights.
-        activation: "sigmoid", as the API trains it, or "softmax". A new class head learns with either.
+        min_depth: minimum number of channels of a layer.
+        batch_norm: whether a BatchNorm follows each convolution.
+
+            * True: as the network was trained.
+            * False: a bias instead. Weights whose BatchNorm is folded into kernel and bias need it, also for
+              fine-tuning. All quantized files are folded. (A BatchNorm initialized to the identity would
+              normalize by the statistics of the batch and so undo the weights.)
+        activation: "sigmoid", as in the API, or "softmax". A newly initialized class head learns with either.
         weight_decay: weight decay of the kernels (gradient weight_decay * w).
         weights: None, a weight file of any known kind, "imagenet" (alpha 1.0, 0.75, 0.5 or 0.25) or "coco"
             (90 classes, alpha=0.75, batch_norm=False); see `load_weights`.
@@ -80,7 +83,7 @@ def SSDMobileNet(
     regularizer = l2(weight_decay)
     options = {"regularizer": regularizer, "batch_norm": batch_norm}
 
-    # By fan-in the signal keeps its size through 27 layers also without BatchNorm.
+    # With fan-in, the signal keeps its magnitude through 27 layers even without BatchNorm.
     kernel_init = partial(kaiming_normal, mode="fan_in")
 
     def backbone(x):
@@ -109,14 +112,14 @@ def SSDMobileNet(
 
 
 def extra_layer(x, depth, channels, name, **options):
-    """1x1, then 3x3 at stride 2."""
+    """A 1x1 convolution, then a 3x3 convolution at stride 2."""
     options = {"kernel_init": normal_003, "activation": "relu6", "padding": "same", **options}
     x = conv_bn(x, depth(channels // 2), 1, f"{name}_reduce", **options)
     return conv_bn(x, depth(channels), 3, f"{name}_expand", stride=2, **options)
 
 
 def pointwise_head(x, channels, name, regularizer, class_bias):
-    """A plain 1x1; the bias of a class head starts from `class_bias`."""
+    """A 1x1 convolution. The bias of a class head is initialized to `class_bias`."""
     return layers.Conv2D(
         channels,
         1,

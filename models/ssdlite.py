@@ -1,6 +1,6 @@
 """SSDLite: separable heads on a MobileNet (Sandler et al., "MobileNetV2", section 6.2).
 
-With MobileNetV3-Large the network is torchvision's ssdlite320_mobilenet_v3_large; with MobileNetV2 it has the
+With MobileNetV3-Large the network is torchvision's ssdlite320_mobilenet_v3_large. With MobileNetV2 it has the
 same extra layers, heads and anchors.
 """
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from .detector import Decoding
 
-# Name of the model, and function (image, alpha, regularizer) to the feature maps at strides 16 and 32.
+# Name of the model, and function (image, alpha, regularizer) that returns the feature maps at strides 16
+# and 32.
 BACKBONES = {
     "mobilenet_v3_large": ("ssdlite", mobilenet_v3_features),
     "mobilenet_v2": ("ssdlite_mobilenet_v2", mobilenet_v2_features),
@@ -49,12 +50,12 @@ def SSDLite(
     """SSDLite on MobileNetV3-Large or MobileNetV2: 320x320 pixels, 3234 anchors.
 
     Args:
-        num_classes: number of object classes, background not counted. None: that of `class_names`.
-        class_names: names of the classes 1, 2, ..., which the model then carries; or None.
+        num_classes: number of object classes, background not counted. None: length of `class_names`.
+        class_names: names of the classes 1, 2, ..., stored in the model, or None.
         mode: "training" or "inference", see `SSD300`.
         anchors: an `AnchorSpec`; None: `multibox.anchors.SSDLITE320`.
         alpha: width: multiplies the channels of the backbone and of the extra layers.
-        min_depth: fewest channels of an extra layer.
+        min_depth: minimum number of channels of an extra layer.
         weight_decay: weight decay of the kernels, in the convention of torch (gradient weight_decay * w).
         weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
         backbone: "mobilenet_v3_large" or "mobilenet_v2".
@@ -97,14 +98,14 @@ def SSDLite(
 
 
 def extra_layer(x, depth, name, **init):
-    """1x1, depthwise 3x3 at stride 2, 1x1."""
+    """A 1x1, a depthwise 3x3 at stride 2, and a 1x1 convolution."""
     x = conv_bn(x, depth // 2, 1, f"{name}_reduce", activation="relu6", **init)
     x = conv_bn(x, None, 3, f"{name}_depthwise", activation="relu6", stride=2, **init)
     return conv_bn(x, depth, 1, f"{name}_expand", activation="relu6", **init)
 
 
 def separable_head(x, channels, name, kernel_init, regularizer):
-    """Depthwise 3x3, then a plain 1x1."""
+    """A depthwise 3x3 convolution with BatchNorm, then a plain 1x1 convolution."""
     x = conv_bn(x, None, 3, f"{name}_depthwise", kernel_init, regularizer, activation="relu6")
     return layers.Conv2D(
         channels, 1, kernel_initializer=kernel_init(), kernel_regularizer=regularizer, name=name

@@ -1,6 +1,6 @@
-"""SSD300 and SSD512: VGG16 with dilated fc6, extra feature layers (paper, section 3 and figure 2).
+"""SSD300 and SSD512: VGG16 with a dilated fc6, and extra feature layers (paper, section 3 and figure 2).
 
-Layer names are those of Caffe and of the widely used Keras port, so that weight files load by name.
+Layer names are those of Caffe and of the widely used Keras port, so their weight files load by name.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ def SSD300(
     """SSD300 on VGG16: 300x300 pixels, 8732 anchors.
 
     Args:
-        num_classes: number of object classes, background not counted (20 for Pascal VOC). None: that of
-            `class_names`.
-        class_names: names of the classes 1, 2, ..., which the model then carries; or None.
+        num_classes: number of object classes, background not counted (20 for Pascal VOC). None: length
+            of `class_names`.
+        class_names: names of the classes 1, 2, ..., stored in the model, or None.
         mode: "training": output (batch, 8732, 4 + 1 + num_classes), offsets and class logits.
             "inference": output (batch, max_detections, 6), see `to_inference`. Weights fit both.
         anchors: an `AnchorSpec`, such as `multibox.anchors.SSD300_COCO`; None: `SSD300_VOC`.
@@ -71,8 +71,8 @@ def SSD300(
     Raises:
         TypeError: for an unknown argument.
         FileNotFoundError: if the weight file does not exist.
-        ValueError: for an unknown mode, num_classes < 1, other class names than classes, or anchors that do
-            not fit the feature maps.
+        ValueError: for an unknown mode, if num_classes < 1, if the number of class names is not num_classes,
+            or if the anchors do not fit the feature maps.
     """
     return _ssd_vgg16(
         "ssd300",
@@ -126,7 +126,7 @@ def vgg16_features(x, extras, conv):
             x = conv(x, channels, 3, f"conv{block}_{i}")
         if block == 4:
             sources["conv4_3_norm"] = L2Normalization(scale=20.0, name="conv4_3_norm")(x)
-        # "same" is Caffe's ceil mode: 75 -> 38. The last pool keeps the resolution, so fc6 is dilated.
+        # "same" equals Caffe's ceil mode: 75 -> 38. The last pool keeps the resolution, so fc6 is dilated.
         size, strides = (3, 1) if block == 5 else (2, 2)
         x = layers.MaxPooling2D(size, strides, padding="same", name=f"pool{block}")(x)
     x = conv(x, 1024, 3, "fc6", dilation_rate=6)
@@ -134,7 +134,7 @@ def vgg16_features(x, extras, conv):
     for name, squeeze, channels, kernel, stride, padding in extras:
         x = conv(x, squeeze, 1, f"{name}_1")
         if padding:
-            # Caffe pads both sides, also at stride 2, where "same" would pad only the far side.
+            # Caffe pads both sides even at stride 2, where "same" would pad only bottom and right.
             x = layers.ZeroPadding2D(padding, name=f"{name}_padding")(x)
         x = conv(x, channels, kernel, f"{name}_2", strides=stride, padding="valid")
         sources[f"{name}_2"] = x
@@ -151,7 +151,7 @@ def _conv(x, channels, kernel, name, regularizer, padding="same", activation="re
         kernel,
         padding=padding,
         activation=activation,
-        kernel_initializer="lecun_uniform",  # what Caffe calls "xavier": uniform by fan-in
+        kernel_initializer="lecun_uniform",  # Caffe calls it "xavier": uniform, scaled by fan-in
         kernel_regularizer=regularizer,
         name=name,
         **kwargs,

@@ -10,7 +10,7 @@ BOX = (10, 5, 40, 35)  # clearly above 1 % of the image
 
 
 def write_image(path, size=SIZE, seed=0):
-    """A picture that no other seed has; the suffix decides the format."""
+    """Writes an image of random pixels. Its suffix decides the format."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
     assert cv2.imwrite(str(path), pixels)
@@ -18,7 +18,7 @@ def write_image(path, size=SIZE, seed=0):
 
 
 def annotation(path, boxes=(BOX,), names=None, size=SIZE, image_id=None, crowd=None, relative=False):
-    """An `Annotation` of the image at `path`; all objects are dogs unless named."""
+    """An `Annotation` of the image at `path`. All objects are dogs unless `names` are given."""
     boxes = np.array(boxes, float).reshape(-1, 4)
     none = np.zeros(len(boxes), bool)
     return Annotation(

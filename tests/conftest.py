@@ -12,13 +12,13 @@ SHARED = Path(os.environ.get("MULTIBOX_SHARED", Path(__file__).parents[2] / "sha
 
 @pytest.fixture(scope="session")
 def small_golden():
-    """The folder of independent reference numbers that lie in the repository."""
+    """The folder of the independent reference numbers in the repository."""
     return Path(__file__).parent / "golden"
 
 
 @pytest.fixture(scope="session")
 def golden():
-    """The folder of large independent reference numbers; tests that need it skip where it is absent."""
+    """The folder of the large independent reference numbers. Tests that need it are skipped without it."""
     folder = SHARED / "golden"
     if not folder.is_dir():
         pytest.skip(f"reference numbers not found at {folder} (set MULTIBOX_SHARED)")
@@ -27,7 +27,7 @@ def golden():
 
 @pytest.fixture(scope="session")
 def voc_mini():
-    """A real Pascal VOC devkit of 1500 images; tests that need it skip where it is absent."""
+    """A real Pascal VOC devkit of 1500 images. Tests that need it are skipped without it."""
     folder = SHARED / "data" / "voc2007-mini" / "VOCdevkit"
     if not folder.is_dir():
         pytest.skip(f"Pascal VOC images not found at {folder} (set MULTIBOX_SHARED)")

@@ -1,4 +1,4 @@
-"""Damages files: cut off at many places, single bytes changed. A reader must say so, or read on rightly."""
+"""Damages files: cuts them off or changes single bytes. A reader must refuse such a file or still read it."""
 
 import contextlib
 import tracemalloc
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def cut_off(data, count, seed=0):
-    """Prefixes of many lengths, those near both ends among them."""
+    """Prefixes of many lengths, some of them near both ends of the file."""
     rng = np.random.default_rng(seed)
     lengths = {0, 1, 4, 8, 16, 100, len(data) // 2, len(data) - 8, len(data) - 1}
     lengths |= set(rng.integers(0, len(data), count).tolist())
@@ -15,7 +15,7 @@ def cut_off(data, count, seed=0):
 
 
 def flipped(data, count, seed=0, where=None):
-    """Copies with one to four bytes changed, at positions of the range `where`."""
+    """Copies with one to four changed bytes, at random positions in the range `where`."""
     rng = np.random.default_rng(seed)
     low, high = where or (0, len(data))
     for _ in range(count):
@@ -26,10 +26,13 @@ def flipped(data, count, seed=0, where=None):
 
 
 def refused_or_read(read, path, variants, memory):
-    """How many variants are refused. Any error but a one-line ValueError with the path fails.
+    """Returns how many variants are refused. Any error but a one-line ValueError with the path is a failure.
 
     Args:
-        memory: bytes beyond which a reader has allocated too much.
+        read: the reader, a function of the path.
+        path: path to which each variant is written.
+        variants: contents of the damaged files.
+        memory: maximum number of bytes that the reader may allocate.
     """
     refused = 0
     for data in variants:

@@ -1,4 +1,4 @@
-"""Writes weight files as other projects write them, field by field, without those projects."""
+"""Writes weight files in the formats of other projects, field by field, without those projects."""
 
 import struct
 import zipfile
@@ -25,7 +25,7 @@ def integer(number, value):
 
 
 def write_caffemodel(path, layers):
-    """{layer: [blob, ...]} in today's form of a Caffe network."""
+    """Writes {layer: [blob, ...]} in the current form of a Caffe network."""
     with path.open("wb") as file:
         for name, blobs in layers.items():
             fields = message(1, name.encode()) + message(2, b"Convolution")
@@ -96,7 +96,7 @@ def state_dict(**entries):
 
 
 def write_pth(path, state):
-    """{name: float32 array} as torch saves a state_dict."""
+    """Writes {name: float32 array} as torch saves a state_dict."""
     keys = {name: str(i) for i, name in enumerate(state)}
     entries = {}
     for name, array in state.items():

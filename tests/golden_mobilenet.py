@@ -1,4 +1,4 @@
-"""Gives the weights of the trained SSD MobileNet v1 in the reference data to our model, byte by byte."""
+"""Loads the trained SSD MobileNet v1 of the reference data into our model, independently of its readers."""
 
 import json
 
@@ -11,7 +11,7 @@ SOURCES = ("conv_pw_11", "conv_pw_13", "extra1", "extra2", "extra3", "extra4")
 
 
 def trained_model(golden, **options):
-    """`SSDMobileNet` with the stored weights: folded, a quarter narrower, 90 classes."""
+    """`SSDMobileNet` with the stored weights: folded BatchNorm, alpha 0.75, 90 classes."""
     model = mb.SSDMobileNet(90, alpha=0.75, batch_norm=False, **options)
     for name, arrays in stored_weights(golden / FOLDER).items():
         model.get_layer(name).set_weights(arrays)
@@ -19,12 +19,12 @@ def trained_model(golden, **options):
 
 
 def stored_weights(folder):
-    """{name of our layer: [kernel, bias]}, dequantised, in Keras' layout and our order of coordinates."""
+    """{name of our layer: [kernel, bias]}, dequantized, in Keras' layout and our order of coordinates."""
     layer_map = json.loads((folder / "layer_map.json").read_text())
     data = (folder / layer_map["file"]).read_bytes()
     weights = {}
     for layer in layer_map["layers"]:
-        kernel, bias = (_dequantised(data, layer[part]) for part in ("kernel", "bias"))
+        kernel, bias = (_dequantized(data, layer[part]) for part in ("kernel", "bias"))
         kernel = kernel.transpose(1, 2, 3, 0)
         if layer["layer"].endswith("BoxEncodingPredictor"):
             kernel, bias = _xywh(kernel), _xywh(bias)
@@ -37,14 +37,14 @@ def our_name(theirs):
         level, kind = theirs.removeprefix("BoxPredictor_").split("/")
         return f"{SOURCES[int(level)]}_mbox_{'loc' if kind.startswith('Box') else 'conf'}"
     parts = theirs.split("_")
-    if theirs.startswith("Conv2d_13_pointwise_"):  # Conv2d_13_pointwise_1_Conv2d_2_1x1_256: of extra layer 1
+    if theirs.startswith("Conv2d_13_pointwise_"):  # extra layer 1: Conv2d_13_pointwise_1_Conv2d_2_1x1_256
         return f"extra{int(parts[5]) - 1}_{'reduce' if parts[6] == '1x1' else 'expand'}"
     if theirs == "Conv2d_0":
         return "conv1"
     return f"conv_{'dw' if parts[2] == 'depthwise' else 'pw'}_{parts[1]}"
 
 
-def _dequantised(data, tensor):
+def _dequantized(data, tensor):
     raw = np.frombuffer(
         data, tensor["dtype"], count=int(np.prod(tensor["shape"])), offset=tensor["byte_offset"]
     )
@@ -54,5 +54,5 @@ def _dequantised(data, tensor):
 
 
 def _xywh(array):
-    """Channels in the order y, x, h, w of each anchor to x, y, w, h."""
+    """Reorders the channels of each anchor from y, x, h, w to x, y, w, h."""
     return array.reshape(*array.shape[:-1], -1, 4)[..., [1, 0, 3, 2]].reshape(array.shape)

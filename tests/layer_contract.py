@@ -1,9 +1,9 @@
-"""What every layer of the package must do: be configured, traced, called, saved and loaded."""
+"""The contract of every layer: it can be configured, traced, called, saved and loaded."""
 
 import keras
 import numpy as np
 
-# None of them a default, so that a forgotten one shows.
+# None of them is a default, so a test notices an option that is not saved.
 DECODING_OPTIONS = {
     "confidence_threshold": 0.3,
     "iou_threshold": 0.6,
@@ -14,12 +14,12 @@ DECODING_OPTIONS = {
 
 
 def check_layer(layer, inputs, tmp_path):
-    """Config round trip, symbolic call, eager call, save and load; returns the output as NumPy.
+    """Checks config round trip, symbolic call, eager call, save and load; returns the output as NumPy.
 
     Args:
-        layer: a layer.
+        layer: the layer to check.
         inputs: its call arguments, each an array or a list of arrays.
-        tmp_path: folder for the file.
+        tmp_path: folder for the saved model.
     """
     copy = type(layer).from_config(layer.get_config())
     assert copy.get_config() == layer.get_config()

@@ -1,4 +1,4 @@
-"""Rebuilds the deterministic weights behind the reference numbers."""
+"""Rebuilds the deterministic weights with which the reference numbers were computed."""
 
 import json
 import zlib
@@ -13,7 +13,7 @@ def normal(key, shape):
 
 
 def caffe_weights(folder, variant):
-    """{layer: [blob, ...]} of SSD300 in Caffe's layout; the CRC of each is the one on record."""
+    """{layer: [blob, ...]} of SSD300 in Caffe's layout. The CRC of each blob is checked."""
     record = json.loads((folder / "ssd300_weights.json").read_text())["layers"]
     return {name: [_blob(name, i, b, variant) for i, b in enumerate(blobs)] for name, blobs in record.items()}
 
@@ -33,7 +33,7 @@ def _blob(name, i, blob, variant):
 
 
 def torchvision_state(folder, tag):
-    """The state_dict of a torchvision model: name -> array, by the rule of the reference data's README."""
+    """The state_dict {name: array} of a torchvision model, by the rule in the reference data's README."""
     shapes = json.loads((folder / f"{tag}_state.json").read_text())
     state = {}
     for name, shape in shapes.items():
@@ -63,7 +63,7 @@ def torchvision_state(folder, tag):
 
 
 def load_mapped(model, mapped):
-    """Gives a model what a mapping made of another project's weights; every layer must be there."""
+    """Loads the result of a mapping into a model. It must have weights for every layer."""
     normalization = model.get_layer("normalization")
     adapt_pixels(mapped, {key: getattr(normalization, key) for key in ("mean", "scale", "bgr")})
     assert set(mapped.layers) == {layer.name for layer in model.layers if layer.weights}

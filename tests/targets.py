@@ -4,7 +4,14 @@ import numpy as np
 
 
 def target(anchors, classes, objects=(), neutral=()):
-    """(anchors, 4 + classes); objects: {anchor: (class, offsets)}."""
+    """Targets (anchors, 4 + classes), where class 0 is background.
+
+    Args:
+        anchors: number of anchors.
+        classes: number of classes, background included.
+        objects: {anchor: (class, offsets)}. The other anchors are background unless they are neutral.
+        neutral: indices of the neutral anchors.
+    """
     rows = np.zeros((anchors, 4 + classes), np.float32)
     rows[:, 4] = 1
     for anchor, (label, offsets) in dict(objects).items():

@@ -81,7 +81,7 @@ def test_a_run_that_failed_at_once_does_not_block_its_folder(tmp_path):
 def test_no_epoch_left(tmp_path):
     (tmp_path / "history.csv").write_text("epoch,loss\n0,1\n")
     model, data = parts()
-    with pytest.raises(ValueError, match=r"epochs \(1\) counts from the very start"):
+    with pytest.raises(ValueError, match=r"epochs \(1\) must be greater than initial_epoch \(1\)"):
         mb.train(model, data, tmp_path, epochs=1, optimizer=adam(), initial_epoch=1)
 
 

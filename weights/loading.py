@@ -1,4 +1,4 @@
-"""Loads a weight file into a model: all is checked first, then assigned, and a report says what was done."""
+"""Loads a weight file into a model: checks all layers, assigns the weights, reports what was loaded."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from ..layers.multibox import multibox_layers
 from .mapping import adapt_pixels, read_weights
 from .published import PUBLISHED, fetch_source, published
 
-SHOWN = 3
+MAX_LISTED = 3  # names or problems in a message
 
 
 @dataclass
 class LoadReport:
-    """What `load_weights` did; `print` it.
+    """The result of `load_weights`. `print` shows it as a summary.
 
-    Args:
-        path: of the file.
-        origin: what the file is.
+    Attributes:
+        path: path of the file.
+        origin: kind of the file, such as "Caffe's weights".
         model: name of the model.
         loaded: {layer name: number of its weights}.
         skipped: {name in the file: why it was not loaded}.
-        left: {layer name: why it keeps its initial value}.
+        left: {layer name: why it keeps its initial values}.
     """
 
     path: str
@@ -52,7 +52,7 @@ class LoadReport:
             ("left", self.left, "in the model, at their initial values"),
         ):
             rows.append(f"  {title:8} {len(layers):4} {what}")
-            rows += [f"    {_names(names)}: {why}" for why, names in _by_reason(layers).items()]
+            rows += [f"    {_listed(names)}: {why}" for why, names in _grouped_by_reason(layers).items()]
         return "\n".join(rows)
 
 
@@ -63,33 +63,37 @@ def load_weights(
     layers: Sequence[str] | None = None,
     channel_order: Literal["rgb", "bgr"] | None = None,
 ) -> LoadReport:
-    """Loads weights into a model, by the names of its layers.
+    """Loads weights into a model by layer name.
 
-    Reads files of this package, of Keras (2 and 3), Caffe, torch and TensorFlow Lite, recognised by their
-    content; none of these needs to be installed. Pixels are adapted: a first layer that was trained on other
-    channels, means or scales is rewritten for those that the model's normalisation gives it.
+    Reads files of this package, Keras (2 and 3), Caffe, torch and TensorFlow Lite. The kind of a file is
+    recognized by its content, and none of these projects needs to be installed.
+
+    If the weights expect other pixel values (channel order, mean or scale) than the model's normalization
+    produces, the first layer is rewritten accordingly.
 
     Args:
-        model: of this package, for training or inference.
-        weights: path of a weight file; or "imagenet" (the backbone) or "coco" (the whole detector, which then
-            must have COCO's 90 classes), which are downloaded once.
-        strict: True: every layer of the model must be in the file with the same shapes, those of a detector
-            must all be in the model, and its anchors, where they are known, must be the model's; for the
-            weights of a classifier, every layer of its backbone must be there. False: what fits is loaded,
-            the rest reported.
+        model: a model of this package, for training or inference.
+        weights: path of a weight file, or the name of published weights, which are downloaded once:
+            "imagenet" (the backbone) or "coco" (the whole detector; the model needs COCO's 90 classes).
+        strict: whether the file must fit the model.
+
+            * True, weights of a detector: file and model must have the same layers with the same shapes, and
+              the same anchors if those of the file are known.
+            * True, weights of a classifier: the file must have every layer of the backbone.
+            * False: layers that fit are loaded, the others are reported.
         layers: names or patterns ("conv*") of the layers to load; None for all.
-        channel_order: "rgb" or "bgr" for weights whose first layer expects another order of channels than is
-            usual for their origin, such as those of ssd.pytorch that come from Caffe.
+        channel_order: "rgb" or "bgr" if the first layer expects another channel order than usual for weights
+            of this origin. Weights of ssd.pytorch that were converted from Caffe need "bgr".
 
     Returns:
         `LoadReport`.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        DownloadError: if published weights cannot be had.
-        ValueError: if there are no published weights for the model, if the file is damaged or unknown, holds
-            numbers that are not finite, fits no layer, or, with strict, lacks a layer or has another shape;
-            the model is unchanged then.
+        DownloadError: if published weights cannot be downloaded.
+        ValueError: if there are no published weights for the model; if the file is damaged, unknown, contains
+            numbers that are not finite, or fits no layer; with strict, if a layer is missing or has another
+            shape. The model is unchanged then.
     """
     source = published(model, weights) if weights in PUBLISHED else None
     if source is not None:
@@ -103,14 +107,16 @@ def load_weights(
         if isinstance(layer, ImageNormalization):
             adapt_pixels(mapped, {"mean": layer.mean, "scale": layer.scale, "bgr": layer.bgr})
     report = LoadReport(str(path), mapped.origin, model.name)
-    plan, problems = _compare(model, mapped, layers, report)
+    plan, problems = _match_layers(model, mapped, layers, report)
     if any(layer.name.endswith("_mbox_loc") for layer, _ in plan):
         _check_anchors(model, mapped, path, strict)
     if strict and problems:
-        raise ValueError(f"{path}: {mapped.origin} do not fit the model {model.name!r}: {_join(problems)}")
+        raise ValueError(
+            f"{path}: {mapped.origin} do not fit the model {model.name!r}: {_problem_text(problems)}"
+        )
     if not plan:
-        names = ", ".join(list(mapped.layers)[:SHOWN])
-        reasons = f": {_join(problems)}" if problems else ""
+        names = ", ".join(list(mapped.layers)[:MAX_LISTED])
+        reasons = f": {_problem_text(problems)}" if problems else ""
         raise ValueError(
             f"{path}: {mapped.origin} with the layers {names}, ... fit no layer of the model "
             f"{model.name!r}{reasons}"
@@ -138,28 +144,32 @@ def _read_published(source, channel_order):
     except ValueError as error:
         if source.digest is not None:
             raise
-        # Nothing has vouched for it: a page that asks for a password, perhaps, which would stay for ever.
+        # No digest has verified the file: it may be a login page, which would stay in the cache forever.
         Path(path).unlink()
-        raise ValueError(f"{error}; the file is deleted, so that the next attempt fetches it anew") from None
+        raise ValueError(f"{error}; the file has been deleted, try again to download it") from None
 
 
 def _check_anchors(model, mapped, path, strict):
-    """Nothing in the shapes of a detector tells which anchors its offsets refer to."""
+    """Compares the anchors. The shapes of the weights cannot tell which ones a detector was trained with."""
     if mapped.anchors and any(m.anchors != getattr(anchors, mapped.anchors) for m in multibox_layers(model)):
         message = (
-            f"{path}: {mapped.origin} were trained with the anchors multibox.anchors.{mapped.anchors}, the "
-            f"model {model.name!r} has others: build it with those"
+            f"{path}: {mapped.origin} were trained with the anchors multibox.anchors.{mapped.anchors}, but "
+            f"the model {model.name!r} has others: build it with these anchors"
         )
         if strict:
             raise ValueError(f"{message}, or load with strict=False and train it")
         warnings.warn(f"{message}, or train it", stacklevel=3)
 
 
-def _compare(model, mapped, patterns, report):
-    """([(layer, arrays)], [(problem, likely causes)]); notes in the report what is not loaded."""
+def _match_layers(model, mapped, patterns, report):
+    """Compares the layers of the file with those of the model; reports those that are not loaded.
+
+    Returns:
+        [(layer, arrays)] to assign, and [(problem, likely causes)].
+    """
     plan, problems = [], []
     own = {layer.name: layer for layer in model.layers if layer.weights}
-    chosen = _chosen(own, patterns, model)
+    chosen = _chosen_layers(own, patterns, model)
     for name, layer in own.items():
         arrays = mapped.layers.get(name)
         if name not in chosen:
@@ -171,8 +181,9 @@ def _compare(model, mapped, patterns, report):
         elif (theirs := _shapes(arrays)) != (ours := _shapes(layer.weights)):
             report.left[name] = report.skipped[name] = "other shapes"
             if name not in mapped.optional:
-                what = f"layer {name} has the shapes {_say(theirs)} in the file, {_say(ours)} in the model"
-                problems.append((what, _causes(model, name, theirs, ours)))
+                in_file, in_model = _shape_text(theirs), _shape_text(ours)
+                what = f"layer {name} has the shapes {in_file} in the file, {in_model} in the model"
+                problems.append((what, _likely_causes(model, name, theirs, ours)))
         elif not all(np.isfinite(array).all() for array in arrays):
             raise ValueError(f"{report.path}: layer {name} has numbers that are not finite")
         else:
@@ -188,7 +199,7 @@ def _compare(model, mapped, patterns, report):
     return plan, problems
 
 
-def _chosen(own, patterns, model):
+def _chosen_layers(own, patterns, model):
     if patterns is None:
         return set(own)
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
@@ -196,7 +207,7 @@ def _chosen(own, patterns, model):
     for pattern in patterns:
         found = {name for name in own if fnmatchcase(name, pattern)}
         if not found:
-            raise ValueError(f"layers: {pattern!r} is no layer with weights of the model {model.name!r}")
+            raise ValueError(f"layers: {pattern!r} matches no layer with weights in the model {model.name!r}")
         chosen |= found
     return chosen
 
@@ -205,53 +216,53 @@ def _shapes(arrays):
     return [tuple(array.shape) for array in arrays]
 
 
-def _causes(model, name, theirs, ours):
-    """The likely reasons for other shapes, in words; empty if there is none to name."""
+def _likely_causes(model, name, theirs, ours):
+    """Texts for the likely causes of different shapes; empty if none is known."""
     kernel, own = theirs[0], ours[0]
     if name.endswith(("_mbox_conf", "_mbox_loc")):
-        causes = _head_causes(model, name, theirs[-1][-1], ours[-1][-1])
+        causes = _likely_head_causes(model, name, theirs[-1][-1], ours[-1][-1])
     else:
         causes = []
         if len(kernel) == len(own) == 4 and kernel[:2] == own[:2] and kernel[-1] != own[-1]:
             causes.append(f"{kernel[-1] / own[-1]:.3g} times the width: another alpha, or another network")
         if len(theirs) < len(ours):
-            causes.append("the file's convolutions have no bias, since BatchNorm follows: batch_norm=True")
+            causes.append("the file has BatchNorm instead of a bias: build the model with batch_norm=True")
         elif len(theirs) > len(ours):
-            causes.append("the file's BatchNorm is folded into a bias: batch_norm=False")
+            causes.append("the file's BatchNorm is folded into a bias: build the model with batch_norm=False")
     return causes
 
 
-def _head_causes(model, name, theirs, ours):
-    """Of outputs of a head in the file and in the model."""
+def _likely_head_causes(model, name, theirs, ours):
+    """The same for a prediction head, from its number of outputs in the file and in the model."""
     classes = next((layer.num_classes for layer in multibox_layers(model)), None)
     if theirs == ours or not classes:
         return []
     if name.endswith("_mbox_loc"):
-        return [f"the file has {theirs // 4} anchors for each cell, the model {ours // 4}"]
+        return [f"the file has {theirs // 4} anchors per cell, the model {ours // 4}"]
     found, rest = divmod(theirs, ours // (1 + classes))
     if not rest and found > 1:
         return [f"the file has {found - 1} classes, the model {classes}: see sample_classes"]
-    return ["another number of classes, or of anchors for each cell"]
+    return ["another number of classes, or of anchors per cell"]
 
 
-def _join(problems):
-    """At most a few problems, then their likely causes, each once."""
-    text = "; ".join(what for what, _ in problems[:SHOWN])
-    text += f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+def _problem_text(problems):
+    """The first problems, then their likely causes without duplicates."""
+    text = "; ".join(what for what, _ in problems[:MAX_LISTED])
+    text += f"; and {len(problems) - MAX_LISTED} more" if len(problems) > MAX_LISTED else ""
     causes = list(dict.fromkeys(cause for _, found in problems for cause in found))
-    return f"{text} ({'; '.join(causes[:SHOWN])})" if causes else text
+    return f"{text} ({'; '.join(causes[:MAX_LISTED])})" if causes else text
 
 
-def _say(shapes):
+def _shape_text(shapes):
     return " and ".join(map(str, shapes))
 
 
-def _names(names):
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+def _listed(names):
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more
 
 
-def _by_reason(layers):
+def _grouped_by_reason(layers):
     reasons = {}
     for name, why in layers.items():
         reasons.setdefault(why, []).append(name)

@@ -47,7 +47,7 @@ class Albumentations:
         _check(self.pipeline)
 
     def __call__(self, view: View, rng: np.random.Generator) -> View:
-        # Threads share this object, and a pipeline holds the state of its dice.
+        # Threads share this object, and a pipeline holds the state of its random generator.
         pipeline = deepcopy(self.pipeline)
         # One state for all: `set_random_seed` gives each part the same seed: two flips would coincide.
         pipeline.set_random_state(rng, random.Random(int(rng.integers(2**63))))
@@ -99,7 +99,7 @@ def _view_of(result, objects, view):
         what = f"{getattr(image, 'shape', type(image).__name__)} {getattr(image, 'dtype', '')}"
         raise ValueError(
             f"Albumentations: expected (rows, columns, 3) uint8 from the pipeline, got {what}; the model "
-            "normalises, so leave out Normalize, ToFloat and ToTensorV2"
+            "normalizes, so leave out Normalize, ToFloat and ToTensorV2"
         )
     height, width = image.shape[:2]
     boxes = np.asarray(result["bboxes"], np.float32).reshape(-1, 4)

@@ -40,7 +40,7 @@ class IoUCrop:
 
     One seventh of the draws keeps the view; otherwise a bound is drawn from `min_ious` and up to `trials`
     patches are tried, with sides of `min_scale` to 1 of the view's and an aspect ratio of 1/2 to 2. If
-    none satisfies the bound, all is drawn again. Objects whose centre is in the patch stay, clipped to it.
+    none satisfies the bound, all is drawn again. Objects whose center is in the patch stay, clipped to it.
     A view without objects is kept as it is.
     """
 
@@ -74,8 +74,8 @@ class IoUCrop:
 
 
 def _crop(view, patch):
-    centres = (view.boxes[:, :2] + view.boxes[:, 2:]) / 2
-    inside = ((centres >= patch[:2]) & (centres < patch[2:])).all(axis=1)
+    centers = (view.boxes[:, :2] + view.boxes[:, 2:]) / 2
+    inside = ((centers >= patch[:2]) & (centers < patch[2:])).all(axis=1)
     return replace(view.keep(inside), rect=patch)
 
 
@@ -107,12 +107,13 @@ class VerticalFlip:
 class RightAngleTurn:
     """Turns by a multiple of 90 degrees; for pictures that have no up and down.
 
-    An odd turn swaps the sides of the view, so that a model's input that is not square stretches it more than
-    before. A `Patch` after it gives the view the input's aspect ratio again.
+    An odd turn swaps the sides of the view. A model input that is not square then stretches it more. A
+    `Patch` after it gives the view the input's aspect ratio again.
 
     Attributes:
         turns: quarter turns clockwise, one of which is drawn.
-        probability: of a turn. With 3/4 and the default `turns`, all four orientations are equally likely.
+        probability: probability of a turn. With 3/4 and the default `turns`, all four orientations are
+            equally likely.
     """
 
     turns: tuple[int, ...] = (1, 2, 3)
@@ -130,7 +131,7 @@ class Translate:
 
     Attributes:
         bounds: least and largest shift in each direction, relative to the view's sides.
-        probability: of a shift.
+        probability: probability of a shift.
         trials: shifts that are tried until one leaves an object in the view; if none does, it is not shifted.
     """
 
@@ -153,12 +154,12 @@ class Translate:
 
 @dataclass(frozen=True)
 class Scale:
-    """Zooms in or out about the view's centre; both sides by the same factor.
+    """Zooms in or out about the view's center; both sides by the same factor.
 
     Attributes:
         factors: least and largest magnification, evenly drawn: below 1 objects get smaller, and what the view
             shows beside the pictures is filled; above 1 they get larger, and what leaves the view is lost.
-        probability: of a zoom.
+        probability: probability of a zoom.
         trials: factors that are tried until one leaves an object in the view; if none does, there is no zoom.
     """
 
@@ -228,10 +229,10 @@ class OneOf:
 
 
 def cut(view: View, rect: np.ndarray) -> View:
-    """The view at another rectangle, of which only the part that was seen before has anything to show.
+    """Moves the view to `rect`.
 
-    Objects whose centre is in the rectangle stay, clipped to it. The pictures end where the view ends: if a
-    later transform widens it again, what had left stays away, as do the boxes of the objects in it.
+    Only what was visible stays visible: if a later transform zooms out again, cropped pixels and objects do
+    not come back. Objects whose center is in the rectangle stay, clipped to it.
 
     Args:
         view: a `View`.
@@ -247,7 +248,7 @@ def cut(view: View, rect: np.ndarray) -> View:
 
 
 def _ending(picture, low, high):
-    """The picture cut off at a rectangle, or None if nothing is left of it."""
+    """The picture cropped to a rectangle, or None if nothing is left of it."""
     left, top, right, bottom = clip(np.array([picture.window]), low, high)[0].tolist()
     return replace(picture, window=(left, top, right, bottom)) if left < right and top < bottom else None
 

@@ -62,11 +62,11 @@ def cache_in_ram(dataset: DetectionDataset, progress: bool = True) -> DetectionD
         progress: whether to show a progress bar.
 
     Returns:
-        `DetectionDataset` with the same annotations. An image that cannot be read stays a file, so that it
-        fails when it is used, where `DataGenerator` says what happens then.
+        `DetectionDataset` with the same annotations. An image that cannot be read stays a file. It
+        fails when it is used; `on_error` of `DataGenerator` decides what happens then.
 
     Raises:
-        MemoryError: if the images take more than the memory that is free; says how much.
+        MemoryError: if the images take more than the free memory; states both.
     """
     shapes = [(record.height, record.width, 3) for record in dataset]
     ends = np.cumsum([np.prod(shape, dtype=np.int64) for shape in shapes])

@@ -100,7 +100,7 @@ def _pickled(records):
 
 
 def _start_worker(maker, memory, count, layout):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the main process' business
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles an interrupt
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker["maker"] = maker
     _worker["slots"] = _slots(memory, count, layout)

@@ -27,7 +27,7 @@ class SampleMaker:
 
         Args:
             records: `Record` of each.
-            keys: of each the integers that seed its generator.
+            keys: for each sample the integers that seed its generator.
             images: (samples, height, width, 3) uint8, written to.
             targets: (samples, *encoder.target_shape) float32, written to; None without encoder.
 
@@ -35,8 +35,8 @@ class SampleMaker:
             Annotations of each sample (see `DataGenerator`; None with an encoder), and {position: ImageError}
             of those that cannot be made.
         """
-        # Batches are prepared side by side, and OpenCV's own threads would only stand in their way. The
-        # setting belongs to the process, of which each worker may be another.
+        # Batches are prepared in parallel, and OpenCV's own threads would only compete with them. The
+        # setting belongs to the process; a worker may be another process.
         cv2.setNumThreads(1)
         views, errors = {}, {}
         for i, (record, key) in enumerate(zip(records, keys, strict=True)):
@@ -45,7 +45,7 @@ class SampleMaker:
             except ImageError as error:
                 errors[i] = error
         annotations = [None] * len(records)
-        # After all images are drawn, so that the anchors stay in the processor's cache.
+        # After all images are drawn: the anchors then stay in the processor's cache.
         for i, view in views.items():
             boxes = view.relative_boxes()
             if self.encoder is not None:

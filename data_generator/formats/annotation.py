@@ -17,7 +17,7 @@ from .cleaning import BoxCleaner
 class Annotation:
     """One image and its objects before boxes are cleaned and class names looked up.
 
-    Every reader yields these, so that `load_*` and `check_dataset` see the same.
+    Every reader yields these: `load_*` and `check_dataset` see the same.
 
     Attributes:
         image_id: name of the image.
@@ -110,7 +110,7 @@ def assemble(annotations, classes, name, source):
     Args:
         annotations: iterable of `Annotation`.
         classes: names in the order of the labels 1, 2, ...
-        name: of the data set.
+        name: name of the data set.
         source: what is read, for warnings and errors.
 
     Returns:

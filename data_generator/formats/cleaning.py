@@ -12,7 +12,8 @@ class BoxCleaner:
     """Makes the boxes of a data set safe to train on.
 
     Boxes that reach outside their image are clipped to it; boxes without area (also inverted ones) and
-    boxes outside the image are dropped. `counts` says how many, `warn` says it once for the data set.
+    boxes outside the image are dropped. `counts` holds their numbers; `warn` reports them once
+    for the data set.
     """
 
     def __init__(self):
@@ -23,10 +24,10 @@ class BoxCleaner:
         """Cleans the boxes of one image.
 
         Args:
-            image_id: for the report.
+            image_id: id of the image, for the report.
             boxes: (objects, 4) xyxy in pixels.
-            width: of the image.
-            height: of the image.
+            width: width of the image.
+            height: height of the image.
 
         Returns:
             (kept, 4) float32 boxes, and (objects,) bool: which were kept.
@@ -49,7 +50,7 @@ class BoxCleaner:
             self._first.setdefault(kind, f"{image_id}: {boxes[mask][0].tolist()}")
 
     def warn(self, source):
-        """Issues one warning that sums up what was found, if anything."""
+        """Issues one warning with the counts, if there are any."""
         if self.counts:
             kinds = "; ".join(f"{n} {kind} (first {self._first[kind]})" for kind, n in self.counts.items())
             warnings.warn(f"{source}: boxes {kinds}", stacklevel=3)

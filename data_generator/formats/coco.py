@@ -129,7 +129,7 @@ def _decode(path, kind):
     path = Path(path)
     size = path.stat().st_size
     if size > MAX_BYTES:
-        raise ValueError(f"{path}: an annotation file may have {MAX_BYTES} bytes, this one has {size}")
+        raise ValueError(f"{path}: annotation file is too large: {size} bytes (limit {MAX_BYTES})")
     try:
         return msgspec.json.decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -141,14 +141,14 @@ def _sorted_categories(content, path):
         values = [getattr(category, key) for category in content.categories]
         repeated = [value for i, value in enumerate(values) if value in values[:i]]
         if repeated:
-            raise ValueError(f"{path}: $.categories: the {key} {repeated[0]!r} is there twice")
+            raise ValueError(f"{path}: $.categories: the {key} {repeated[0]!r} occurs more than once")
     return sorted(content.categories, key=attrgetter("id"))
 
 
 class _Reader:
     """The content of a file: a list of images, and all objects in flat arrays, image after image.
 
-    The decoded objects, ten times as large, are gone when the reader is made.
+    The decoded objects, which take ten times the memory, are freed when the reader is complete.
     """
 
     def __init__(self, path, folder, on_error):
@@ -212,7 +212,7 @@ class _Reader:
         )
 
 
-class _Image(msgspec.Struct, omit_defaults=True, gc=False):
+class _SavedImage(msgspec.Struct, omit_defaults=True, gc=False):
     id: int
     file_name: str
     width: int
@@ -220,7 +220,7 @@ class _Image(msgspec.Struct, omit_defaults=True, gc=False):
     multibox_id: str | None = None
 
 
-class _Object(msgspec.Struct, omit_defaults=True, gc=False):
+class _SavedObject(msgspec.Struct, omit_defaults=True, gc=False):
     id: int
     image_id: int
     category_id: int
@@ -255,7 +255,7 @@ def save_coco(
 
     Raises:
         FileExistsError: if the file, or another image in place of a generated one, exists; names it.
-        ValueError: for image ids that are there twice, see also `file_names`; for a class without category
+        ValueError: for duplicate image ids, see also `file_names`; for a class without category
             id or two with the same.
     """
     path = Path(annotation_file)
@@ -265,7 +265,7 @@ def save_coco(
     ids = coco_image_ids(dataset)
     names = file_names(dataset, image_folder)
     images = [
-        _Image(image_id, name, r.width, r.height, None if str(image_id) == r.image_id else r.image_id)
+        _SavedImage(image_id, name, r.width, r.height, None if str(image_id) == r.image_id else r.image_id)
         for r, image_id, name in zip(dataset, ids, names, strict=True)
     ]
     objects = []
@@ -321,7 +321,7 @@ def _coco_objects(record, image_id, categories, first_id):
     boxes[:, 2:] -= boxes[:, :2]
     columns = (boxes.tolist(), record.labels, record.crowd, record.difficult, record.truncated)
     return [
-        _Object(
+        _SavedObject(
             id=first_id + i,
             image_id=image_id,
             category_id=categories[label - 1],

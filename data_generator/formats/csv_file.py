@@ -49,12 +49,12 @@ def load_csv(
 ) -> DetectionDataset:
     """Reads a comma-separated file with one object a line.
 
-    Columns may stand in any order and are found by name, whatever the case: the image (`image`, `image_name`,
-    `filename`, `file_name`, `frame` or `path`), `xmin`, `ymin`, `xmax`, `ymax`, the class (`class`,
-    `class_name`, `label` or `class_id`), and optionally `image_id`, `width` and `height` of the image,
-    `difficult`, `truncated` and `crowd` (0 or 1, true or false). Others are ignored. The lines of an image
-    need not stand together; images come in the order in which they appear first. A line whose box and class
-    are empty makes an image without objects.
+    Columns may come in any order and are found by name, in upper or lower case: the image (`image`,
+    `image_name`, `filename`, `file_name`, `frame` or `path`), `xmin`, `ymin`, `xmax`, `ymax`, the class
+    (`class`, `class_name`, `label` or `class_id`), and optionally `image_id`, `width` and `height` of the
+    image, `difficult`, `truncated` and `crowd` (0 or 1, true or false). Others are ignored. The lines of an
+    image need not be adjacent; images come in the order in which they appear first. A line whose box and
+    class are empty makes an image without objects.
 
     Args:
         csv_file: file in UTF-8, separated by commas; a field may have 131072 characters.
@@ -258,7 +258,7 @@ def save_csv(
 
     Raises:
         FileExistsError: if the file, or another image in place of a generated one, exists; names it.
-        ValueError: for image ids that are there twice, for names with control characters or spaces around
+        ValueError: for duplicate image ids, for names with control characters or spaces around
             them; see also `file_names`.
     """
     path = Path(csv_file)

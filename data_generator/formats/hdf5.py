@@ -19,7 +19,7 @@ from ..dataset import FLAGS, DetectionDataset, Record
 from ..images import ImageError, read_image
 
 FORMAT = "multibox 1"
-FLUSH_EVERY = 64  # images; what a killed run has to do again
+FLUSH_EVERY = 64  # images; a killed run repeats at most these
 FIELDS = ("width", "height", "object_starts", "boxes", "labels", *FLAGS)
 
 
@@ -28,11 +28,11 @@ def create_hdf5_dataset(
 ) -> None:
     """Writes a data set to one file, which `load_hdf5` opens in any number of workers.
 
-    Every image is decoded once to see that it is sound. A run that was interrupted goes on where it stopped.
+    Every image is decoded once to see that it is sound. An interrupted run resumes where it stopped.
 
     Args:
         dataset: a `DetectionDataset`.
-        path: of the file, which must not exist. Until it is complete it is called `<path>.partial`.
+        path: path of the file, which must not exist. Until it is complete its name is `<path>.partial`.
         decoded: whether to store pixels, three bytes each, instead of the image files as they are (drawn
             images: PNG). About six times the size for photographs, but there is nothing to decode.
         progress: whether to show a progress bar.
@@ -61,15 +61,15 @@ def load_hdf5(path: str | os.PathLike[str]) -> DetectionDataset:
     """Opens a file of `create_hdf5_dataset`.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Returns:
-        `DetectionDataset`. Images are read through a memory map that each process opens for itself, so that
-        any number of threads and processes may share the data set.
+        `DetectionDataset`. Each process opens its own memory map of the images. Any number of threads and
+        processes may share the data set.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not such a file, incomplete or damaged; says what is wrong.
+        ValueError: if it is not such a file, incomplete or damaged; states what is wrong.
     """
     path = Path(path).resolve()
     if not path.is_file():
@@ -88,7 +88,7 @@ class StoredImage:
     """An image function (see `read_image`) that reads from a file that holds many images.
 
     Attributes:
-        path: of the file.
+        path: path of the file.
         changed: when it was last changed, in nanoseconds since 1970.
         start: first byte.
         stop: the byte after the last.
@@ -111,7 +111,7 @@ class StoredImage:
 
 @lru_cache(maxsize=16)
 def _mapped(path, changed):
-    """The bytes of a file; each process has its own map, or inherits a read-only one, which is as good."""
+    """The bytes of a file. Each process has its own map, or inherits a read-only one."""
     try:
         if Path(path).stat().st_mtime_ns != changed:
             raise ImageError(f"{path}: the file was changed after load_hdf5")
@@ -167,7 +167,7 @@ def _lay_out(partial, dataset, fields, fingerprint, decoded):
 
 
 def _create_contiguous(file, name, size):
-    """A uint8 dataset that has its place in the file at once, in one piece, so that it can be mapped."""
+    """A uint8 dataset that is allocated at once and in one piece, as a memory map needs it."""
     options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     options.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     options.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
@@ -179,12 +179,12 @@ def _open_partial(partial, fingerprint):
     try:
         file = h5py.File(partial, "r+")
     except OSError as error:
-        raise FileExistsError(
-            f"{partial} is not a file that can be gone on with ({error}); delete it"
-        ) from error
+        raise FileExistsError(f"{partial}: cannot be resumed ({error}); delete it and run again") from error
     if file.attrs.get("fingerprint") != fingerprint:
         file.close()
-        raise FileExistsError(f"{partial} was begun with another data set or option; delete it to begin anew")
+        raise FileExistsError(
+            f"{partial} belongs to a different data set or `decoded` setting; delete it to start over"
+        )
     return file
 
 

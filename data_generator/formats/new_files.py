@@ -19,7 +19,9 @@ def check_unique_ids(dataset):
     """Raises ValueError if two records have the same image id."""
     repeated = [i for i, count in Counter(r.image_id for r in dataset).items() if count > 1]
     if repeated:
-        raise ValueError(f"{dataset.name}: {len(repeated)} image ids are there twice, first {repeated[0]!r}")
+        raise ValueError(
+            f"{dataset.name}: {len(repeated)} image ids occur more than once, first {repeated[0]!r}"
+        )
 
 
 def check_writable(texts, what):
@@ -41,8 +43,8 @@ def file_names(dataset, image_folder):
 
     Args:
         dataset: a `DetectionDataset`.
-        image_folder: the folder, to which images that are made by a function are written, as PNG named by
-            their id. None: names without folders.
+        image_folder: the folder. Images that a function makes are written to it as PNG, named by their id.
+            None: names without folders.
 
     Raises:
         FileExistsError: if another file is in the place of an image that a function makes.

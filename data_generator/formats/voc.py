@@ -240,7 +240,7 @@ def save_voc(
         FileExistsError: if the list, an annotation, or another image of that name exists; names it.
         OSError: for an image that cannot be read, copied or linked.
         ImageError: for an image that its function does not make.
-        ValueError: for image ids that are there twice, contain spaces or leave the folder, class names with
+        ValueError: for image ids that are duplicate, contain spaces or leave the folder, class names with
             control characters or spaces around them, and images in other formats than `load_voc` reads.
     """
     if images not in ("copy", "link"):

@@ -63,12 +63,12 @@ def test_output_is_float32_under_mixed_precision():
 def test_feature_map_of_another_size_is_named():
     offsets, logits = heads()
     offsets[0] = head(2, 2, 8, 0)
-    with pytest.raises(ValueError, match=r"level 0 wants offsets of shape .* = \(1, 2, 8\), got \(2, 2, 8\)"):
+    with pytest.raises(ValueError, match=r"level 0 needs offsets of shape .* = \(1, 2, 8\), got \(2, 2, 8\)"):
         MultiBox(SPEC, 2)(offsets, logits)
 
 
 def test_head_of_another_number_of_classes_is_named():
-    with pytest.raises(ValueError, match=r"level 0 wants logits of shape .* = \(1, 2, 10\), got \(1, 2, 6\)"):
+    with pytest.raises(ValueError, match=r"level 0 needs logits of shape .* = \(1, 2, 10\), got \(1, 2, 6\)"):
         MultiBox(SPEC, 4)(*heads())
 
 

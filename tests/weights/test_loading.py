@@ -136,7 +136,7 @@ def test_chosen_layers(golden, mobile):
     assert set(report.loaded) == {"conv1", *(f"conv_dw_{i}" for i in range(1, 14))}
     changed = {path.split("/")[0] for path, value in snapshot(mobile).items() if value != before[path]}
     assert changed == set(report.loaded)
-    with pytest.raises(ValueError, match="'no such' is no layer"):
+    with pytest.raises(ValueError, match="'no such' matches no layer"):
         load_weights(mobile, golden / TFLITE, layers="no such")
 
 
@@ -156,7 +156,7 @@ def test_no_such_file(mobile):
 
 @pytest.mark.parametrize("name", ["x.keras", "x.weights.h5"])
 def test_our_own_files(tmp_path, name):
-    model, other = mb.SSD7(3, image_size=(64, 64)), mb.SSD7(3, "inference", image_size=(64, 64))
+    model, other = mb.SSD7(3, image_size=(64, 64)), mb.SSD7(3, mode="inference", image_size=(64, 64))
     (model.save_weights if "weights" in name else model.save)(tmp_path / name)
     report = load_weights(other, tmp_path / name)
     assert not report.left and not report.skipped
@@ -378,7 +378,7 @@ def test_the_model_functions_take_any_file(golden, mobile):
     load_weights(mobile, golden / TFLITE)
     options = {"alpha": 0.75, "batch_norm": False, "weights": golden / TFLITE}
     for mode in ("training", "inference"):
-        model = mb.SSDMobileNet(90, mode, **options)
+        model = mb.SSDMobileNet(90, mode=mode, **options)
         for layer in mobile.layers:
             for ours, theirs in zip(
                 model.get_layer(layer.name).get_weights(), layer.get_weights(), strict=True
@@ -403,7 +403,7 @@ def test_a_page_in_place_of_a_file_without_a_digest_does_not_stay(tmp_path, monk
     page = tmp_path / "mobilenet_1_0_224_tf_no_top.h5"
     page.write_text("<!DOCTYPE html><title>Sign in</title>")
     monkeypatch.setattr(loading, "fetch_source", lambda source: page)
-    with pytest.raises(ValueError, match=r"mobilenet_1_0.*deleted, so that the next attempt fetches it anew"):
+    with pytest.raises(ValueError, match=r"mobilenet_1_0.*deleted, try again to download it"):
         mb.SSDMobileNet(3, weights="imagenet")
     assert not page.exists()
     page.write_text("<!DOCTYPE html>")

@@ -1,1 +1,1 @@
-"""Readers of weight files, recognised by content."""
+"""Readers of weight files. The content of a file decides which reader is used."""

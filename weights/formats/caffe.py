@@ -1,7 +1,11 @@
-"""Reads `.caffemodel` files: protobuf's wire format, as far as a Caffe `NetParameter` uses it.
+"""Reads `.caffemodel` files: the part of protobuf's wire format that a Caffe `NetParameter` uses.
 
-Field numbers are those of `caffe.proto` (BVLC Caffe and its SSD branch). Both generations of layers are read:
-`layer` (100, since 2014) and `layers` (2, "V1"); the older V0 has no names of its own any more.
+Field numbers are those of `caffe.proto` (BVLC Caffe and its SSD branch). Two forms of layers are read:
+
+* `layer` (field 100, since 2014),
+* `layers` (field 2, "V1").
+
+The still older V0 form is not supported.
 """
 
 import math
@@ -25,22 +29,23 @@ VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 
 class WireError(ValueError):
-    """What is wrong with the bytes; the reader of the file adds its name."""
+    """Describes what is wrong with the bytes. `read_caffe` adds the path of the file."""
 
 
 def read_caffe(path):
     """Reads the weights of a `.caffemodel` file.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Returns:
-        {layer name: [array, ...]} in the order of the file, layers without weights left out; float32, in
-        Caffe's layout: kernels (out, in, rows, columns), inner products (out, in), biases and scales (n,).
+        {layer name: [array, ...]} in the order of the file, without the layers that have no weights. The
+        arrays are float32 in Caffe's layout: kernels (out, in, rows, columns), inner products (out, in),
+        biases and scales (n,).
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it is cut off, damaged or no `NetParameter`.
+        ValueError: if the file is cut off, damaged, or not a `NetParameter`.
     """
     data = memoryview(Path(path).read_bytes())
     layers = {}
@@ -62,7 +67,7 @@ def read_caffe(path):
 
 
 def looks_like_caffe(data):
-    """Whether bytes begin as a `NetParameter` does: fields it has, among them a layer."""
+    """Whether the bytes begin like a `NetParameter`: with fields that it has, up to the first layer."""
     try:
         for number, wire, _ in wire_fields(memoryview(data), to_end=False):
             if number in LAYER_FIELDS:
@@ -75,12 +80,17 @@ def looks_like_caffe(data):
 
 
 def wire_fields(data, to_end=True):
-    """Yields (field number, wire type, value) of a protobuf message, a memoryview.
+    """Yields (field number, wire type, value) for each field of a protobuf message.
 
-    Values are int (varint) or memoryview. With to_end=False the last value may be cut off.
+    Args:
+        data: memoryview of the message.
+        to_end: whether the message must be complete. If False, the last value may be cut off.
+
+    Yields:
+        The value is an int for a varint, a memoryview for the other wire types.
 
     Raises:
-        WireError: where the bytes end inside a field, or are none.
+        WireError: if the bytes end inside a field, or are not protobuf.
     """
     position = 0
     while position < len(data):
@@ -96,7 +106,7 @@ def wire_fields(data, to_end=True):
         elif wire in (FIXED32, FIXED64):
             size = 4 if wire == FIXED32 else 8
         else:
-            raise WireError(f"wire type {wire} at byte {start} of a message")
+            raise WireError(f"the unknown wire type {wire} at byte {start} of a message")
         if position + size > len(data) and to_end:
             raise WireError(
                 f"field {number} of {size} bytes where {len(data) - position} are left: cut off or damaged"
@@ -106,7 +116,7 @@ def wire_fields(data, to_end=True):
 
 
 def _varint(data, position):
-    """(value, position behind it); at most ten bytes."""
+    """Reads a varint, which has at most ten bytes: (value, position after it)."""
     value = 0
     for shift in range(0, 70, 7):
         if position >= len(data):
@@ -120,11 +130,11 @@ def _varint(data, position):
 
 
 def _layer(data, name_field, type_field, blobs_field):
-    """(name, [array, ...]) of one layer message."""
+    """Reads one layer message: (name, [array, ...])."""
     name, kind, blobs = "", None, []
     for number, wire, value in wire_fields(data):
         if number == name_field:
-            name = _text(_expect(value, wire, BYTES, "a layer's name"))
+            name = _text(_expect(value, wire, BYTES, "a layer name"))
         elif number == type_field:
             kind = value if wire == VARINT else bytes(value)
         elif number == blobs_field:
@@ -133,7 +143,7 @@ def _layer(data, name_field, type_field, blobs_field):
 
 
 def _blob(data, layer, kind, index):
-    """One array: BlobProto with the new or the legacy shape, float or double data, packed or not."""
+    """Reads one BlobProto: with the new or the legacy shape, float or double data, packed or not."""
     shape, legacy, chunks, doubles = None, {}, [], []
     for number, wire, value in wire_fields(data):
         if number == BLOB_SHAPE:
@@ -149,7 +159,7 @@ def _blob(data, layer, kind, index):
     raw = (chunks or doubles or [b""])[0] if len(chunks or doubles) < 2 else b"".join(chunks or doubles)
     array = np.frombuffer(raw, "<f8" if doubles else "<f4").astype(np.float32, copy=False)
     if shape is None:
-        shape = _natural(tuple(legacy.get(i, 1) for i in BLOB_LEGACY_SHAPE), kind, index)
+        shape = _squeezed_shape(tuple(legacy.get(i, 1) for i in BLOB_LEGACY_SHAPE), kind, index)
     if len(shape) > MAX_DIMENSIONS or math.prod(shape) != array.size:
         raise WireError(
             f"blob {index} of layer '{one_line(layer)}' with shape {one_line(shape)} but {array.size} numbers"
@@ -172,8 +182,11 @@ def _shape(data):
     return tuple(dims)
 
 
-def _natural(shape, kind, index):
-    """V1 blobs have four axes whatever they hold: a bias is (1, 1, 1, n), a matrix (1, 1, out, in)."""
+def _squeezed_shape(shape, kind, index):
+    """Drops the leading axes of length 1 that pad every legacy shape to four axes.
+
+    A bias is stored as (1, 1, 1, n), a matrix as (1, 1, out, in). Kernels keep their four axes.
+    """
     if index == 0 and kind in KERNEL_TYPES:
         return shape
     if index == 0 and kind in MATRIX_TYPES and shape[:2] == (1, 1):
@@ -184,15 +197,15 @@ def _natural(shape, kind, index):
 
 
 def _numbers(value, wire, single, layer):
-    """The bytes of a repeated number: packed, or a single one."""
+    """Checks and returns the bytes of a repeated number field: packed numbers, or a single one."""
     if wire not in (single, BYTES) or len(value) % struct.calcsize("d" if single == FIXED64 else "f"):
-        raise WireError(f"data of layer '{one_line(layer)}' that are no array of numbers")
+        raise WireError(f"data of layer '{one_line(layer)}' that is not an array of numbers")
     return value
 
 
 def _expect(value, wire, expected, what):
     if wire != expected:
-        raise WireError(f"{what} of wire type {wire} in place of {expected}")
+        raise WireError(f"{what} of wire type {wire} instead of {expected}")
     return value
 
 
@@ -200,4 +213,4 @@ def _text(data):
     try:
         return bytes(data).decode()
     except UnicodeDecodeError:
-        raise WireError("a layer's name that is no text") from None
+        raise WireError("a layer name that is not text") from None

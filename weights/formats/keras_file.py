@@ -1,8 +1,7 @@
 """Reads Keras' weight files by layer name: `.keras`, `.weights.h5` and the `.h5` of Keras 2.
 
-Keras itself assigns the first two by the position of the layers; by name, a file also serves a model that
-shares only some layers. Groups and arrays of a file are followed only inside of it: links to other files are
-refused.
+Keras itself assigns the weights of the first two formats by the position of the layers. Reading by name makes
+a file useful to a model that shares only some of its layers. Links to other files are refused.
 """
 
 import io
@@ -27,29 +26,29 @@ HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, Attribute
 HEAP = b"GCOL\x01\x00\x00\x00"
 MAX_FILE = 4 << 30
 MAX_ARRAY = 2 << 30
-MAX_RATIO = 20  # weights hardly compress; what unfolds by more is made to fill the memory
-MAX_DEPTH = 16  # of layers within layers
+MAX_RATIO = 20  # weights hardly compress; data that expands more than this is an attack on the memory
+MAX_DEPTH = 16  # of nested layers
 MAX_LAYERS = 10_000
 
 
 class LayoutError(ValueError):
-    """What is wrong with the content; the reader of the file adds its name."""
+    """Describes what is wrong with the content. `read_keras` adds the path of the file."""
 
 
 def read_keras(path):
     """Reads the weights of a Keras file.
 
     Args:
-        path: of a `.keras` archive, a `.weights.h5` file (Keras 3), or an `.h5` file (Keras 2: weights, or a
-            model).
+        path: path of a `.keras` archive, a `.weights.h5` file (Keras 3), or an `.h5` file (Keras 2: weights
+            or a whole model).
 
     Returns:
-        {layer name: [array, ...]}, the arrays as `layer.get_weights()` gives them; layers without weights are
-        left out.
+        {layer name: [array, ...]}, without the layers that have no weights. The arrays are in the order of
+        `layer.get_weights()`.
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it is cut off, damaged, or laid out otherwise.
+        ValueError: if the file is cut off, damaged, or has another layout.
     """
     try:
         with _hdf5(path) as file:
@@ -70,7 +69,7 @@ def read_keras(path):
 
 @contextmanager
 def _hdf5(path):
-    """The HDF5 file, or the one inside a `.keras` archive."""
+    """Opens the HDF5 file, or the one inside a `.keras` archive."""
     with Path(path).open("rb") as file:
         zipped = file.read(4) == b"PK\x03\x04"
         if zipped:
@@ -86,11 +85,11 @@ def _hdf5(path):
 
 
 def _check_heaps(data):
-    """Follows the objects of each global heap, as the library does, without end where one is damaged.
+    """Refuses files whose global heaps are damaged: the HDF5 library would follow their objects forever.
 
-    A heap is a header of 16 bytes, its own size in the second half, and objects: number (2 bytes), references
-    (2), reserved (4), size (8), content up to a multiple of 8. Number 0 is free space, whose size counts its
-    header.
+    A heap has a header of 16 bytes, with the heap's size in the second half. Its objects follow: number
+    (2 bytes), references (2), reserved (4), size (8), content padded to a multiple of 8. Object number 0 is
+    free space; its size includes its header.
     """
     start = data.find(HEAP)
     while start >= 0:
@@ -135,18 +134,18 @@ def _layers(file):
 
 
 def _keras2(group):
-    """A group for each layer; attributes keep the order of the layers and of their arrays."""
+    """Keras 2: one group per layer; attributes list the layers and their arrays in order."""
     layers = {}
-    for name in _names(group, "layer_names"):
+    for name in _string_list(group, "layer_names"):
         layer = _child(group, name, h5py.Group)
-        datasets = [_dataset(layer, weight) for weight in _names(layer, "weight_names")]
+        datasets = [_dataset(layer, weight) for weight in _string_list(layer, "weight_names")]
         if datasets:
             layers[name] = datasets
     return layers
 
 
-def _names(group, attribute):
-    """A list of names, which Keras divides over attributes 0, 1, ... where HDF5 has no room for it."""
+def _string_list(group, attribute):
+    """Reads a list of names. Keras splits lists that are too long for HDF5 over attributes 0, 1, ..."""
     if attribute in group.attrs:
         values = group.attrs[attribute]
     else:
@@ -158,14 +157,17 @@ def _names(group, attribute):
             raise LayoutError(f"group {one_line(group.name)} without the attribute {attribute}")
     names = [value.decode() if isinstance(value, bytes) else str(value) for value in values]
     if len(set(names)) != len(names):
-        raise LayoutError(f"group {one_line(group.name)} whose {attribute} repeat")
+        raise LayoutError(f"group {one_line(group.name)} with repeated {attribute}")
     return names
 
 
 def _keras3(group, layers, depth):
-    """Groups by class and number; the layer's name is an attribute of `vars`, its arrays are 0, 1, ..."""
+    """Keras 3: groups named by class and number. A layer's name is an attribute of its group `vars`.
+
+    The arrays in `vars` are named 0, 1, ...
+    """
     if depth > MAX_DEPTH or len(layers) > MAX_LAYERS:
-        raise LayoutError("layers within layers without end")
+        raise LayoutError(f"more than {MAX_DEPTH} nested layers, or more than {MAX_LAYERS} layers")
     for key in group:
         if key == "optimizer" and depth == 0:
             continue
@@ -187,7 +189,7 @@ def _keras3(group, layers, depth):
 
 
 def _child(group, path, kind):
-    """A group or array below a group, reached by hard links alone."""
+    """Returns a group or array below a group. Soft and external links are refused."""
     parts = path.split("/")
     for i, part in enumerate(parts):
         link = group.get(part, getlink=True) if part in group else None
@@ -195,7 +197,7 @@ def _child(group, path, kind):
             raise LayoutError(f"no '{one_line(path)}' in group {one_line(group.name)}")
         if not isinstance(link, h5py.HardLink):
             place = one_line(f"{group.name}/{part}")
-            raise LayoutError(f"a link to another place in {place}, which is not followed")
+            raise LayoutError(f"a link to another place in {place}, which is refused")
         child = group[part]
         expected = kind if i == len(parts) - 1 else h5py.Group
         if not isinstance(child, expected):
@@ -205,7 +207,7 @@ def _child(group, path, kind):
 
 
 def _dataset(group, path):
-    """An array that is in the file, after its declared size has been compared with what is stored of it."""
+    """Returns an array of the file, after comparing its declared size with the bytes that are stored."""
     dataset = _child(group, path, h5py.Dataset)
     name, stored = one_line(dataset.name), dataset.id.get_storage_size()
     if dataset.external or dataset.is_virtual:
@@ -220,20 +222,23 @@ def _dataset(group, path):
 
 
 def _check_sizes(layers, file_size):
-    """Refuses arrays that take much more memory than the file has bytes, before any is read.
+    """Refuses arrays that need far more memory than the file has bytes, before any of them is read.
 
-    Chunks that are compressed, or not stored, unfold to any size from a few bytes. The sum is bounded, since
-    several names may lead to one array; and each chunk, which is unfolded whole whatever is asked of it.
+    A chunk that is compressed, or not stored at all, can expand from a few bytes to any size. Two sizes are
+    limited:
+
+    * the total of all arrays, because several names may refer to one array,
+    * each chunk, because a chunk is always expanded as a whole.
     """
     total = 0
     for dataset in (dataset for layer in layers.values() for dataset in layer):
-        width = max(dataset.dtype.itemsize, 4)  # float32 is what they become
+        width = max(dataset.dtype.itemsize, 4)  # they become float32
         total += math.prod(dataset.shape) * width
         chunk = math.prod(dataset.chunks or ()) * width
         if max(total, chunk) > MAX_RATIO * file_size:
             raise LayoutError(
-                f"arrays of {max(total, chunk)} bytes or more, as far as {one_line(dataset.name)} of shape "
-                f"{one_line(dataset.shape)}, in a file of {file_size} bytes"
+                f"arrays of {max(total, chunk)} bytes or more in a file of {file_size} bytes (counted up to "
+                f"{one_line(dataset.name)} of shape {one_line(dataset.shape)})"
             )
 
 
@@ -242,7 +247,7 @@ def _is_bfloat16(dataset):
 
 
 def _numbers(dataset):
-    """A float32 array."""
+    """Reads a dataset as a float32 array."""
     if _is_bfloat16(dataset):  # the upper half of a float32
         return (dataset[()].view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     return np.asarray(dataset[()], np.float32)

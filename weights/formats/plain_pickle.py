@@ -1,9 +1,9 @@
-"""Reads pickles that hold nothing but data.
+"""Reads pickles that contain only data, without running code.
 
-Python's `pickle` imports and calls what a file names, so that a file can run code. This is a machine for the
-same opcodes that has no means to import or call: a global is a name, and `REDUCE` applies one of a few
-functions given by the reader. Containers are built, never walked, so that nesting costs no recursion. The
-opcodes are documented in Python's `pickletools`, which also takes them apart here.
+Python's `pickle` imports and calls the functions that a file names, so a file can run any code. The machine
+here executes the same opcodes but cannot import anything: a global is only a name, and `REDUCE` may call only
+the few functions that the caller passes in. Containers are built but never traversed, so deep nesting cannot
+exhaust the stack. `pickletools`, Python's disassembler, decodes the opcodes and documents them.
 """
 
 import io
@@ -24,7 +24,7 @@ TUPLES = {"EMPTY_TUPLE": 0, "TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 class PickleError(ValueError):
-    """What is wrong with a pickle; the reader of the file adds its name."""
+    """Describes what is wrong with a pickle. The reader of the file adds its path."""
 
 
 class Global(NamedTuple):
@@ -41,17 +41,17 @@ def read_plain_pickle(file, functions, persistent):
     """Reads one pickle.
 
     Args:
-        file: bytes, or an `io.BytesIO`, which is left behind the pickle.
-        functions: {(module, name): function of the arguments} for the globals that may be called; None for
-            those that may only be named.
+        file: bytes, or an `io.BytesIO`, whose position afterwards is the end of the pickle.
+        functions: {(module, name): function} for the globals that may be called. None in place of a function:
+            the global may be named but not called.
         persistent: function from a persistent id to a value.
 
     Returns:
-        The object: dicts, lists, tuples, numbers, strings, bytes, and what the functions return.
+        The unpickled object: dicts, lists, tuples, numbers, strings, bytes, and what the functions return.
 
     Raises:
-        PickleError: for globals that are not listed, by name; for opcodes that would call anything else; for
-            a pickle that is cut off or damaged.
+        PickleError: for a global that is not listed, for an opcode that would call anything else, and for a
+            pickle that is cut off or damaged.
     """
     machine = _Machine(functions, persistent)
     file = io.BytesIO(file) if isinstance(file, bytes) else file
@@ -85,7 +85,7 @@ class _Machine:
                 f"the pickle wants to create {what} ({opcode}), which is refused: it could run code"
             )
         else:
-            raise PickleError(f"a pickle with the opcode {opcode}, which weights have no use for")
+            raise PickleError(f"a pickle with the opcode {opcode}, which weights do not need")
 
     def pop(self):
         if not self.stack or self.stack[-1] is MARK:
@@ -111,7 +111,7 @@ class _Machine:
 
     def op_proto(self, version):
         if version > 5:
-            raise PickleError(f"a pickle of protocol {version}, known are 0 to 5")
+            raise PickleError(f"a pickle of protocol {version} (supported: 0 to 5)")
 
     def op_frame(self, _):
         pass
@@ -180,7 +180,7 @@ class _Machine:
         pairs = self.pop_to_mark()
         self.top(dict).update(_pairs(pairs))
 
-    # Names and what they make ----------------------------------------------------------------------------
+    # Globals and calls -----------------------------------------------------------------------------------
 
     def op_global(self, names):
         self.push_global(*names.split(" ", 1))
@@ -189,13 +189,13 @@ class _Machine:
         self.push_global(*self.pop_many(2))
 
     def push_global(self, module, name):
-        # A tuple in place of a name may be nested deeply enough to break hash().
+        # A tuple instead of a name could be nested so deeply that hash() overflows the stack.
         if type(module) is not str or type(name) is not str:
-            raise PickleError("a pickle that is damaged: a global whose name is no text")
+            raise PickleError("a pickle that is damaged: a global whose name is not text")
         if (module, name) not in self.functions:
             raise PickleError(
-                f"the pickle names {one_line(f'{module}.{name}')}, which is refused: weights have no use for "
-                "it, and it could run code"
+                f"the pickle names {one_line(f'{module}.{name}')}, which is refused: weights do not need it, "
+                "and it could run code"
             )
         self.stack.append(Global(module, name))
 
@@ -203,11 +203,11 @@ class _Machine:
         target, arguments = self.pop_many(2)
         function = self.functions.get(target) if isinstance(target, Global) else None
         if function is None or type(arguments) is not tuple:
-            raise PickleError("the pickle wants to call something that is no function")
+            raise PickleError("the pickle wants to call something that is not a function")
         self.stack.append(function(*arguments))
 
     def op_build(self, _):
-        # An OrderedDict's attributes, such as the `_metadata` of a state_dict: no weights, left out.
+        # Attributes of an OrderedDict, such as the `_metadata` of a state_dict, are not weights: ignored.
         self.pop()
         self.top(dict)
 
@@ -222,18 +222,18 @@ def _pairs(values):
     if len(values) % 2:
         raise PickleError("a pickle that is damaged: a key without a value")
     keys = values[::2]
-    # A tuple may be nested deeply enough to break hash().
+    # A tuple could be nested so deeply that hash() overflows the stack.
     if not all(isinstance(key, str | int | float | bytes) for key in keys):
         raise PickleError("a pickle whose keys are neither names nor numbers")
     return dict(zip(keys, values[1::2], strict=True))
 
 
 def integers(values):
-    """A tuple of int, as shapes and strides are.
+    """Returns a shape or stride as a tuple of int.
 
     Raises:
-        PickleError: for anything else.
+        PickleError: for anything but a list or tuple of integers.
     """
     if type(values) not in (tuple, list) or not all(type(value) is int for value in values):
-        raise PickleError("a tensor whose size is no tuple of integers")
+        raise PickleError("a tensor whose size is not a tuple of integers")
     return tuple(values)

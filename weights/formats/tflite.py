@@ -1,8 +1,8 @@
-"""Reads the constants of a TensorFlow Lite model: FlatBuffers, as far as its `schema.fbs` uses it.
+"""Reads the constants of a TensorFlow Lite model: the part of FlatBuffers that its `schema.fbs` uses.
 
-A FlatBuffers table begins with a (signed) distance back to its vtable, which holds the distances of its
-fields, 0 for those left out; strings, vectors and tables are reached by (unsigned) distances from the place
-that names them. Each of these is checked against the length of the file.
+A FlatBuffers table begins with a signed offset back to its vtable. The vtable holds the offsets of the
+table's fields, 0 for absent ones. Strings, vectors and tables are referenced by unsigned offsets, relative to
+the position of the reference. Every offset is checked against the length of the file.
 """
 
 import math
@@ -20,7 +20,7 @@ SUBGRAPH_TENSORS = 0
 TENSOR_SHAPE, TENSOR_TYPE, TENSOR_BUFFER, TENSOR_NAME, TENSOR_QUANTIZATION, TENSOR_SPARSITY = 0, 1, 2, 3, 4, 6
 QUANTIZATION_SCALE, QUANTIZATION_ZERO_POINT, QUANTIZATION_DETAILS, QUANTIZATION_AXIS = 2, 3, 4, 6
 BUFFER_DATA = 0
-# TensorType; strings, resources and complex numbers are no weights.
+# TensorType. Strings, resources and complex numbers are not weights and are missing here.
 TYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 6: "?", 7: "<i2", 9: "i1", 10: "<f8"}
 SCHEMA_VERSION = 3
 MAX_TENSORS = 100_000
@@ -28,17 +28,18 @@ MAX_DIMENSIONS = 32
 
 
 class FlatBufferError(ValueError):
-    """What is wrong with the bytes; the reader of the file adds its name."""
+    """Describes what is wrong with the bytes. `read_tflite` adds the path of the file."""
 
 
 class TFLiteTensor(NamedTuple):
-    """A constant as it is stored. `real = scale * (stored - zero_point)`.
+    """A constant as the file stores it. `real = scale * (stored - zero_point)`.
 
     Args:
         stored: array of the file's type.
-        scale: float32 array: empty (not quantised), one number, or one for each index of `axis`.
+        scale: float32 array. Empty: not quantized. One number: quantized as a whole. Several: one for each
+            index of `axis`.
         zero_point: int64 array of the same length.
-        axis: of the channels, for quantisation by channel.
+        axis: axis of the channels, for quantization per channel.
     """
 
     stored: np.ndarray
@@ -47,13 +48,13 @@ class TFLiteTensor(NamedTuple):
     axis: int
 
     def values(self):
-        """The numbers that are meant, float32."""
+        """The real numbers, float32."""
         if not self.scale.size:
             return self.stored.astype(np.float32)
         shape = [1] * self.stored.ndim
         if self.scale.size > 1:
             shape[self.axis] = -1
-        # Stored numbers and zero points can differ by more than float32 resolves.
+        # The difference is computed in int64, because float32 cannot represent all of them exactly.
         steps = (self.stored.astype(np.int64) - self.zero_point.reshape(shape)).astype(np.float32)
         return self.scale.reshape(shape) * steps
 
@@ -62,15 +63,16 @@ def read_tflite(path):
     """Reads the constants of a TensorFlow Lite model.
 
     Args:
-        path: of the `.tflite` file.
+        path: path of the `.tflite` file.
 
     Returns:
-        {tensor name: TFLiteTensor} of the first subgraph's tensors that have data in the file. Kernels are
-        laid out (out, rows, columns, in), those of depthwise convolutions (1, rows, columns, channels).
+        {tensor name: TFLiteTensor} for the tensors of the first subgraph that have data in the file. The
+        layout of kernels is (out, rows, columns, in), and (1, rows, columns, channels) for depthwise
+        convolutions.
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it is cut off or damaged, or has no constants.
+        ValueError: if the file is cut off or damaged, or has no constants.
     """
     data = memoryview(Path(path).read_bytes())
     try:
@@ -88,7 +90,7 @@ def _constants(buffer):
     model = buffer.indirect(0)
     version = buffer.number(model, MODEL_VERSION, "<I", 0)
     if version != SCHEMA_VERSION:
-        raise FlatBufferError(f"schema version {version} in place of {SCHEMA_VERSION}")
+        raise FlatBufferError(f"schema version {version} instead of {SCHEMA_VERSION}")
     graphs, buffers = buffer.tables(model, MODEL_SUBGRAPHS), buffer.tables(model, MODEL_BUFFERS)
     if not graphs:
         raise FlatBufferError("no subgraph")
@@ -111,7 +113,7 @@ def _tensor(buffer, table, name, raw, dtype):
     shape = tuple(np.frombuffer(buffer.vector(table, TENSOR_SHAPE, 4), "<i4").tolist())
     what = f"tensor '{one_line(name)}' of shape {one_line(shape)}"
     if buffer.field(table, TENSOR_SPARSITY):
-        raise FlatBufferError(f"the sparse {what}, which is not read")
+        raise FlatBufferError(f"the sparse {what}, which is not supported")
     if len(shape) > MAX_DIMENSIONS or min(shape, default=0) < 0:
         raise FlatBufferError(f"a damaged {what}")
     if math.prod(shape) * np.dtype(dtype).itemsize != len(raw):
@@ -123,7 +125,7 @@ def _tensor(buffer, table, name, raw, dtype):
         zero_point = np.frombuffer(buffer.vector(quantization, QUANTIZATION_ZERO_POINT, 8), "<i8")
         axis = buffer.number(quantization, QUANTIZATION_AXIS, "<i", 0)
         if buffer.number(quantization, QUANTIZATION_DETAILS, "<B", 0):
-            raise FlatBufferError(f"{what} with a quantisation of its own kind")
+            raise FlatBufferError(f"{what} with custom quantization, which is not supported")
         zero_point = zero_point if zero_point.size else np.zeros(scale.size, np.int64)
         by_channel = scale.size > 1 and not (0 <= axis < len(shape) and shape[axis] == scale.size)
         if scale.size != zero_point.size or by_channel:
@@ -132,7 +134,7 @@ def _tensor(buffer, table, name, raw, dtype):
 
 
 class _FlatBuffer:
-    """Tables are ints: their position in the file."""
+    """Accesses a FlatBuffers file. A table is represented by its position in the file."""
 
     def __init__(self, data):
         self.data = data
@@ -145,11 +147,11 @@ class _FlatBuffer:
         return struct.unpack_from(form, self.data, position)[0]
 
     def indirect(self, position):
-        """The place that a distance at `position` points to."""
+        """The position that the offset at `position` refers to."""
         return position + self.unpack("<I", position)
 
     def field(self, table, number):
-        """Position of a table's field, 0 if it is left out."""
+        """The position of a table's field, 0 if the field is absent."""
         vtable = table - self.unpack("<i", table)
         entry = 4 + 2 * number
         if entry + 2 > self.unpack("<H", vtable):
@@ -162,7 +164,7 @@ class _FlatBuffer:
         return self.unpack(form, position) if position else default
 
     def vector(self, table, field, item_size):
-        """The bytes of a vector of numbers; empty if the field is left out."""
+        """The bytes of a vector of numbers; empty if the field is absent."""
         position = self.field(table, field)
         if not position:
             return self.data[:0]
@@ -175,7 +177,7 @@ class _FlatBuffer:
         return self.data[start + 4 : start + 4 + size]
 
     def tables(self, table, field):
-        """The positions of a vector of tables."""
+        """The positions of the tables in a vector."""
         position = self.field(table, field)
         if not position:
             return []
@@ -189,4 +191,4 @@ class _FlatBuffer:
         try:
             return bytes(self.vector(table, field, 1)).decode()
         except UnicodeDecodeError:
-            raise FlatBufferError("a tensor's name that is no text") from None
+            raise FlatBufferError("a tensor name that is not text") from None

@@ -1,8 +1,8 @@
-"""From the names and layouts of other projects to ours; one module for each family of networks."""
+"""Converts the names and layouts of other projects to ours. One module for each family of networks."""
 
 from ..formats.caffe import read_caffe
 from ..formats.keras_file import read_keras
-from ..formats.recognise import recognise
+from ..formats.recognize import recognize
 from ..formats.tflite import read_tflite
 from ..formats.torch_file import read_torch
 from . import mobilenet, vgg16
@@ -10,7 +10,7 @@ from .mapped import Mapped, adapt_pixels, has_heads
 
 __all__ = ["Mapped", "adapt_pixels", "read_weights"]
 
-# What tells the networks of torch apart: a tensor that only this one has.
+# A torch network is recognized by a tensor that no other network has.
 TORCH_NETWORKS = (
     ("backbone.scale_weight", vgg16.from_torchvision),
     ("backbone.features.0.0.0.weight", mobilenet.from_ssdlite),
@@ -20,21 +20,22 @@ TORCH_NETWORKS = (
 
 
 def read_weights(path, channel_order=None):
-    """Reads a weight file of any known kind.
+    """Reads a weight file of any supported kind.
 
     Args:
-        path: of the file; its content decides the kind, not its name.
-        channel_order: None, or "rgb" or "bgr" where the weights' first layer expects other than is usual for
-            their origin.
+        path: path of the file. The kind is recognized by the content, not by the name.
+        channel_order: "rgb" or "bgr" if the first layer expects another channel order than usual for weights
+            of this origin; otherwise None.
 
     Returns:
         A `Mapped`.
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if it is damaged, of an unknown kind, or of a network that has no counterpart here.
+        ValueError: if the file is damaged, of an unknown kind, or of a network that this package does not
+            have.
     """
-    kind = recognise(path)
+    kind = recognize(path)
     if kind.startswith("torch"):
         content, function = read_torch(path), _from_torch
     elif kind == "caffe":
@@ -61,7 +62,7 @@ def _from_torch(state):
 
 
 def _from_keras(layers):
-    """Our own files, those of ssd_keras and of keras.applications: the names are ours."""
+    """Maps files of this package, of ssd_keras and of keras.applications, which use the same layer names."""
     if "block1_conv1" in layers:
         return vgg16.from_keras(layers)
     if has_heads(layers):

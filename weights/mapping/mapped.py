@@ -1,4 +1,4 @@
-"""What a mapping hands over: arrays by the names of our layers."""
+"""`Mapped`, the result of every mapping: arrays by the names of our layers. Helpers for the mappings."""
 
 from dataclasses import dataclass, field
 
@@ -12,16 +12,17 @@ class Mapped:
     """Weights by the names of our layers, in Keras' layout.
 
     Args:
-        origin: where they come from, for messages.
-        layers: {layer name: [array, ...]} as `layer.set_weights` takes them.
+        origin: origin of the weights, for messages.
+        layers: {layer name: [array, ...]}, arrays as for `layer.set_weights`.
         unused: names in the file that have no counterpart in any model.
-        expected: names of the layers that have to be there; None: all of the model, since it is a detector.
-        optional: names of layers that may have other shapes than the model's, as the network was built
-            differently from there on; they are left out then.
-        pixels: what the first layer expects, as `mean`, `scale` and `bgr` of `ImageNormalization`; None: what
-            the model gives.
+        expected: names of the layers that the file must have. None: all layers of the model, because the file
+            is a detector.
+        optional: names of layers whose shapes may differ from the model's, because the networks differ from
+            there on. Such layers are skipped.
+        pixels: pixel values that the first layer expects, as `mean`, `scale` and `bgr` of
+            `ImageNormalization`. None: the values that the model gives it.
         first: name of the first layer.
-        anchors: name in `multibox.anchors` of the spec that the detector was trained with, if that is known.
+        anchors: name in `multibox.anchors` of the spec that the detector was trained with, if it is known.
     """
 
     origin: str
@@ -35,18 +36,18 @@ class Mapped:
 
 
 def has_heads(names):
-    """Whether there are prediction heads among the names of our layers."""
+    """Whether the layer names include prediction heads."""
     return any(head in name for name in names for head in HEADS)
 
 
 class States:
-    """Torch's tensors by module, and which of them have been taken.
+    """The tensors of a torch `state_dict`, and the record of those that a mapping has used.
 
     Args:
         state: {name: array} of a `state_dict`.
 
     Raises:
-        ValueError: from `conv` and `norm`, if the module is not there.
+        ValueError: from `take`, `conv` and `norm`, if there is no such tensor.
     """
 
     def __init__(self, state):
@@ -58,12 +59,12 @@ class States:
 
     def take(self, name):
         if name not in self.state:
-            raise ValueError(f"expected the tensor {name}, which is not there")
+            raise ValueError(f"expected the tensor {name}, which the file does not have")
         self.taken.add(name)
         return self.state[name]
 
     def conv(self, module, depthwise=False):
-        """[kernel] or [kernel, bias] of a convolution."""
+        """Takes a convolution: [kernel] or [kernel, bias]."""
         kernel = self.take(f"{module}.weight")
         if kernel.ndim != 4:
             raise ValueError(f"expected the kernel of a convolution in {module}.weight, found {kernel.shape}")
@@ -71,7 +72,7 @@ class States:
         return [depthwise_kernel(kernel) if depthwise else conv_kernel(kernel), *bias]
 
     def norm(self, module):
-        """[gamma, beta, mean, variance] of a BatchNorm."""
+        """Takes a BatchNorm: [gamma, beta, mean, variance]."""
         return [self.take(f"{module}.{leaf}") for leaf in ("weight", "bias", "running_mean", "running_var")]
 
     def unused(self):
@@ -79,21 +80,23 @@ class States:
 
 
 def conv_kernel(kernel):
-    """(out, in, rows, columns), as Caffe and torch have it, to (rows, columns, in, out)."""
+    """Caffe's and torch's layout (out, in, rows, columns) to Keras' (rows, columns, in, out)."""
     return kernel.transpose(2, 3, 1, 0)
 
 
 def depthwise_kernel(kernel):
-    """(channels, 1, rows, columns), as torch has it, to (rows, columns, channels, 1)."""
+    """torch's layout (channels, 1, rows, columns) to Keras' (rows, columns, channels, 1)."""
     return kernel.transpose(2, 3, 0, 1)
 
 
 def adapt_pixels(mapped, given):
-    """Changes the first layer from the pixels its weights expect to those a model gives it; in place.
+    """Rewrites the first layer for the pixel values that a model gives it; changes `mapped` in place.
 
-    With p = (x - mean) * scale of an image x, the expected pixels are a linear function of the given ones,
-    which goes into kernel and bias (or into the mean of a BatchNorm). Exact but for the outermost pixels:
-    where the layer pads with zeros, these stood for the other mean.
+    The normalized pixels of an image x are p = (x - mean) * scale. The pixels that the weights expect are
+    therefore a linear function of those that the model gives. That function is folded into kernel and bias
+    (or into the mean of a BatchNorm).
+
+    The result is exact except at the border: the layer pads with zeros, and zero stood for another mean.
 
     Args:
         mapped: a `Mapped`.

@@ -1,4 +1,4 @@
-"""Names and layouts of the MobileNets and of the SSDs on them, in torchvision and in TensorFlow Lite."""
+"""Maps MobileNets, and SSDs with a MobileNet backbone, from torchvision and TensorFlow Lite to our layers."""
 
 import re
 
@@ -7,7 +7,7 @@ from .mapped import Mapped, States
 SOURCES = ("c4", "c5", "extra1", "extra2", "extra3", "extra4")
 BLOCKS = 15
 C4_BLOCK = 13
-# What ImageNet's networks of torchvision expect.
+# Normalization that torchvision's ImageNet networks expect.
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 IMAGENET_PIXELS = {
     "mean": tuple(255 * m for m in IMAGENET_MEAN),
@@ -17,12 +17,12 @@ UNIT_PIXELS = {"mean": 127.5, "scale": 1 / 127.5}
 
 
 def from_ssdlite(state):
-    """torchvision's ssdlite320_mobilenet_v3_large: pixels -1..1, the background among the classes."""
+    """Maps torchvision's ssdlite320_mobilenet_v3_large: pixels -1..1, background as class 0."""
     states = States(state)
     layers = _conv_bn(states, "stem", "backbone.features.0.0")
     for block in range(1, C4_BLOCK):
         layers |= _block(states, f"block{block}", _units(states, f"backbone.features.0.{block}.block"))
-    # torchvision divides block 13 where the SSD taps it, behind the expansion.
+    # torchvision splits block 13 after its expansion, whose output is the SSD's first feature map.
     units = ["backbone.features.0.13", *_units(states, "backbone.features.1.0")]
     layers |= _block(states, "block13", units)
     for block in range(C4_BLOCK + 1, BLOCKS + 1):
@@ -48,10 +48,10 @@ def from_ssdlite(state):
 
 
 def from_mobilenet_v3(state):
-    """torchvision's mobilenet_v3_large for ImageNet, as the backbone of SSDLite.
+    """Maps torchvision's mobilenet_v3_large for ImageNet to the backbone of SSDLite.
 
-    Its last stage has 160 channels, SSDLite's 80: what comes after block 13's squeeze-excitation has other
-    shapes.
+    Its last stage has 160 channels, but SSDLite's has 80. The layers after the squeeze-excitation of block 13
+    therefore have other shapes and are optional.
     """
     states = States(state)
     layers = _conv_bn(states, "stem", "features.0")
@@ -72,7 +72,7 @@ def from_mobilenet_v3(state):
 
 
 def _units(states, prefix):
-    """The modules prefix.0, prefix.1, ... that have tensors."""
+    """The modules prefix.0, prefix.1, ... that have tensors, in order."""
     numbers = {
         int(match[1]) for name in states.state if (match := re.match(rf"{re.escape(prefix)}\.(\d+)\.", name))
     }
@@ -80,7 +80,7 @@ def _units(states, prefix):
 
 
 def _block(states, name, units):
-    """An inverted residual: expansion (not in all), depthwise, squeeze-excitation (in some), projection."""
+    """Maps an inverted residual: (expansion,) depthwise, (squeeze-excitation,) projection."""
     excite = [unit for unit in units if f"{unit}.fc1.weight" in states]
     convolutions = [unit for unit in units if unit not in excite]
     parts = ("expand", "depthwise", "project")[3 - len(convolutions) :]
@@ -96,12 +96,12 @@ def _block(states, name, units):
 
 
 def _conv_bn(states, name, module):
-    """Convolution and BatchNorm: modules .0 and .1."""
+    """Maps a convolution and its BatchNorm, which are the modules .0 and .1."""
     depthwise = name.endswith("depthwise")
     return {name: states.conv(f"{module}.0", depthwise), f"{name}_bn": states.norm(f"{module}.1")}
 
 
-# The layers of keras.applications' MobileNets v1 and v2, which are ours, BatchNorm included.
+# The layers of keras.applications' MobileNets v1 and v2, BatchNorm included. Ours have the same names.
 KERAS_BACKBONES = (
     frozenset(
         f"{name}{norm}"
@@ -132,9 +132,9 @@ V1_LAYER = re.compile(
 
 
 def from_tflite(tensors):
-    """SSD MobileNet v1 of the TensorFlow Object Detection API, its BatchNorm folded: pixels -1..1.
+    """Maps SSD MobileNet v1 of the TensorFlow Object Detection API, with folded BatchNorm: pixels -1..1.
 
-    Its box heads give y, x, h, w; ours x, y, w, h.
+    Its box heads predict y, x, h, w. Ours predict x, y, w, h.
     """
     parts, unused = {}, []
     for theirs, tensor in tensors.items():
@@ -148,7 +148,7 @@ def from_tflite(tensors):
     layers = {}
     for name, arrays in parts.items():
         if set(arrays) != {1, 4}:
-            raise ValueError(f"expected a kernel and a bias for {name}, found one of them")
+            raise ValueError(f"expected a kernel and a bias for {name}, found only one of them")
         kernel, bias = arrays[4].transpose(1, 2, 3, 0), arrays[1]
         if name.endswith("_mbox_loc"):
             kernel, bias = _xywh(kernel), _xywh(bias)

@@ -1,4 +1,4 @@
-"""Names and layouts of VGG16 and of the SSDs on it, in Caffe, torchvision, ssd.pytorch and Keras."""
+"""Maps VGG16, and SSDs with this backbone, from Caffe, torchvision, ssd.pytorch and Keras to our layers."""
 
 from .mapped import Mapped, States, conv_kernel, has_heads
 
@@ -13,7 +13,7 @@ CAFFE_RGB = {"mean": (123.0, 117.0, 104.0), "bgr": False}
 # torchvision divides by 255, subtracts this and multiplies by 255.
 TORCHVISION_PIXELS = {"mean": tuple(255 * m for m in (0.48235, 0.45882, 0.40784))}
 
-# By the last source and the number of classes with background: the anchors of the published detectors.
+# Anchors of the published detectors, by (last source, number of classes including background).
 CAFFE_ANCHORS = {
     ("conv9_2", 21): "SSD300_VOC",
     ("conv9_2", 81): "SSD300_COCO",
@@ -46,9 +46,9 @@ KERAS = {
 
 
 def from_caffe(layers):
-    """Caffe's own names, which are ours: SSD300, SSD512, VGG16 reduced or in full.
+    """Maps Caffe's SSD300, SSD512 and VGG16 (full, or reduced for SSD). Our layers have Caffe's names.
 
-    The convolutions of the SSD were trained on BGR pixels minus (104, 117, 123), as was VGG16.
+    VGG16 and the SSDs were trained on BGR pixels minus (104, 117, 123).
     """
     mapped = {}
     for name, arrays in layers.items():
@@ -76,7 +76,7 @@ def from_caffe(layers):
 
 
 def from_torchvision(state):
-    """torchvision's ssd300_vgg16: RGB pixels, the background among the classes."""
+    """Maps torchvision's ssd300_vgg16: RGB pixels, background as class 0."""
     states = States(state)
     layers = {ours: states.conv(f"backbone.{theirs}") for ours, theirs in TORCHVISION.items()}
     layers["conv4_3_norm"] = [states.take("backbone.scale_weight")]
@@ -94,11 +94,11 @@ def from_torchvision(state):
 
 
 def from_ssd_pytorch(state):
-    """SSD300 of amdegroot/ssd.pytorch.
+    """Maps SSD300 of amdegroot/ssd.pytorch.
 
-    Trained there, its weights expect RGB pixels minus (123, 117, 104). Those that were converted from Caffe
-    have the same names but expect BGR: `load_weights(..., channel_order="bgr")` is for them. (Its users
-    measured a mAP of 0.7247 in the wrong order, 0.7718 in the right one.)
+    Weights trained by ssd.pytorch expect RGB pixels minus (123, 117, 104). Weights that were converted from
+    Caffe have the same names but expect BGR: load them with `load_weights(..., channel_order="bgr")`. (Users
+    of ssd.pytorch measured a mAP of 0.7247 in the wrong order, 0.7718 in the right one.)
     """
     states = States(state)
     layers = {ours: states.conv(theirs) for ours, theirs in SSD_PYTORCH.items()}
@@ -110,7 +110,7 @@ def from_ssd_pytorch(state):
 
 
 def from_keras(layers):
-    """keras.applications' VGG16, trained on Caffe's pixels; fc6 and fc7 if the file has the top."""
+    """Maps keras.applications' VGG16, trained on Caffe's pixels. fc6 and fc7 need the file with the top."""
     mapped = {}
     for ours, theirs in KERAS.items():
         if theirs in layers:
@@ -121,7 +121,7 @@ def from_keras(layers):
                 kernel = kernel.reshape(1, 1, 4096, 4096)
             mapped[ours] = _reduced(ours, [kernel, *rest])
     unused = [name for name in layers if name not in KERAS.values()]
-    # The file without the top, "notop", has neither.
+    # The file without the top ("notop") has neither fc6 nor fc7.
     expected = BACKBONE if BACKBONE & {"fc6", "fc7"} & set(mapped) else frozenset(TRUNK)
     return Mapped(
         "Keras' VGG16 for ImageNet", mapped, unused, expected=expected, pixels=CAFFE_BGR, first=FIRST
@@ -129,11 +129,11 @@ def from_keras(layers):
 
 
 def _reduced(name, arrays):
-    """fc6 and fc7 of the classifier as the dilated convolutions of the SSD (paper, section 3).
+    """Subsamples fc6 and fc7 of the classifier for the dilated convolutions of the SSD (paper, section 3).
 
-    Decimation, as DeepLab (Chen et al., 2015) describes it: every fourth of the 4096 channels (0, 4, ...,
-    4092), and every third row and column of fc6's 7x7 window (0, 3, 6). Not compared with Caffe's published
-    "fc reduced" file, which may hold other numbers.
+    The decimation is that of DeepLab (Chen et al., 2015). It keeps every fourth of the 4096 channels (0, 4,
+    ..., 4092), and every third row and column of fc6's 7x7 window (0, 3, 6). The result has not been compared
+    with Caffe's published "fc reduced" file, which may contain other numbers.
     """
     kernel = arrays[0]
     if name == "fc6" and kernel.shape == (7, 7, 512, 4096):
@@ -144,10 +144,10 @@ def _reduced(name, arrays):
 
 
 def channel_order(mapped, order):
-    """`Mapped` with the first layer's channels said to be "rgb" or "bgr"."""
+    """Sets the channel order that the first layer of a `Mapped` expects: "rgb" or "bgr"."""
     if order not in ("rgb", "bgr"):
         raise ValueError(f'channel_order must be "rgb" or "bgr", got {order!r}')
     if mapped.pixels is None:
-        raise ValueError(f"channel_order: {mapped.origin} are loaded as they are")
+        raise ValueError(f"channel_order cannot be set for {mapped.origin}, which are loaded unchanged")
     mapped.pixels = {**mapped.pixels, "bgr": order == "bgr"}
     return mapped

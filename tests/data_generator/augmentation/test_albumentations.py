@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from coloured_boxes import BLACK, assert_boxes_on_colours, coloured_record
+from colored_boxes import BLACK, assert_boxes_on_colors, colored_record
 
 from multibox.data_generator import (
     Albumentations,
@@ -153,8 +153,8 @@ def test_boxes_are_where_their_pixels_are(albumentations):
     objects = 0
     for seed in range(100):
         rng = np.random.default_rng(seed)
-        image, view = transform(coloured_record(rng, (300, 240)), rng)
-        assert_boxes_on_colours(image, view, 4)
+        image, view = transform(colored_record(rng, (300, 240)), rng)
+        assert_boxes_on_colors(image, view, 4)
         objects += len(view.labels)
     assert objects > 50
 

@@ -3,11 +3,11 @@ import pickle
 import cv2
 import numpy as np
 import pytest
-from coloured_boxes import (
+from colored_boxes import (
     BLACK,
     assert_box_on_mask,
-    assert_boxes_on_colours,
-    coloured_dataset,
+    assert_boxes_on_colors,
+    colored_dataset,
     magnification,
 )
 from hypothesis import given, settings
@@ -34,12 +34,12 @@ from multibox.data_generator.augmentation.render import render
 
 SEEDS = st.integers(0, 2**32 - 1)
 SIZES = [(300, 200), (170, 260), (240, 240), (400, 160)] * 4
-COLOURED = coloured_dataset(np.random.default_rng(0), SIZES)
+COLORED = colored_dataset(np.random.default_rng(0), SIZES)
 SHAPES = load_shapes(6, (60, 80))
 
 
 def plain(value, size=(200, 100), boxes=(), crowd=None, **kwargs):
-    """A `Record` of one grey level."""
+    """A `Record` of one gray level."""
     width, height = size
     image = np.full((height, width, 3), value, np.uint8)
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
@@ -61,11 +61,11 @@ def ids(view):
 
 
 MOSAICS = {
-    "mosaic": (Mosaic(COLOURED, 1.0),),
-    "then the paper's": (Mosaic(COLOURED, 1.0), Expand(), IoUCrop(), Flip()),
-    "then a patch": (Mosaic(COLOURED, 1.0), VerticalFlip(), RightAngleTurn(), Patch((0.5, 1.5))),
-    "of a view": (Expand(), IoUCrop(), Scale(), Mosaic(COLOURED, 1.0), RightAngleTurn(probability=1.0)),
-    "of a mosaic": (Mosaic(COLOURED, 1.0), Mosaic(COLOURED, 1.0)),
+    "mosaic": (Mosaic(COLORED, 1.0),),
+    "then the paper's": (Mosaic(COLORED, 1.0), Expand(), IoUCrop(), Flip()),
+    "then a patch": (Mosaic(COLORED, 1.0), VerticalFlip(), RightAngleTurn(), Patch((0.5, 1.5))),
+    "of a view": (Expand(), IoUCrop(), Scale(), Mosaic(COLORED, 1.0), RightAngleTurn(probability=1.0)),
+    "of a mosaic": (Mosaic(COLORED, 1.0), Mosaic(COLORED, 1.0)),
 }
 
 
@@ -74,11 +74,11 @@ MOSAICS = {
 @settings(deadline=None, max_examples=30)
 @given(seed=SEEDS)
 def test_boxes_of_a_mosaic_are_where_their_pixels_are(chain, image_size, seed):
-    image, view = sample(chain, COLOURED[seed % len(COLOURED)], seed, image_size)
-    # A picture that was drawn twice shows its colours twice, which would prove nothing.
-    once = [ids(view).count(COLOURED[(label - 1) // 6].image) == 1 for label in view.labels]
+    image, view = sample(chain, COLORED[seed % len(COLORED)], seed, image_size)
+    # A picture that was drawn twice shows its colors twice, which would prove nothing.
+    once = [ids(view).count(COLORED[(label - 1) // 6].image) == 1 for label in view.labels]
     view = view.keep(np.array(once, bool))
-    assert_boxes_on_colours(image, view, 1.5 + 0.5 * max(1.0, magnification(view, image_size)))
+    assert_boxes_on_colors(image, view, 1.5 + 0.5 * max(1.0, magnification(view, image_size)))
 
 
 @pytest.mark.parametrize("first", [Scale((1.0, 1.0), 1.0), Scale((2.0, 2.0), 1.0)])
@@ -107,7 +107,7 @@ def test_tiles_cover_the_view_and_keep_aspect_ratios(first, seed):
 
 
 def test_a_mosaic_by_hand():
-    # The centre is the middle; each picture of 200 x 100 shrinks to its tile of 100 x 50 exactly.
+    # The center is the middle; each picture of 200 x 100 shrinks to its tile of 100 x 50 exactly.
     box = [[20, 10, 60, 80]]
     view = Mosaic(dataset(plain(2, boxes=box)), 1.0, (0.5, 0.5))(
         View.of_record(plain(1, boxes=box)), np.random.default_rng(0)
@@ -132,7 +132,7 @@ def test_the_view_may_be_in_any_tile():
 
 
 @given(SEEDS)
-def test_the_centre_is_within_its_bounds(seed):
+def test_the_center_is_within_its_bounds(seed):
     view = Mosaic(dataset(plain(2)), 1.0, (0.3, 0.4))(View.of_record(plain(1)), np.random.default_rng(seed))
     corners = np.array([p.window for p in view.pictures])
     x, y = corners[:, 2].min(), corners[:, 3].min()

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from coloured_boxes import BLACK, assert_boxes_on_colours, coloured_record, magnification
+from colored_boxes import BLACK, assert_boxes_on_colors, colored_record, magnification
 
 from multibox.data_generator import (
     Expand,
@@ -98,9 +98,9 @@ def test_boxes_of_new_presets_are_where_their_pixels_are(preset, image_size):
     objects = 0
     for seed in range(60):
         rng = np.random.default_rng(seed)
-        image, view = plain(coloured_record(rng, (300, 200) if seed % 2 else (170, 260)), rng)
+        image, view = plain(colored_record(rng, (300, 200) if seed % 2 else (170, 260)), rng)
         assert image.shape == (*image_size, 3)
-        assert_boxes_on_colours(image, view, 1 + 0.5 * max(1.0, magnification(view, image_size)))
+        assert_boxes_on_colors(image, view, 1 + 0.5 * max(1.0, magnification(view, image_size)))
         objects += len(view.labels)
     assert objects > 60
 

@@ -161,8 +161,8 @@ def test_bad_boxes_are_treated_and_reported(write):
         ("images.1.width", 2e6, r"\$\.images\[1\]: width must be a number below 1e6, got 2000000"),
         ("images.1.width", 30.5, r"\$\.images\[1\]: width and height must be whole pixels, got 30\.5 and 20"),
         ("images.1.file_name", None, r"missing required field `file_name` - at `\$\.images\[1\]`"),
-        ("categories.1.id", 7, r"\$\.categories: the id 7 is there twice"),
-        ("categories.1.name", "dog", r"\$\.categories: the name 'dog' is there twice"),
+        ("categories.1.id", 7, r"\$\.categories: the id 7 occurs more than once"),
+        ("categories.1.name", "dog", r"\$\.categories: the name 'dog' occurs more than once"),
         ("categories", [], "no category has the id"),
     ],
 )
@@ -209,7 +209,7 @@ def test_the_size_of_a_file_is_limited(write, monkeypatch):
     paths = write(content())
     monkeypatch.setattr(coco, "MAX_BYTES", 100)
     with pytest.raises(
-        ValueError, match=r"instances\.json: an annotation file may have 100 bytes, this one has \d+"
+        ValueError, match=r"instances\.json: annotation file is too large: \d+ bytes \(limit 100\)"
     ):
         load(paths)
 

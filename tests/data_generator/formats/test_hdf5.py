@@ -146,10 +146,12 @@ def test_nothing_is_overwritten(tmp_path):
     with pytest.raises(FileExistsError, match=r"data\.h5 exists already"):
         create_hdf5_dataset(DRAWN, path, progress=False)
     path.rename(f"{path}.partial")
-    with pytest.raises(FileExistsError, match="begun with another data set or option; delete it"):
+    with pytest.raises(
+        FileExistsError, match="belongs to a different data set or `decoded` setting; delete it"
+    ):
         create_hdf5_dataset(DRAWN[:2], path, progress=False)
     (tmp_path / "data.h5.partial").write_bytes(b"nothing")
-    with pytest.raises(FileExistsError, match=r"data\.h5\.partial is not a file that can be gone on with"):
+    with pytest.raises(FileExistsError, match=r"data\.h5\.partial: cannot be resumed"):
         create_hdf5_dataset(DRAWN, path, progress=False)
 
 

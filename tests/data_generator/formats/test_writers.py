@@ -336,7 +336,7 @@ def test_names_of_images_without_folder(dataset, pictures, tmp_path):
 def test_image_ids_that_are_there_twice(dataset, tmp_path):
     twice = DetectionDataset(CLASSES, [*dataset, dataset[0]], "twice")
     for save in (save_voc, save_coco, save_csv):
-        with pytest.raises(ValueError, match="twice: 1 image ids are there twice, first '007'"):
+        with pytest.raises(ValueError, match="twice: 1 image ids occur more than once, first '007'"):
             save(twice, tmp_path / "x")
 
 

@@ -226,7 +226,7 @@ def test_files_that_are_no_description(root, text, message):
 
 def test_the_size_of_a_description_is_limited(root, monkeypatch):
     monkeypatch.setattr(yolo, "MAX_YAML_BYTES", 10)
-    with pytest.raises(ValueError, match=r"data\.yaml: may have 10 bytes, this file has \d+"):
+    with pytest.raises(ValueError, match=r"data\.yaml: file is too large: \d+ bytes \(limit 10\)"):
         load(root)
 
 

@@ -1,4 +1,4 @@
-"""Caffe's binary files: both generations, bit for bit; and what is no such file."""
+"""Caffe's binary files: both forms of layers, bit for bit; and files that are refused."""
 
 import struct
 
@@ -59,7 +59,7 @@ PACKED = message(5, NUMBERS.tobytes())
         SHAPE + b"".join(varint(5 << 3 | 5) + struct.pack("<f", x) for x in NUMBERS),  # numbers not packed
         SHAPE + message(5, NUMBERS[:2].tobytes()) + message(5, NUMBERS[2:].tobytes()),  # in two parts
         SHAPE + message(8, NUMBERS.astype("<f8").tobytes()),  # double
-        SHAPE + PACKED + message(6, NUMBERS.tobytes()),  # with gradients, which are no weights
+        SHAPE + PACKED + message(6, NUMBERS.tobytes()),  # with gradients, which are not weights
         SHAPE + PACKED + integer(99, 5) + varint(98 << 3 | 1) + bytes(8),  # with fields of another version
     ],
 )
@@ -76,10 +76,10 @@ def test_all_ways_to_write_a_blob(tmp_path, blob):
     [
         (layer(message(7, message(1, varint(1 << 40))) + PACKED), "shape (1099511627776,) but 6 numbers"),
         (layer(message(7, message(1, varint(1) * 40)) + message(5, bytes(4))), "but 1 numbers"),
-        (layer(SHAPE + message(5, bytes(5))), "no array of numbers"),
+        (layer(SHAPE + message(5, bytes(5))), "not an array of numbers"),
         (layer(SHAPE + PACKED) * 2, "two layers 'conv' with weights"),
         (layer(), "no layer with weights"),
-        (layer(SHAPE + PACKED, name=b"\xff"), "a layer's name that is no text"),
+        (layer(SHAPE + PACKED, name=b"\xff"), "a layer name that is not text"),
         (layer(SHAPE + PACKED) + b"\x0b", "wire type 3"),
         (layer(SHAPE + PACKED) + b"\x80" * 12, "more than ten bytes"),
         (layer(SHAPE + PACKED)[:-1], "cut off or damaged"),

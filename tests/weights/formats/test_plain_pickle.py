@@ -146,7 +146,7 @@ def test_deep_nesting_costs_no_recursion():
 def test_a_name_that_is_no_text(depth):
     nested = b")" + b"\x85" * depth
     for names in (nested + b"\x8c\x01a", b"\x8c\x01a" + nested, b"K\x01K\x02"):
-        with pytest.raises(PickleError, match="damaged: a global whose name is no text"):
+        with pytest.raises(PickleError, match="damaged: a global whose name is not text"):
             read(b"\x80\x04" + names + b"\x93.")
 
 

@@ -1,4 +1,4 @@
-"""TensorFlow Lite files: the constants of a real one, dequantised."""
+"""TensorFlow Lite files: the constants of a real one, dequantized."""
 
 import json
 import struct
@@ -37,7 +37,7 @@ def test_every_array_of_a_real_file(golden):
     np.testing.assert_array_equal(tensors["anchors"].values(), anchors["stored"])
 
 
-def test_quantisation_by_channel():
+def test_quantization_by_channel():
     stored = np.array([[0, 10], [20, 30]], np.uint8)
     scale, zero_point = np.array([1, 0.5], np.float32), np.array([10, 20])
     np.testing.assert_array_equal(TFLiteTensor(stored, scale, zero_point, 0).values(), [[-10, 0], [0, 5]])
@@ -160,10 +160,10 @@ def test_an_int8_model_by_channel(tmp_path):
         ({"scales": [1, 2], "axis": 1}, "2 scales"),
         ({"scales": [1, 2], "axis": 5}, "2 scales"),
         ({"scales": [1, 2], "zero_points": [0], "axis": 0}, "1 zero points"),
-        ({"scales": [1], "details": b"\x01"}, "quantisation of its own kind"),
+        ({"scales": [1], "details": b"\x01"}, "custom quantization"),
         ({"buffer": 2}, "buffer 2 of 2"),
         ({"version": 4}, "schema version 4"),
-        ({"name": b"\xff"}, "no text"),
+        ({"name": b"\xff"}, "a tensor name that is not text"),
         ({"graphs": 0}, "no subgraph"),
         ({"count": 2}, "two constants"),
         ({"buffer": 0}, "no constant tensor"),

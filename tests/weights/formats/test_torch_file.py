@@ -106,9 +106,9 @@ def test_checkpoints(tmp_path, key):
         (tensor(size=(4, 6), stride=(-6, 1)), "stride"),
         (tensor(size=(4,), stride=(1, 1)), "stride"),
         (tensor(size=(1,) * 40, stride=(1,) * 40), "size"),
-        (tensor(count=25), "96 bytes in place of 100"),
-        (tensor(count=1 << 30), "in place of"),
-        (tensor("DoubleStorage"), "96 bytes in place of 192"),
+        (tensor(count=25), "96 bytes instead of 100"),
+        (tensor(count=1 << 30), "instead of"),
+        (tensor("DoubleStorage"), "96 bytes instead of 192"),
         (tensor("ComplexFloatStorage"), r"torch\.ComplexFloatStorage"),
         (tensor(key="1"), "no member archive/data/1"),
         (tensor(key="../../secret"), "no member"),
@@ -129,7 +129,7 @@ def test_wrong_archives(tmp_path):
     path = tmp_path / "x.pth"
     for write_it, message in (
         (lambda: write(path, state_dict(w=tensor()), compression=zipfile.ZIP_DEFLATED), "compressed"),
-        (lambda: write(path, state_dict(w=tensor()), bytes(95)), "95 bytes in place of"),
+        (lambda: write(path, state_dict(w=tensor()), bytes(95)), "95 bytes instead of"),
         (lambda: write(path, b"]"), "no dict"),
         (lambda: write(path, state_dict(w=tensor()), **{"more/data.pkl": b""}), "2 members data.pkl"),
     ):
@@ -188,7 +188,7 @@ def test_the_older_format(tmp_path):
     ("changes", "message"),
     [
         ({"data": bytes(90)}, "96 bytes where 90 are left"),
-        ({"count": 23}, "23 numbers in place of 24"),
+        ({"count": 23}, "23 numbers instead of 24"),
         ({"keys": ("1",)}, "list of storages"),
         ({"keys": ()}, "no storage 0"),
     ],
@@ -277,7 +277,7 @@ def test_what_python_cannot_do_is_damage(tmp_path, writer):
 def test_names_nested_deeply(tmp_path, writer, depth):
     nested = b")" + b"\x85" * depth
     for names in (nested + text("a"), text("a") + nested):
-        with pytest.raises(ValueError, match=r"x\.pth: expected .*a global whose name is no text"):
+        with pytest.raises(ValueError, match=r"x\.pth: expected .*a global whose name is not text"):
             read_torch(writer(tmp_path / "x.pth", names + b"\x93"))
 
 

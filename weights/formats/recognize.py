@@ -1,4 +1,4 @@
-"""What kind of weight file it is, by its content: names of files say little."""
+"""Recognizes the kind of a weight file by its content, because file names are not reliable."""
 
 import zipfile
 from pathlib import Path
@@ -9,24 +9,24 @@ from .caffe import looks_like_caffe
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # torch.save before version 1.6: a pickled magic number.
 TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
-READ = (
+READABLE = (
     "Keras files (.keras, .weights.h5, .h5), Caffe's .caffemodel, torch's .pth and .pt, and TensorFlow "
     "Lite's .tflite"
 )
 
 
-def recognise(path):
-    """The kind of a weight file.
+def recognize(path):
+    """Returns the kind of a weight file.
 
     Args:
-        path: of the file.
+        path: path of the file.
 
     Returns:
         "keras-hdf5", "keras-zip", "torch-zip", "torch-legacy", "caffe" or "tflite".
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: for any other content; lists what is read.
+        ValueError: for any other content; the message lists the kinds that can be read.
     """
     with Path(path).open("rb") as file:
         head = file.read(1 << 16)
@@ -40,7 +40,7 @@ def recognise(path):
         return "torch-legacy"
     if looks_like_caffe(head):
         return "caffe"
-    raise ValueError(f"{path}: expected a weight file, found {_what(head)}; read are {READ}")
+    raise ValueError(f"{path}: expected a weight file, found {_description(head)}; supported: {READABLE}")
 
 
 def _zip_kind(path):
@@ -49,7 +49,7 @@ def _zip_kind(path):
             names = archive.namelist()
     except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         raise ValueError(
-            f"{path}: expected a zip archive (.keras or .pth), found it damaged: {one_line(error, 200)}"
+            f"{path}: expected a zip archive (.keras or .pth), found a damaged one: {one_line(error, 200)}"
         ) from None
     if any(name.rpartition("/")[2] == "data.pkl" for name in names):
         return "torch-zip"
@@ -58,15 +58,15 @@ def _zip_kind(path):
     listed = one_line(", ".join(names[:5]), 200) or "nothing"
     raise ValueError(
         f"{path}: expected model.weights.h5 (.keras) or data.pkl (.pth) in the zip archive, found {listed}; "
-        f"read are {READ}"
+        f"supported: {READABLE}"
     )
 
 
-def _what(head):
+def _description(head):
     if not head:
         return "an empty file"
     if head[:1] == b"\x80":
-        return "a pickle, which is not read: it can hold code"
+        return "a pickle, which is refused because it can contain code"
     if head.lstrip()[:1] in (b"<", b"{"):
-        return "a text file (a web page saved in place of the weights?)"
+        return "a text file (a web page saved instead of the weights?)"
     return f"the first bytes {head[:8]!r}"

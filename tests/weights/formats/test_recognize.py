@@ -1,4 +1,4 @@
-"""The kind of a file is found by its content."""
+"""The kind of a file is recognized by its content."""
 
 import io
 import pickle
@@ -7,7 +7,7 @@ import zipfile
 import h5py
 import pytest
 
-from multibox.weights.formats.recognise import recognise
+from multibox.weights.formats.recognize import recognize
 
 
 def archive(*names):
@@ -40,17 +40,17 @@ def test_by_content_whatever_the_name(tmp_path, kind):
     for name in ("weights.h5", "weights.pth", "weights"):
         path = tmp_path / name
         path.write_bytes(KNOWN[kind])
-        assert recognise(path) == kind
+        assert recognize(path) == kind
 
 
 def test_real_files(golden):
-    assert recognise(golden / "torchvision" / "ssdlite320_random.pth") == "torch-zip"
-    assert recognise(golden / "ssd_mobilenet_v1_coco" / "ssd_mobilenet.tflite") == "tflite"
+    assert recognize(golden / "torchvision" / "ssdlite320_random.pth") == "torch-zip"
+    assert recognize(golden / "ssd_mobilenet_v1_coco" / "ssd_mobilenet.tflite") == "tflite"
     for form in ("layer", "v1_layers"):
-        assert recognise(golden / "caffe" / f"small_{form}_form.caffemodel") == "caffe"
+        assert recognize(golden / "caffe" / f"small_{form}_form.caffemodel") == "caffe"
     for other in (golden / "caffe").glob("*.npz"):
         with pytest.raises(ValueError, match="expected model"):
-            recognise(other)
+            recognize(other)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_others_are_refused_with_what_is_read(tmp_path, content, found):
     path = tmp_path / "weights.h5"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=found) as error:
-        recognise(path)
+        recognize(path)
     assert str(path) in str(error.value)
     if found != "damaged":
         for kind in (".keras", ".weights.h5", ".caffemodel", ".pth", ".tflite"):
@@ -81,5 +81,5 @@ def test_names_in_an_archive_cannot_write_lines_of_their_own(tmp_path):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("a\nall is well\x1b[0m", b"")
-    with pytest.raises(ValueError, match=r"found a\\nall is well\\x1b\[0m; read are"):
-        recognise(path)
+    with pytest.raises(ValueError, match=r"found a\\nall is well\\x1b\[0m; supported"):
+        recognize(path)

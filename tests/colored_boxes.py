@@ -1,7 +1,7 @@
-"""Pictures whose objects are filled rectangles of one colour each, so that pixels tell where the boxes are.
+"""Images whose objects are filled rectangles of one color each, so the pixels show where the boxes are.
 
-Boxes after any chain of transforms must coincide with the rendered colours; nothing of the transforms' own
-arithmetic is used to say where that is.
+After any chain of transforms, the boxes must coincide with the rendered colors. This check does not use the
+arithmetic of the transforms.
 """
 
 import numpy as np
@@ -9,11 +9,11 @@ import numpy as np
 from multibox.data_generator import DetectionDataset, Record
 
 BLACK = (0, 0, 0)
-COLUMNS, ROWS = 3, 2  # each object keeps to a cell of its own: none hides another
+COLUMNS, ROWS = 3, 2  # each object has its own cell, so no object hides another
 
 
-def coloured_record(rng, size=(300, 200), first_label=1, image_id="coloured"):
-    """A `Record` of up to six objects; an object of label n has the colour `colour_of(n)`."""
+def colored_record(rng, size=(300, 200), first_label=1, image_id="colored"):
+    """A `Record` of up to six objects. An object with label n has the color `color_of(n)`."""
     width, height = size
     image = np.zeros((height, width, 3), np.uint8)
     boxes, labels = [], []
@@ -24,53 +24,53 @@ def coloured_record(rng, size=(300, 200), first_label=1, image_id="coloured"):
         labels.append(first_label + len(labels))
         boxes.append([*low, *high])
         left, top, right, bottom = boxes[-1] = [int(side) for side in boxes[-1]]
-        image[top:bottom, left:right] = colour_of(labels[-1])
+        image[top:bottom, left:right] = color_of(labels[-1])
     boxes, labels = np.array(boxes, np.float32), np.array(labels, np.int32)
     return Record(image_id, lambda: image, width, height, boxes, labels)
 
 
-def coloured_dataset(rng, sizes):
-    """A `DetectionDataset` of a picture for each (width, height); no two objects of it share a colour."""
-    records = [coloured_record(rng, size, 1 + 6 * i, f"coloured-{i}") for i, size in enumerate(sizes)]
+def colored_dataset(rng, sizes):
+    """A `DetectionDataset` with one image for each (width, height). No two objects have the same color."""
+    records = [colored_record(rng, size, 1 + 6 * i, f"colored-{i}") for i, size in enumerate(sizes)]
     return DetectionDataset(map(str, range(1, 6 * len(sizes) + 1)), records)
 
 
-def colour_of(label):
-    """Colours that differ by 60 in some channel, for labels up to 100; none is black."""
+def color_of(label):
+    """The color of a label up to 100. Two colors differ by at least 60 in some channel; none is black."""
     first, rest = divmod(int(label), 25)
     return (60 + 60 * (first % 4), 60 * (rest // 5), 60 * (rest % 5))
 
 
 def magnification(view, image_size):
-    """Pixels of an image of (height, width) that one pixel of the view's most enlarged picture covers."""
+    """Number of output pixels that one pixel of the view's most enlarged picture covers, along one axis."""
     seen = view.size[::-1] if view.turns % 2 else view.size
     scales = [np.subtract(p.place[2:], p.place[:2]) / p.size for p in view.pictures]
     return np.max(scales) * np.max(image_size[::-1] / seen)
 
 
-def assert_boxes_on_colours(image, view, tolerance):
-    """Each box of the view is filled with its object's colour, which ends at the box's sides.
+def assert_boxes_on_colors(image, view, tolerance):
+    """Asserts that the color of each object fills its box and ends at the sides of the box.
 
     Args:
-        image: (height, width, 3) rendered with nearest neighbours on black.
+        image: (height, width, 3), rendered with nearest-neighbor interpolation on black.
         view: the `View` that was rendered.
-        tolerance: pixels of `image` by which a side may be off.
+        tolerance: maximum error of a side, in pixels of `image`.
     """
     for label, box in zip(view.labels, view.relative_boxes(), strict=True):
-        mask = (image == colour_of(label)).all(axis=-1)
+        mask = (image == color_of(label)).all(axis=-1)
         assert_box_on_mask(mask, box, tolerance)
 
 
 def assert_box_on_mask(mask, box, tolerance):
-    """A relative box is where the pixels of a mask (height, width) are, up to so many of them."""
+    """Asserts that a relative box encloses the pixels of a mask (height, width), up to `tolerance` pixels."""
     box = box * np.tile(mask.shape[::-1], 2)
     inner = np.ceil(box + np.array([1, 1, -1, -1]) * tolerance + (0, 0, -1, -1)).astype(int)
     assert mask[_slices(inner)].all(), f"the object does not fill its box {box}"
-    assert not _sides(mask, box, tolerance).any(), f"the object goes on outside its box {box}"
+    assert not _sides(mask, box, tolerance).any(), f"the object extends beyond its box {box}"
 
 
 def _sides(mask, box, tolerance):
-    """The pixels just outside the four sides of a box, at a distance of `tolerance` to two more pixels."""
+    """The pixels just outside the four sides of a box: two rows or columns, `tolerance` pixels away."""
     near = np.array([*np.floor(box[:2] - tolerance), *np.ceil(box[2:] + tolerance)]).astype(int)
     left, top, right, bottom = near
     middle_x, middle_y = int((box[0] + box[2]) / 2), int((box[1] + box[3]) / 2)

@@ -1,0 +1,74 @@
+"""Size and speed of the networks: parameters, multiply-adds, milliseconds of a forward pass.
+
+    python benchmarks/models.py
+
+The forward pass processes one image with random weights, without decoding and NMS. "times" is the ratio to
+SSD300 in the same run. Parameters and multiply-adds are counted for 20 classes.
+"""
+
+import argparse
+import math
+import os
+
+import keras
+import numpy as np
+from timing import report, time_in_turn
+
+import multibox as mb
+
+CLASSES = 20
+NETWORKS = {
+    "SSD300": mb.SSD300,
+    "SSD512": mb.SSD512,
+    "SSDLite": mb.SSDLite,
+    "SSDMobileNet": mb.SSDMobileNet,
+    "SSDMobileNet, alpha=0.75": lambda classes: mb.SSDMobileNet(classes, alpha=0.75, batch_norm=False),
+    "SSD7": mb.SSD7,
+}
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=20)
+    args = parser.parse_args()
+
+    models = {name: build(CLASSES) for name, build in NETWORKS.items()}
+    seconds = time_in_turn({name: forward_pass(model) for name, model in models.items()}, args.rounds)
+    rows = [
+        {
+            "network": name,
+            "input": "x".join(map(str, model.input_shape[1:3])),
+            "parameters": f"{model.count_params():,}",
+            "multiply-adds": f"{multiply_adds(model) / 1e9:.2f} G",
+            "ms": 1e3 * seconds[name],
+            "times": seconds[name] / seconds["SSD300"],
+        }
+        for name, model in models.items()
+    ]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    report(
+        f"networks, {CLASSES} classes, batch 1", rows, backend=keras.backend.backend(), cores=cores, batch=1
+    )
+
+
+def forward_pass(model):
+    image = np.random.default_rng(0).integers(0, 256, (1, *model.input_shape[1:]), np.uint8)
+    return lambda: model.predict_on_batch(image)
+
+
+def multiply_adds(model):
+    """Counts the multiplications of kernels with inputs for one image, without biases, norms and activations.
+
+    A kernel is applied once at each position of the layer's output.
+    """
+    return sum(
+        math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
+        for layer in model.layers
+        if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense))
+    )
+
+
+if __name__ == "__main__":
+    main()
