@@ -65,7 +65,7 @@ def _sources(dataset, folder):
     sources = {"files": dataset, "RAM cache, decoded": cache_in_ram(dataset, progress=False)}
     for name, decoded in (("HDF5, encoded", False), ("HDF5, decoded", True)):
         path = folder / f"{decoded}.h5"
-        create_hdf5_dataset(dataset, path, decoded, progress=False)
+        create_hdf5_dataset(dataset, path, decoded=decoded, progress=False)
         sources[name] = load_hdf5(path)
     return sources
 

@@ -113,7 +113,7 @@ def _read_small(item):
     fitting = [r for r in REDUCTIONS if size and max(size) / r >= CELL_PIXELS]
     for reduction, expected in ((max(fitting, default=1), size), (1, None)):
         try:
-            return read_image(source, reduction, expected)
+            return read_image(source, reduction=reduction, size=expected)
         except ImageError:
             continue
     return None

@@ -40,6 +40,7 @@ class ImageError(ValueError):
 
 def read_image(
     source: str | os.PathLike[str] | Callable[[], np.ndarray | bytes],
+    *,
     reduction: int = 1,
     size: tuple[int, int] | None = None,
 ) -> np.ndarray:

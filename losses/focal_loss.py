@@ -33,6 +33,7 @@ class SSDFocalLoss(DetectionLoss):
     @renamed_arguments(focus="gamma", balance="alpha", along={"alpha": "localization_weight"})
     def __init__(
         self,
+        *,
         gamma: float = 2.0,
         alpha: float = 0.25,
         localization_weight: float = 1.0,

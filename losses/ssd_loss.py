@@ -187,6 +187,7 @@ class SSDLoss(DetectionLoss):
     @renamed_arguments(alpha="localization_weight")
     def __init__(
         self,
+        *,
         negative_ratio: float = 3,
         min_negatives: int = 0,
         localization_weight: float = 1.0,

@@ -30,7 +30,9 @@ def test_arguments_by_their_former_names():
 def test_a_focal_loss_in_the_former_words_is_the_same():
     with pytest.warns(DeprecationWarning, match="SSDFocalLoss: balance is now called alpha"):
         former = mb.SSDFocalLoss(focus=1.5, balance=0.75, alpha=0.25)
-    assert former.get_config() == mb.SSDFocalLoss(1.5, 0.75, 0.25).get_config()
+    assert (
+        former.get_config() == mb.SSDFocalLoss(gamma=1.5, alpha=0.75, localization_weight=0.25).get_config()
+    )
 
 
 def test_alpha_alone_is_the_papers():

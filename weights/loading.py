@@ -59,6 +59,7 @@ class LoadReport:
 def load_weights(
     model: keras.Model,
     weights: str | os.PathLike[str],
+    *,
     strict: bool = True,
     layers: Sequence[str] | None = None,
     channel_order: Literal["rgb", "bgr"] | None = None,

@@ -98,7 +98,7 @@ def _read_part(picture, part, target_size):
     """The part of an image, decoded at a scale that still has at least `target_size` (width, height)."""
     enough = min((part[2] - part[0]) / target_size[0], (part[3] - part[1]) / target_size[1])
     reduction = max((r for r in REDUCTIONS if r <= enough), default=1)
-    image = read_image(picture.image, reduction, picture.size)
+    image = read_image(picture.image, reduction=reduction, size=picture.size)
     rows, columns = image.shape[:2]
     whole = (0, 0, *picture.size)
     left, top, right, bottom = _to_pixels(_relative(part, whole, columns, rows), columns, rows)

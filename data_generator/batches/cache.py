@@ -52,7 +52,7 @@ class CachedImage:
         return CachedImage, (store, self.start, self.shape)
 
 
-def cache_in_ram(dataset: DetectionDataset, progress: bool = True) -> DetectionDataset:
+def cache_in_ram(dataset: DetectionDataset, *, progress: bool = True) -> DetectionDataset:
     """Decodes all images of a data set into one block of memory.
 
     Three bytes a pixel: Pascal VOC 2007 (9963 images) takes 5.4 GB.

@@ -64,6 +64,7 @@ def load_coco(
     annotation_file: str | os.PathLike[str],
     image_folder: str | os.PathLike[str],
     classes: Sequence[str] | None = None,
+    *,
     progress: bool = True,
 ) -> DetectionDataset:
     """Reads an instances file in COCO's format.
@@ -98,6 +99,7 @@ def load_coco(
 def scan_coco(
     annotation_file: str | os.PathLike[str],
     image_folder: str | os.PathLike[str],
+    *,
     on_error: Callable[[Exception], object] = raise_error,
     progress: bool = True,
 ) -> Iterator[Annotation]:
@@ -236,6 +238,7 @@ def save_coco(
     dataset: DetectionDataset,
     annotation_file: str | os.PathLike[str],
     image_folder: str | os.PathLike[str] | None = None,
+    *,
     category_ids: Mapping[str, int] | None = None,
 ) -> None:
     """Writes a data set as an instances file in COCO's format: `load_coco(annotation_file, image_folder)`.

@@ -44,6 +44,7 @@ def load_csv(
     csv_file: str | os.PathLike[str],
     image_folder: str | os.PathLike[str],
     classes: Sequence[str] | None = None,
+    *,
     columns: Sequence[str] | None = None,
     progress: bool = True,
 ) -> DetectionDataset:
@@ -88,6 +89,7 @@ def scan_csv(
     csv_file: str | os.PathLike[str],
     image_folder: str | os.PathLike[str],
     classes: Sequence[str] | None = None,
+    *,
     columns: Sequence[str] | None = None,
     on_error: Callable[[Exception], object] = raise_error,
     progress: bool = True,

@@ -24,7 +24,7 @@ FIELDS = ("width", "height", "object_starts", "boxes", "labels", *FLAGS)
 
 
 def create_hdf5_dataset(
-    dataset: DetectionDataset, path: str | os.PathLike[str], decoded: bool = False, progress: bool = True
+    dataset: DetectionDataset, path: str | os.PathLike[str], *, decoded: bool = False, progress: bool = True
 ) -> None:
     """Writes a data set to one file, which `load_hdf5` opens in any number of workers.
 

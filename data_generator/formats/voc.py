@@ -100,6 +100,7 @@ def _class_names(root):
 def scan_voc(
     devkit: str | os.PathLike[str],
     image_sets: str | Sequence[tuple[str, str]],
+    *,
     on_error: Callable[[Exception], object] = raise_error,
     progress: bool = True,
 ) -> Iterator[Annotation]:
@@ -218,6 +219,7 @@ def save_voc(
     dataset: DetectionDataset,
     folder: str | os.PathLike[str],
     image_set: str = "train",
+    *,
     images: Literal["copy", "link"] = "copy",
     progress: bool = True,
 ) -> None:

@@ -22,7 +22,7 @@ SLACK = 0.01  # by which relative coordinates may miss 0..1, as for Ultralytics
 
 
 def load_yolo(
-    data_yaml: str | os.PathLike[str], split: str = "train", progress: bool = True
+    data_yaml: str | os.PathLike[str], split: str = "train", *, progress: bool = True
 ) -> DetectionDataset:
     """Reads annotations in Ultralytics' YOLO layout.
 
@@ -65,6 +65,7 @@ def load_yolo(
 def scan_yolo(
     data_yaml: str | os.PathLike[str],
     split: str = "train",
+    *,
     on_error: Callable[[Exception], object] = raise_error,
     progress: bool = True,
 ) -> Iterator[Annotation]:

@@ -25,11 +25,11 @@ def test_rgb_order_and_size(tmp_path, suffix):
 
 @pytest.mark.parametrize(("reduction", "size"), [(1, (41, 63)), (2, (21, 32)), (4, (11, 16)), (8, (6, 8))])
 def test_a_jpeg_is_reduced_other_images_come_whole(tmp_path, reduction, size):
-    image = read_image(write(tmp_path / "a.jpg"), reduction, size=(63, 41))
+    image = read_image(write(tmp_path / "a.jpg"), reduction=reduction, size=(63, 41))
     assert image.shape == (*size, 3)
     np.testing.assert_allclose(image[0, 0], RGB[0, 0], atol=6)
     for source in (write(tmp_path / "a.png"), lambda: RGB):
-        np.testing.assert_array_equal(read_image(source, reduction, size=(63, 41)), RGB)
+        np.testing.assert_array_equal(read_image(source, reduction=reduction, size=(63, 41)), RGB)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_exif_orientation_is_applied_at_every_scale(tmp_path, suffix, orientatio
     path = oriented(tmp_path / f"a{suffix}", orientation)
     assert image_size(path) == size
     for reduction in (1, 2):
-        image = read_image(path, reduction, size)
+        image = read_image(path, reduction=reduction, size=size)
         factor = reduction if suffix == ".jpg" else 1
         assert image.shape[1::-1] == tuple(side // factor for side in size)
         np.testing.assert_allclose(image[corner[0] // factor, corner[1] // factor], (250, 0, 0), atol=20)
@@ -138,7 +138,7 @@ def test_exif_orientation_is_applied_at_every_scale(tmp_path, suffix, orientatio
 def test_a_picture_annotated_as_it_is_stored_is_not_turned(tmp_path, suffix, orientation):
     path = oriented(tmp_path / f"a{suffix}", orientation)
     for reduction in (1, 2):
-        image = read_image(path, reduction, size=(60, 40))
+        image = read_image(path, reduction=reduction, size=(60, 40))
         factor = reduction if suffix == ".jpg" else 1
         assert image.shape == (40 // factor, 60 // factor, 3)
         np.testing.assert_allclose(image[5 // factor, 5 // factor], (250, 0, 0), atol=20)
@@ -182,7 +182,9 @@ def test_kinds_of_images_look_as_another_decoder_shows_them(tmp_path, mode, opti
 
 def test_bytes_and_arrays_from_functions(tmp_path):
     data = write(tmp_path / "a.jpg").read_bytes()
-    np.testing.assert_array_equal(read_image(lambda: data, 2), read_image(tmp_path / "a.jpg", 2))
+    np.testing.assert_array_equal(
+        read_image(lambda: data, reduction=2), read_image(tmp_path / "a.jpg", reduction=2)
+    )
     with pytest.raises(ImageError, match="truncated"):
         read_image(lambda: data[:-9])
 

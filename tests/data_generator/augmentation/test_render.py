@@ -127,9 +127,12 @@ def test_a_size_that_differs_by_one(shape):
 @pytest.mark.parametrize(("side", "reduction"), [(800, 1), (400, 2), (401, 1), (200, 4), (90, 8)])
 def test_decoded_at_the_smallest_scale_that_suffices(monkeypatch, side, reduction):
     seen, original = [], render_module.read_image
-    monkeypatch.setattr(
-        render_module, "read_image", lambda s, r, size: seen.append(r) or original(s, r, size)
-    )
+
+    def spy(source, *, reduction, size):
+        seen.append(reduction)
+        return original(source, reduction=reduction, size=size)
+
+    monkeypatch.setattr(render_module, "read_image", spy)
     whole = view([0, 0, 800, 800], lambda: np.zeros((800, 800, 3), np.uint8), (800, 800))
     render(whole, (side, side), cv2.INTER_LINEAR, FILL)
     assert seen == [reduction]

@@ -42,7 +42,7 @@ def files(tmp_path):
 @pytest.mark.parametrize("source", ["files", "drawn"])
 def test_what_is_written_is_read(tmp_path, request, source, decoded):
     dataset = request.getfixturevalue("files") if source == "files" else DRAWN
-    create_hdf5_dataset(dataset, tmp_path / "data.h5", decoded, progress=False)
+    create_hdf5_dataset(dataset, tmp_path / "data.h5", decoded=decoded, progress=False)
     loaded = load_hdf5(tmp_path / "data.h5")
     assert (loaded.class_names, loaded.name, len(loaded)) == (dataset.class_names, dataset.name, len(dataset))
     for a, b in zip(loaded, dataset, strict=True):

@@ -176,7 +176,7 @@ def test_an_image_listed_twice(devkit):
     folder = devkit(SIZE)
     (folder / "VOC2007/ImageSets/Main/train.txt").write_text("a\na\n")
     errors = []
-    once = list(scan_voc(folder, [("2007", "train")], errors.append, progress=False))
+    once = list(scan_voc(folder, [("2007", "train")], on_error=errors.append, progress=False))
     assert [annotation.image_id for annotation in once] == ["a"]
     assert "lists 1 images more than once" in str(errors[0])
     with pytest.raises(ValueError, match=r"train\.txt: lists 1 images more than once, first a"):

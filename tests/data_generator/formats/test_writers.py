@@ -172,7 +172,7 @@ def test_coco_files_keep_their_ids_and_file_names(pictures, tmp_path):
     original = tmp_path / "original.json"
     original.write_text(json.dumps(content))
     dataset = load_coco(original, pictures, progress=False)
-    save_coco(dataset, tmp_path / "again.json", pictures, coco_categories(original))
+    save_coco(dataset, tmp_path / "again.json", pictures, category_ids=coco_categories(original))
     again = json.loads((tmp_path / "again.json").read_text())
     assert again["images"] == content["images"]
     assert again["categories"] == [{"id": 3, "name": "car"}, {"id": 18, "name": "dog"}]
@@ -182,9 +182,9 @@ def test_coco_files_keep_their_ids_and_file_names(pictures, tmp_path):
 
 def test_impossible_category_ids(dataset, pictures, tmp_path):
     with pytest.raises(ValueError, match="category_ids has no id for 'sea cow', 'k\"ü,h'"):
-        save_coco(dataset, tmp_path / "c.json", pictures, {"dog": 1, "<a&b>": 4, "7": 2})
+        save_coco(dataset, tmp_path / "c.json", pictures, category_ids={"dog": 1, "<a&b>": 4, "7": 2})
     with pytest.raises(ValueError, match=r"category_ids must be different, got \[1, 1, 1, 1, 1\]"):
-        save_coco(dataset, tmp_path / "c.json", pictures, dict.fromkeys(CLASSES, 1))
+        save_coco(dataset, tmp_path / "c.json", pictures, category_ids=dict.fromkeys(CLASSES, 1))
 
 
 @pytest.mark.parametrize("way", [("voc", "coco", "csv", "voc"), ("csv", "voc", "csv", "coco", "voc", "voc")])
