@@ -9,22 +9,19 @@ SSD300 in the same run. Parameters and multiply-adds are counted for 20 classes.
 import argparse
 import math
 import os
+from functools import partial
 
 import keras
 import numpy as np
 from timing import report, time_in_turn
 
 import multibox as mb
+from multibox import networks
 
 CLASSES = 20
-NETWORKS = {
-    "SSD300": mb.SSD300,
-    "SSD512": mb.SSD512,
-    "SSDLite": mb.SSDLite,
-    "SSDMobileNet": mb.SSDMobileNet,
-    "SSDMobileNet, alpha=0.75": lambda classes: mb.SSDMobileNet(classes, alpha=0.75, batch_norm=False),
-    "SSD7": mb.SSD7,
-}
+NETWORKS = {network.function.__name__: network.function for network in networks.NETWORKS.values()}
+# The published weights have this width.
+NETWORKS["SSDMobileNet, alpha=0.75"] = partial(mb.SSDMobileNet, alpha=0.75, batch_norm=False)
 
 
 def main():
