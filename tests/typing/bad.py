@@ -20,6 +20,7 @@ mb.check_dataset(data).is_claen  # error
 model = mb.SSD300(20)
 mb.SSD300(num_clases=20)  # error
 mb.SSD512("twenty")  # error
+mb.pretrained("ssd300_coco", clas_names=["cat"])  # error
 mb.SSD7(3, mode="train")  # error
 mb.SSD7(3, mode="inference", max_detection=50)  # error
 mb.SSDLite(3, (320, 320))  # error
