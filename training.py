@@ -90,8 +90,8 @@ def train(
         The `keras.callbacks.History` of `fit`.
 
     Raises:
-        FileExistsError: if the number of epochs in `output` is not `initial_epoch`. So no run is overwritten
-            or resumed at the wrong epoch.
+        FileExistsError: if the number of epochs in `output` is not `initial_epoch`. This prevents overwriting
+            a run or resuming it at the wrong epoch.
         ImageError: for an image that cannot be read; the message names it.
         TypeError: if `dataset` is neither a data set nor a generator.
         ValueError: if model, data and loss do not fit together; if no epoch is left to train; for a loss

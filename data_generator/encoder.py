@@ -218,7 +218,7 @@ def _twice_the_overlap(low_a, high_a, low_b, high_b):
 
 
 def _clear_pairs(overlaps):
-    """Bipartite pairs (see `bipartite_pairs`) where each object has another favourite anchor; or None."""
-    favourites = overlaps.argmax(axis=1).tolist()
-    clear = len(set(favourites)) == len(favourites) and overlaps.max(axis=1).min() > 0
-    return list(enumerate(favourites)) if clear else None
+    """Bipartite pairs (see `bipartite_pairs`) where each object has another favorite anchor; or None."""
+    favorites = overlaps.argmax(axis=1).tolist()
+    clear = len(set(favorites)) == len(favorites) and overlaps.max(axis=1).min() > 0
+    return list(enumerate(favorites)) if clear else None

@@ -1,6 +1,6 @@
 """Reading images: RGB uint8, whole or at a reduced scale of the JPEG's cosine transform.
 
-Boxes refer to a picture as it is shown, that is upright after its EXIF orientation. Some labelling tools
+Boxes refer to a picture as it is shown, that is upright after its EXIF orientation. Some labeling tools
 ignore that tag; where the annotated width and height are those of the stored pixels and not of the upright
 picture, the picture is used as it is stored, as its boxes were drawn.
 """
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-# A reduced flag alone means grey; together with the RGB flag it is colour at that scale.
+# A reduced flag alone means gray; together with the RGB flag it is color at that scale.
 _FLAGS = {
     1: cv2.IMREAD_COLOR_RGB,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,
@@ -45,7 +45,7 @@ def read_image(
 ) -> np.ndarray:
     """Reads one image.
 
-    Grey, palette and 16-bit images, and those with transparency (which is dropped) or in CMYK, become RGB.
+    Gray, palette and 16-bit images, and those with transparency (which is dropped) or in CMYK, become RGB.
 
     Args:
         source: path of a file, or a function without arguments that returns an RGB uint8 array or the bytes

@@ -19,7 +19,7 @@ FINER = 4  # cells of the grid on which outlines are filled, across a pixel
 
 
 def load_shapes(num_images: int, image_size: tuple[int, int] = (192, 192), seed: int = 0) -> DetectionDataset:
-    """Coloured, textured circles, squares, triangles and stars on textured backgrounds.
+    """Colored, textured circles, squares, triangles and stars on textured backgrounds.
 
     Args:
         num_images: images in the data set.
@@ -97,8 +97,8 @@ def _outline(name, turn):
     return np.stack([np.cos(angle), np.sin(angle)], axis=1) * radius[:, None]
 
 
-def _texture(rng, image_size, colour):
-    """Float image around a colour: soft clouds, stripes or checks."""
+def _texture(rng, image_size, color):
+    """Float image around a color: soft clouds, stripes or checks."""
     height, width = image_size
     turn, period = rng.uniform(0, np.pi), rng.uniform(6, 24)
     x, y = np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32)[:, None]
@@ -108,7 +108,7 @@ def _texture(rng, image_size, colour):
         1: lambda: np.sin(2 * np.pi * along / period),
         2: lambda: np.where((along % period < period / 2) == (across % period < period / 2), 1, -1),
     }[int(rng.integers(3))]()
-    return (colour + rng.uniform(5, 25) * pattern[..., None]).astype(np.float32)
+    return (color + rng.uniform(5, 25) * pattern[..., None]).astype(np.float32)
 
 
 def _clouds(rng):
@@ -116,23 +116,23 @@ def _clouds(rng):
 
 
 def _contrasting(rng, base):
-    """A colour that can be told from the background's."""
+    """A color that can be told from the background's."""
     while True:
-        colour = rng.uniform(10, 245, 3)
-        if np.abs(colour - base).max() > 80:
-            return colour
+        color = rng.uniform(10, 245, 3)
+        if np.abs(color - base).max() > 80:
+            return color
 
 
 def _draw_distractor(rng, image):
     """A thin line, a cross or a small blot: clutter that is none of the classes."""
     height, width = image.shape[:2]
-    colour = rng.uniform(0, 255, 3)
+    color = rng.uniform(0, 255, 3)
     at, to = (rng.uniform(0, 1, (2, 2)) * (width, height)).astype(int).tolist()
     if rng.random() < 0.5:
-        cv2.line(image, at, to, colour, 1, cv2.LINE_AA)
+        cv2.line(image, at, to, color, 1, cv2.LINE_AA)
     else:
         size = int(rng.integers(4, 12))
-        cv2.drawMarker(image, at, colour, int(rng.integers(2)), size, 2)
+        cv2.drawMarker(image, at, color, int(rng.integers(2)), size, 2)
 
 
 def _fill(image, outline, texture):
@@ -142,7 +142,7 @@ def _fill(image, outline, texture):
     """
     height, width = image.shape[:2]
     fine = np.zeros((height * FINER, width * FINER), np.uint8)
-    bits = 4  # fractional bits of OpenCV's coordinates, in which pixel centres are at whole numbers
+    bits = 4  # fractional bits of OpenCV's coordinates, in which pixel centers are at whole numbers
     points = np.rint((outline * FINER - 0.5) * 2**bits).astype(np.int32)
     cv2.fillPoly(fine, [points], 255, cv2.LINE_8, bits)
     mask = cv2.resize(fine, (width, height), interpolation=cv2.INTER_AREA)

@@ -237,7 +237,7 @@ def _luminance(color):
 def _color(class_id):
     from matplotlib import colormaps
 
-    return colormaps["hsv"](((int(class_id) - 1) * 0.381966 + 0.1) % 1.0)  # golden ratio: neighbours differ
+    return colormaps["hsv"](((int(class_id) - 1) * 0.381966 + 0.1) % 1.0)  # golden ratio: neighbors differ
 
 
 def _class_name(class_id, class_names):

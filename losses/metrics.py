@@ -13,7 +13,7 @@ class SSDLossPart(keras.metrics.Mean):
     """Running mean over images of one part of a `DetectionLoss`; named "localization" or "confidence".
 
     Args:
-        loss: the `DetectionLoss` (or its serialised form).
+        loss: the `DetectionLoss` (or its serialized form).
         part: "localization" or "confidence".
     """
 

@@ -65,3 +65,9 @@ def test_train_with_data(tmp_path):
     model, images = mb.SSD7(4, image_size=SIZE), mb.load_shapes(2, SIZE)
     with pytest.warns(DeprecationWarning, match="train: data is now called dataset"):
         mb.train(model, data=images, output=tmp_path, epochs=1, optimizer=keras.optimizers.SGD(), verbose=0)
+
+
+def test_the_center_of_a_mosaic():
+    images = mb.load_shapes(2, SIZE)
+    with pytest.warns(DeprecationWarning, match="Mosaic: centre is now called center"):
+        assert mb.data_generator.Mosaic(images, centre=(0.5, 0.5)).center == (0.5, 0.5)

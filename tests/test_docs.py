@@ -13,8 +13,10 @@ import pytest
 import typer
 
 import multibox as mb
+from multibox import models
 from multibox.cli import app
 from multibox.eval_utils import prediction
+from multibox.weights import loading
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
@@ -66,7 +68,7 @@ def reader(tmp_path, monkeypatch):
     # A handful of steps takes less time than compiling them.
     monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda self: True, lambda self, value: None))
     monkeypatch.setattr(mb, "train", partial(train_one_epoch, mb.train))
-    monkeypatch.setattr(mb, "pretrained", pretrained, raising=False)
+    monkeypatch.setattr(mb, "pretrained", pretrained)
     yield tmp_path
     plt.close("all")
     prediction._detectors.clear()
@@ -78,7 +80,7 @@ def train_one_epoch(train, model, dataset, output, *, epochs, initial_epoch=0, *
     return train(model, dataset, output, epochs=done + 1, initial_epoch=done, **{**options, "verbose": 0})
 
 
-def pretrained(name, class_names=None):
+def pretrained(name, *, class_names=None):
     """A small network in place of the published one, with COCO's names or those asked for."""
     assert name in ("ssd_mobilenet_coco", "ssdlite_coco", "ssd300_coco")
     keras.utils.set_random_seed(0)
@@ -103,15 +105,8 @@ def test_python_blocks_run(page, reader):
 def test_own_data_example_with_the_published_weights(reader, golden, monkeypatch):
     """The README's five lines on the real detector, from the file that a download would give."""
     weights = str(golden / "ssd_mobilenet_v1_coco" / "ssd_mobilenet.tflite")
-    names = mb.class_names.COCO_NAMES_BY_ID[1:]
-    coco = mb.SSDMobileNet(class_names=names, alpha=0.75, batch_norm=False, weights=weights)
-
-    def real(name, class_names=None):
-        known = [n for n in class_names or () if mb.class_names.map_names([n], names)[n]]
-        new = [n for n in class_names or () if n not in known]
-        return mb.sample_classes(coco, class_names, new=new) if class_names else coco
-
-    monkeypatch.setattr(mb, "pretrained", real, raising=False)
+    monkeypatch.setattr(mb, "pretrained", models.pretrained)
+    monkeypatch.setattr(loading, "fetch_source", lambda source, *args, **kwargs: weights)
     (example,) = [b for b in blocks(ROOT / "README.md") if "mb.train(" in b.text]
     namespace = {}
     exec(compile(example.text, "README.md", "exec"), namespace)

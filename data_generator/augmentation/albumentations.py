@@ -99,7 +99,7 @@ def _view_of(result, objects, view):
         what = f"{getattr(image, 'shape', type(image).__name__)} {getattr(image, 'dtype', '')}"
         raise ValueError(
             f"Albumentations: expected (rows, columns, 3) uint8 from the pipeline, got {what}; the model "
-            "normalises, so leave out Normalize, ToFloat and ToTensorV2"
+            "normalizes, so leave out Normalize, ToFloat and ToTensorV2"
         )
     height, width = image.shape[:2]
     boxes = np.asarray(result["bboxes"], np.float32).reshape(-1, 4)

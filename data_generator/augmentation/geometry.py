@@ -40,7 +40,7 @@ class IoUCrop:
 
     One seventh of the draws keeps the view; otherwise a bound is drawn from `min_ious` and up to `trials`
     patches are tried, with sides of `min_scale` to 1 of the view's and an aspect ratio of 1/2 to 2. If
-    none satisfies the bound, all is drawn again. Objects whose centre is in the patch stay, clipped to it.
+    none satisfies the bound, all is drawn again. Objects whose center is in the patch stay, clipped to it.
     A view without objects is kept as it is.
     """
 
@@ -74,8 +74,8 @@ class IoUCrop:
 
 
 def _crop(view, patch):
-    centres = (view.boxes[:, :2] + view.boxes[:, 2:]) / 2
-    inside = ((centres >= patch[:2]) & (centres < patch[2:])).all(axis=1)
+    centers = (view.boxes[:, :2] + view.boxes[:, 2:]) / 2
+    inside = ((centers >= patch[:2]) & (centers < patch[2:])).all(axis=1)
     return replace(view.keep(inside), rect=patch)
 
 
@@ -154,7 +154,7 @@ class Translate:
 
 @dataclass(frozen=True)
 class Scale:
-    """Zooms in or out about the view's centre; both sides by the same factor.
+    """Zooms in or out about the view's center; both sides by the same factor.
 
     Attributes:
         factors: least and largest magnification, evenly drawn: below 1 objects get smaller, and what the view

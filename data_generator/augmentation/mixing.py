@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...deprecated import renamed_arguments
 from ..dataset import DetectionDataset
 from .geometry import cut
 from .view import View
@@ -19,15 +20,15 @@ from .view import View
 
 @dataclass(frozen=True)
 class Mosaic:
-    """The view and three other images around a random centre (Bochkovskiy et al. 2020, YOLOv4, section 3.3).
+    """The view and three other images around a random center (Bochkovskiy et al. 2020, YOLOv4, section 3.3).
 
     Each image is scaled at its own aspect ratio until it covers its tile, and a random part of it is shown.
-    Objects whose centre is in their tile stay, clipped to it.
+    Objects whose center is in their tile stay, clipped to it.
 
     Attributes:
         dataset: where the other images come from, usually the training set; its labels must be the view's.
         probability: probability of a mosaic.
-        centre: least and largest x and y of the point where the tiles meet, relative to the view.
+        center: least and largest x and y of the point where the tiles meet, relative to the view.
 
     Raises:
         ValueError: for an empty data set; when called with a view that is mirrored or turned.
@@ -35,7 +36,7 @@ class Mosaic:
 
     dataset: DetectionDataset
     probability: float = 0.5
-    centre: tuple[float, float] = (0.25, 0.75)
+    center: tuple[float, float] = (0.25, 0.75)
 
     def __post_init__(self):
         _check_dataset(self)
@@ -45,12 +46,15 @@ class Mosaic:
             return view
         _check_upright(self, view)
         left, top, right, bottom = view.rect
-        x, y = view.rect[:2] + np.rint(rng.uniform(*self.centre, 2) * view.size)
+        x, y = view.rect[:2] + np.rint(rng.uniform(*self.center, 2) * view.size)
         tiles = rng.permutation(
             [(left, top, x, y), (x, top, right, y), (left, y, x, bottom), (x, y, right, bottom)]
         )
         views = [view, *_draw(self.dataset, 3, rng)]
         return _join(view.rect, [_cover(v, tile, rng) for v, tile in zip(views, tiles, strict=True)])
+
+
+Mosaic.__init__ = renamed_arguments(centre="center")(Mosaic.__init__)
 
 
 @dataclass(frozen=True)

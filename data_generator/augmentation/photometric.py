@@ -19,7 +19,7 @@ class PhotometricDistortion:
 
     Attributes:
         brightness: largest shift of the pixel values.
-        contrast: lowest and highest factor, about the middle grey 127.5.
+        contrast: lowest and highest factor, about the middle gray 127.5.
         saturation: lowest and highest factor.
         hue: largest shift, in degrees.
         probability: of each.
@@ -55,7 +55,7 @@ def _contrast(image, factor):
 def _scale_and_shift(image, factor, shift):
     if factor == 1 and shift == 0:
         return image
-    # A linear map of the colours, rounded and saturated: a quarter of the time of a lookup table.
+    # A linear map of the colors, rounded and saturated: a quarter of the time of a lookup table.
     row = (factor, 0, 0, shift), (0, factor, 0, shift), (0, 0, factor, shift)
     return cv2.transform(image, np.array(row, np.float32))
 

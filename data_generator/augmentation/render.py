@@ -51,7 +51,7 @@ _ROTATIONS = {1: cv2.ROTATE_90_CLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CO
 
 @lru_cache(maxsize=8)
 def _blank(height, width, fill):
-    # Copying a canvas takes a tenth of the time of filling one with a colour.
+    # Copying a canvas takes a tenth of the time of filling one with a color.
     return np.full((height, width, 3), fill, np.uint8)
 
 

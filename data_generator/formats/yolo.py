@@ -32,7 +32,7 @@ def load_yolo(
     image is found by replacing the last folder `images` of its path by `labels` and its suffix by `.txt`.
     A missing or empty one means an image without objects.
 
-    Lines are `class x y width height`, the box's centre and size relative to the image. An outline
+    Lines are `class x y width height`, the box's center and size relative to the image. An outline
     (`class x1 y1 x2 y2 x3 y3 ...`, at least three points) becomes the box around it.
 
     What the yaml file and the lists name must lie in the data set's folder. Paths are compared as written: a
@@ -83,12 +83,12 @@ def scan_yolo(
     images = [
         image for entry in _entries(content, split, data_yaml) for image in _images(root, entry, data_yaml)
     ]
-    found = labelled = 0
+    found = labeled = 0
     for annotation in scan(images, partial(_annotation, root, names), on_error, progress, f"YOLO {split}"):
         found += 1
-        labelled += Path(annotation.where).is_file()
+        labeled += Path(annotation.where).is_file()
         yield annotation
-    if found and not labelled:
+    if found and not labeled:
         warnings.warn(
             f"{data_yaml}: no image of {split} has a label file, such as {annotation.where}", stacklevel=2
         )

@@ -39,7 +39,7 @@ def test_iou_of_shapes():
 def test_kmeans_finds_the_clusters():
     rng = np.random.default_rng(0)
     true = np.array([[10.0, 50.0], [50.0, 10.0], [100.0, 100.0]])
-    sides = np.concatenate([centre * rng.uniform(0.95, 1.05, (40, 2)) for centre in true])
+    sides = np.concatenate([center * rng.uniform(0.95, 1.05, (40, 2)) for center in true])
     for seed in range(5):
         found = kmeans_iou(sides, 3, np.random.default_rng(seed))
         by_width = found[np.argsort(found[:, 0])]

@@ -29,7 +29,7 @@ def test_kinds_of_images(tmp_path, mode, suffix, kind):
     assert (facts.kind, facts.error) == (kind, None)
 
 
-def test_sixteen_bit_colour(tmp_path):
+def test_sixteen_bit_color(tmp_path):
     path = tmp_path / "a.png"
     cv2.imwrite(str(path), np.zeros((40, 60, 3), np.uint16))
     assert inspect_image(path).kind == "16 bit"

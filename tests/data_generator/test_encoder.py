@@ -40,7 +40,7 @@ def test_by_hand():
     encoder = GroundTruthEncoder(SPEC, 3)
     targets = encoder([[0.05, 0.05, 0.45, 0.65]], [2])
     assert targets.dtype == np.float32
-    # Centre 10 of 40 lower, and 1.5 times as high.
+    # Center 10 of 40 lower, and 1.5 times as high.
     np.testing.assert_allclose(targets[0], [0, 2.5, 0, np.log(1.5) / 0.2, 0, 0, 1, 0], rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(targets[1], [0, 0, 0, 0, 1, 0, 0, 0])
 
@@ -82,8 +82,8 @@ def test_the_first_look_at_the_anchors_loses_none(objects, size, seed):
     boxes = np.concatenate([low, low + rng.uniform(0.2, 1, (objects, 2)) * size], axis=1)
     labels = rng.integers(1, 21, objects)
     targets = GroundTruthEncoder(SSD300_VOC, 20, negative_iou=0.4, sparse=True)(boxes, labels)
-    centred = cxcywh_to_xyxy(xyxy_to_cxcywh(boxes))
-    overlaps = iou(centred, SSD300_VOC.xyxy)
+    centered = cxcywh_to_xyxy(xyxy_to_cxcywh(boxes))
+    overlaps = iou(centered, SSD300_VOC.xyxy)
     matches = match(overlaps, 0.5, 0.4)
     expected = np.where(matches >= 0, labels[np.maximum(matches, 0)], np.where(matches == NEUTRAL, -1, 0))
     np.testing.assert_array_equal(targets[:, 4], expected)

@@ -39,7 +39,7 @@ def test_a_jpeg_is_reduced_other_images_come_whole(tmp_path, reduction, size):
         (np.full((4, 5, 4), (10, 20, 30, 128), np.uint8), (30, 20, 10)),  # BGR and transparency
         (np.full((4, 5, 3), (10 << 8, 20 << 8, 30 << 8), np.uint16), (30, 20, 10)),
     ],
-    ids=["grey", "rgba", "16 bits"],
+    ids=["gray", "rgba", "16 bits"],
 )
 def test_other_kinds_of_images_become_rgb(tmp_path, stored, expected):
     cv2.imwrite(str(tmp_path / "a.png"), stored)

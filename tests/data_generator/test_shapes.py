@@ -48,10 +48,10 @@ def test_boxes_are_tight():
 
 
 def test_shapes_are_drawn_where_their_outlines_are():
-    """The centre of mass of a rectangle, to half a cell of the finer grid."""
+    """The center of mass of a rectangle, to half a cell of the finer grid."""
     canvas = np.zeros((20, 30, 3), np.float32)
     outline = np.array([[4.0, 6.0], [17.0, 6.0], [17.0, 12.0], [4.0, 12.0]])
     shapes._fill(canvas, outline, np.full_like(canvas, 255))
     weight = canvas[..., 0] / canvas[..., 0].sum()
-    centre = (weight * (np.arange(30) + 0.5)).sum(), (weight * (np.arange(20)[:, None] + 0.5)).sum()
-    np.testing.assert_allclose(centre, (10.5, 9.0), atol=0.5 / shapes.FINER + 0.02)
+    center = (weight * (np.arange(30) + 0.5)).sum(), (weight * (np.arange(20)[:, None] + 0.5)).sum()
+    np.testing.assert_allclose(center, (10.5, 9.0), atol=0.5 / shapes.FINER + 0.02)

@@ -113,7 +113,7 @@ def test_the_threshold_is_exclusive():
 
 
 def test_a_taken_object_is_not_replaced_by_the_second_best():
-    # Both detections overlap LEFT most; the second may not take its neighbour instead.
+    # Both detections overlap LEFT most; the second may not take its neighbor instead.
     truth = dataset([(1, LEFT, 0), (1, [15, 0, 55, 40], 0)])
     detections = [np.array([[1, 0.9, *LEFT], [1, 0.8, 4, 0, 44, 40]])]
     np.testing.assert_allclose(evaluate_voc(detections, truth).classes["a"].precision, [1, 0.5])

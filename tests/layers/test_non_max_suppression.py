@@ -68,7 +68,7 @@ def test_equals_plain_greedy_nms(implementation, data, iou_threshold, score_thre
 
 @pytest.mark.parametrize("implementation", IMPLEMENTATIONS)
 def test_a_chain_keeps_every_second_box(implementation):
-    # Each overlaps its neighbours by 2/3 (IoU 0.5): the second goes, so the third stays, and so on.
+    # Each overlaps its neighbors by 2/3 (IoU 0.5): the second goes, so the third stays, and so on.
     x = np.arange(8) / 3
     boxes = np.stack([x, np.zeros(8), x + 1, np.ones(8)], axis=1)[None, None]
     scores = np.linspace(0.9, 0.2, 8)[None, None]

@@ -146,14 +146,14 @@ def test_weight_decay_reaches_every_kernel(build):
     assert total == pytest.approx(expected, rel=1e-4)
 
 
-def test_caffe_initialiser_of_ssd300():
+def test_caffe_initializer_of_ssd300():
     model = mb.SSD300(2)
     for name in ("conv1_1", "conv6_2", "conv4_3_norm_mbox_conf"):
         kernel = model.get_layer(name).get_weights()[0]
         assert np.abs(kernel).max() == pytest.approx((3 / np.prod(kernel.shape[:3])) ** 0.5, rel=0.02)
 
 
-def test_torchvision_initialisers_and_batch_normalization_of_ssdlite():
+def test_torchvision_initializers_and_batch_normalization_of_ssdlite():
     model = mb.SSDLite(3)
 
     def std(name):

@@ -106,7 +106,7 @@ def wire_fields(data, to_end=True):
         elif wire in (FIXED32, FIXED64):
             size = 4 if wire == FIXED32 else 8
         else:
-            raise WireError(f"wire type {wire} at byte {start} of a message")
+            raise WireError(f"the unknown wire type {wire} at byte {start} of a message")
         if position + size > len(data) and to_end:
             raise WireError(
                 f"field {number} of {size} bytes where {len(data) - position} are left: cut off or damaged"

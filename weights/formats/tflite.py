@@ -20,7 +20,7 @@ SUBGRAPH_TENSORS = 0
 TENSOR_SHAPE, TENSOR_TYPE, TENSOR_BUFFER, TENSOR_NAME, TENSOR_QUANTIZATION, TENSOR_SPARSITY = 0, 1, 2, 3, 4, 6
 QUANTIZATION_SCALE, QUANTIZATION_ZERO_POINT, QUANTIZATION_DETAILS, QUANTIZATION_AXIS = 2, 3, 4, 6
 BUFFER_DATA = 0
-# TensorType; strings, resources and complex numbers are no weights.
+# TensorType. Strings, resources and complex numbers are not weights and are missing here.
 TYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 6: "?", 7: "<i2", 9: "i1", 10: "<f8"}
 SCHEMA_VERSION = 3
 MAX_TENSORS = 100_000
@@ -113,7 +113,7 @@ def _tensor(buffer, table, name, raw, dtype):
     shape = tuple(np.frombuffer(buffer.vector(table, TENSOR_SHAPE, 4), "<i4").tolist())
     what = f"tensor '{one_line(name)}' of shape {one_line(shape)}"
     if buffer.field(table, TENSOR_SPARSITY):
-        raise FlatBufferError(f"the sparse {what}, which is not read")
+        raise FlatBufferError(f"the sparse {what}, which is not supported")
     if len(shape) > MAX_DIMENSIONS or min(shape, default=0) < 0:
         raise FlatBufferError(f"a damaged {what}")
     if math.prod(shape) * np.dtype(dtype).itemsize != len(raw):

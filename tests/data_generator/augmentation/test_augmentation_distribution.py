@@ -17,7 +17,7 @@ PIXEL_DRAWS = 4_000
 FRACTION = 0.01 + 0.5 / 300
 # Of the small box, 10,700 of 20,000 survive: three standard deviations of a share among so many.
 LEVEL = 0.0145
-GREY_LEVELS = 2.0
+GRAY_LEVELS = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def record(golden, expected):
 
 @pytest.fixture(scope="module")
 def geometry(record):
-    """{class: (boxes, 3) area, centre x, centre y} and the number of boxes of each draw."""
+    """{class: (boxes, 3) area, center x, center y} and the number of boxes of each draw."""
     start, transforms = View.of_record(record), ssd_augmentation().geometry
     boxes, labels, counts = [], [], []
     for i in range(GEOMETRY_DRAWS):
@@ -81,14 +81,14 @@ def test_boxes(geometry, expected, label, column, name):
         expected["quantile_levels"], expected[f"{name}_fraction_quantiles"][str(label)], strict=True
     ):
         if 0.05 <= level <= 0.95:
-            # The value, or where values are spread thinly (the small box's centres) its level.
+            # The value, or where values are spread thinly (the small box's centers) its level.
             near = abs(np.quantile(values, level) - value) <= FRACTION
             assert near or (values <= value).mean() == pytest.approx(level, abs=LEVEL), level
 
 
 @pytest.fixture(scope="module")
 def pixels(record):
-    """Mean colour, standard deviation and share of the fill colour of each draw."""
+    """Mean color, standard deviation and share of the fill color of each draw."""
     transform = ssd_augmentation()
     rows = []
     for i in range(PIXEL_DRAWS):
@@ -99,17 +99,17 @@ def pixels(record):
 
 
 @pytest.mark.parametrize("channel", range(3))
-def test_mean_colour(pixels, expected, channel):
+def test_mean_color(pixels, expected, channel):
     reference = expected["mean_pixel_quantiles_rgb"][channel][1:-1]
-    np.testing.assert_allclose(inner_quantiles(pixels[:, channel], expected), reference, atol=GREY_LEVELS)
+    np.testing.assert_allclose(inner_quantiles(pixels[:, channel], expected), reference, atol=GRAY_LEVELS)
 
 
 def test_standard_deviation_of_pixels(pixels, expected):
     reference = expected["pixel_std_quantiles"][1:-1]
-    np.testing.assert_allclose(inner_quantiles(pixels[:, 3], expected), reference, atol=GREY_LEVELS)
+    np.testing.assert_allclose(inner_quantiles(pixels[:, 3], expected), reference, atol=GRAY_LEVELS)
 
 
-def test_share_of_the_fill_colour(pixels, expected):
+def test_share_of_the_fill_color(pixels, expected):
     # Half of the draws have none and then it rises steeply, so the levels are compared, not the values.
     for level, value in zip(expected["quantile_levels"], expected["fill_fraction_quantiles"], strict=True):
         if 0.01 < value < 0.99:

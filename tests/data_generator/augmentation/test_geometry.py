@@ -59,8 +59,8 @@ def test_crop_keeps_who_is_in_it(seed):
     assert 0.5 <= width / height <= 2
     assert width >= 59
     assert height >= 29
-    centres = (BOXES[:, :2] + BOXES[:, 2:]) / 2
-    inside = ((centres >= patch[:2]) & (centres < patch[2:])).all(axis=1)
+    centers = (BOXES[:, :2] + BOXES[:, 2:]) / 2
+    inside = ((centers >= patch[:2]) & (centers < patch[2:])).all(axis=1)
     np.testing.assert_array_equal(out.labels, np.flatnonzero(inside) + 1)
     relative = out.relative_boxes()
     assert ((relative >= 0) & (relative <= 1)).all()
@@ -172,7 +172,7 @@ def test_scale_by_hand():
     rng = np.random.default_rng(0)
     larger = Scale((2.0, 2.0), 1.0)(view(), rng)
     assert larger.rect.tolist() == [50, 25, 150, 75]
-    assert larger.labels.tolist() == [2]  # centres (35, 50), (140, 50), (174.5, 79.5)
+    assert larger.labels.tolist() == [2]  # centers (35, 50), (140, 50), (174.5, 79.5)
     np.testing.assert_allclose(larger.relative_boxes(), [[0.5, 0, 1, 1]])
     smaller = Scale((0.5, 0.5), 1.0)(view(), rng)
     assert smaller.rect.tolist() == [-100, -50, 300, 150]
@@ -285,7 +285,7 @@ def test_what_has_left_does_not_come_back(first):
 
 def test_cut_by_hand():
     out = cut(view(), np.array([40.0, -10, 160, 90]))
-    # The centre of the first box, x = 35, is outside; so is that of the third, x = 174.5.
+    # The center of the first box, x = 35, is outside; so is that of the third, x = 174.5.
     assert out.labels.tolist() == [2]
     assert out.boxes.tolist() == [[100, 5, 160, 90]]
     assert out.rect.tolist() == [40, -10, 160, 90]
@@ -330,7 +330,7 @@ def test_impossible_bounds(make, message):
 
 
 def test_cut_goes_by_what_is_seen():
-    # Of a box that reaches out of the view only the part within counts: its centre is at x = 80, not 95.
+    # Of a box that reaches out of the view only the part within counts: its center is at x = 80, not 95.
     box = np.array([[60, 0, 130, 50]], np.float32)
     narrow = replace(view(box), rect=np.array([0.0, 0, 100, 100]))
     assert cut(narrow, np.array([0.0, 0, 90, 100])).boxes.tolist() == [[60, 0, 90, 50]]

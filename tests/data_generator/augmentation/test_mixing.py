@@ -39,7 +39,7 @@ SHAPES = load_shapes(6, (60, 80))
 
 
 def plain(value, size=(200, 100), boxes=(), crowd=None, **kwargs):
-    """A `Record` of one grey level."""
+    """A `Record` of one gray level."""
     width, height = size
     image = np.full((height, width, 3), value, np.uint8)
     boxes = np.array(boxes, np.float32).reshape(-1, 4)
@@ -75,7 +75,7 @@ MOSAICS = {
 @given(seed=SEEDS)
 def test_boxes_of_a_mosaic_are_where_their_pixels_are(chain, image_size, seed):
     image, view = sample(chain, COLORED[seed % len(COLORED)], seed, image_size)
-    # A picture that was drawn twice shows its colours twice, which would prove nothing.
+    # A picture that was drawn twice shows its colors twice, which would prove nothing.
     once = [ids(view).count(COLORED[(label - 1) // 6].image) == 1 for label in view.labels]
     view = view.keep(np.array(once, bool))
     assert_boxes_on_colors(image, view, 1.5 + 0.5 * max(1.0, magnification(view, image_size)))
@@ -107,7 +107,7 @@ def test_tiles_cover_the_view_and_keep_aspect_ratios(first, seed):
 
 
 def test_a_mosaic_by_hand():
-    # The centre is the middle; each picture of 200 x 100 shrinks to its tile of 100 x 50 exactly.
+    # The center is the middle; each picture of 200 x 100 shrinks to its tile of 100 x 50 exactly.
     box = [[20, 10, 60, 80]]
     view = Mosaic(dataset(plain(2, boxes=box)), 1.0, (0.5, 0.5))(
         View.of_record(plain(1, boxes=box)), np.random.default_rng(0)
@@ -132,7 +132,7 @@ def test_the_view_may_be_in_any_tile():
 
 
 @given(SEEDS)
-def test_the_centre_is_within_its_bounds(seed):
+def test_the_center_is_within_its_bounds(seed):
     view = Mosaic(dataset(plain(2)), 1.0, (0.3, 0.4))(View.of_record(plain(1)), np.random.default_rng(seed))
     corners = np.array([p.window for p in view.pictures])
     x, y = corners[:, 2].min(), corners[:, 3].min()

@@ -30,24 +30,24 @@ def test_brightness_shifts_and_saturates(seed):
 
 
 @pytest.mark.parametrize("seed", range(8))  # both orders
-def test_contrast_is_about_the_middle_grey(seed):
+def test_contrast_is_about_the_middle_gray(seed):
     out = distort(seed=seed, contrast=(0.5, 0.5))
     np.testing.assert_allclose(out, 127.5 + 0.5 * (IMAGE - 127.5), atol=0.5)
 
 
 def test_brightness_comes_before_contrast():
-    grey = np.full((4, 4, 3), 100, np.uint8)
+    gray = np.full((4, 4, 3), 100, np.uint8)
     for seed in range(8):
         shift = np.random.default_rng(seed)
         shift.random()
         shift = shift.uniform(-32, 32)
         expected = 127.5 + 1.5 * (100 + shift - 127.5)
         np.testing.assert_allclose(
-            distort(grey, seed, brightness=32.0, contrast=(1.5, 1.5)), expected, atol=1.3
+            distort(gray, seed, brightness=32.0, contrast=(1.5, 1.5)), expected, atol=1.3
         )
 
 
-def test_saturation_to_zero_is_grey_and_keeps_the_value():
+def test_saturation_to_zero_is_gray_and_keeps_the_value():
     out = distort(saturation=(0.0, 0.0))
     np.testing.assert_array_equal(out, np.repeat(IMAGE.max(axis=2, keepdims=True), 3, axis=2))
 
@@ -58,15 +58,15 @@ def hsv(image):
 
 
 def test_hue_turns_and_keeps_saturation_and_value():
-    colours = np.ones((1, 360, 3), np.float32)
-    colours[0, :, 0] = np.arange(360)
-    colours = np.rint(255 * cv2.cvtColor(colours, cv2.COLOR_HSV2RGB)).astype(np.uint8)
-    before, turns = hsv(colours)[0], []
+    colors = np.ones((1, 360, 3), np.float32)
+    colors[0, :, 0] = np.arange(360)
+    colors = np.rint(255 * cv2.cvtColor(colors, cv2.COLOR_HSV2RGB)).astype(np.uint8)
+    before, turns = hsv(colors)[0], []
     for seed in range(30):
-        after = hsv(distort(colours, seed, hue=36.0))[0]
+        after = hsv(distort(colors, seed, hue=36.0))[0]
         turn = (after[:, 0] - before[:, 0] + 180) % 360 - 180
         turns.append(np.median(turn))
-        assert np.ptp(turn) < 3  # the colour wheel is closed; hues are rounded to 1.4 degrees
+        assert np.ptp(turn) < 3  # the color wheel is closed; hues are rounded to 1.4 degrees
         assert abs(turn).max() < 37.5
         np.testing.assert_allclose(after[:, 1:], before[:, 1:], atol=0.01)
     assert min(turns) < -25

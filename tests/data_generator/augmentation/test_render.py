@@ -89,7 +89,7 @@ def test_turned_views(flipped, turns):
 
 def test_pictures_lie_where_they_are_placed():
     """Two halves of a scene, the right one cut at its window and half transparent."""
-    red, blue = (np.full((10, 10, 3), colour, np.uint8) for colour in ((200, 0, 0), (0, 0, 200)))
+    red, blue = (np.full((10, 10, 3), color, np.uint8) for color in ((200, 0, 0), (0, 0, 200)))
     pictures = (
         Picture(lambda: red, (10, 10), (0, 0, 40, 40), (0, 0, 40, 40)),
         Picture(lambda: blue, (10, 10), (20, 0, 60, 40), (30, 0, 60, 30), opacity=0.5),

@@ -318,20 +318,20 @@ def test_a_broken_image_names_its_file(tmp_path):
         DataGenerator(dataset, 1, resize_only(SIZE))[0]
 
 
-def draw(colour, broken):
+def draw(color, broken):
     """An image function; some fail as a damaged file does."""
     if broken:
-        raise ImageError(f"image {colour} is damaged")
-    return np.full((50, 60, 3), colour, np.uint8)
+        raise ImageError(f"image {color} is damaged")
+    return np.full((50, 60, 3), color, np.uint8)
 
 
 def with_broken(count, broken):
-    """Images of one colour each, which is their number; some are damaged."""
+    """Images of one color each, which is their number; some are damaged."""
     records = [Record(str(i), partial(draw, i, i in broken), 60, 50, *empty()) for i in range(count)]
     return DetectionDataset(("a",), records)
 
 
-def colours(batches):
+def colors(batches):
     images = np.concatenate([batch[0] for batch in epoch(batches)])
     assert (images == images[:, :1, :1, :1]).all()
     return images[:, 0, 0, 0].tolist()
@@ -347,7 +347,7 @@ def test_skipping_replaces_counts_and_names_once(options):
     skipping = batches(**options)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        first, second = colours(skipping), colours(skipping)
+        first, second = colors(skipping), colors(skipping)
     # Other code's, such as of a file that is collected just now, are not ours to count.
     assert [str(w.message) for w in caught if w.category is UserWarning] == [
         "DataGenerator: skipped: image 7 is damaged",
@@ -361,7 +361,7 @@ def test_skipping_replaces_counts_and_names_once(options):
     assert skipping.num_failures == 2  # of the last epoch
     # The one that stands in depends on (seed, epoch, index), too.
     with pytest.warns(UserWarning):
-        assert colours(batches(workers=0)) == first
+        assert colors(batches(workers=0)) == first
 
 
 def test_too_many_failures_end_the_run():
