@@ -112,7 +112,7 @@ def _reason(error):
 
 
 def _cannot_use(path, error):
-    reason = getattr(error, "strerror", None) or error
+    reason = getattr(error, "strerror", None) or error.__cause__ or error  # pooch wraps a PermissionError
     remedy = "set the environment variable MULTIBOX_HOME to a folder that can be read and written"
     return DownloadError(f"cannot use {path}: {reason}; {remedy}")
 

@@ -268,20 +268,35 @@ def test_other_protocols_are_refused(cache, url):
     assert names(cache) == []
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "no-such-host.invalid"])
-def test_without_connection_the_error_quickly_says_what_to_put_where(server, cache, host):
+def closed_port():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url, start = f"http://{host}:{port}/models/a.h5", time.monotonic()
+        return free.getsockname()[1]
+
+
+def test_without_connection_the_error_quickly_says_what_to_put_where(cache, monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    url, start = f"http://127.0.0.1:{closed_port()}/models/a.h5", time.monotonic()
     with pytest.raises(DownloadError) as error:
         fetch(url, GOOD)
     assert time.monotonic() - start < 5
-    message = str(error.value)
-    assert message.startswith(f"{url}: no connection: ") and message.count("127.0.0.1") < 2
-    assert message.endswith(f"; without a connection, put the file ({GOOD}) at {cache / 'a.h5'}")
+    reason, remedy = str(error.value).removeprefix(f"{url}: ").split("; ")
+    assert reason == f"no connection: [Errno {errno.ECONNREFUSED}] {os.strerror(errno.ECONNREFUSED)}"
+    assert remedy == f"without a connection, put the file ({GOOD}) at {cache / 'a.h5'}"
     (cache / "a.h5").write_bytes(CONTENT)
     assert fetch(url, GOOD) == cache / "a.h5"
+
+
+def test_without_a_name_server_the_error_says_so(cache, monkeypatch):
+    def unknown(*args, **options):
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    with pytest.raises(
+        DownloadError, match=r"/a\.h5: no connection: [^\"]*Name or service not known\)?; with"
+    ):
+        fetch("https://example.org/a.h5")
 
 
 def test_the_cache_folder(tmp_path, monkeypatch):
@@ -335,7 +350,7 @@ def test_a_cache_that_cannot_be_looked_into_is_named(tmp_path, monkeypatch, dige
 def test_a_cache_without_permissions_is_named(server, cache, mode):
     cache.mkdir(mode)
     with pytest.raises(
-        DownloadError, match=r"cannot use .*a\.h5: .*Permission denied.*; set .*MULTIBOX_HOME"
+        DownloadError, match=r"cannot use .*a\.h5: [^|]*Permission denied[^|]*; set .*MULTIBOX_HOME"
     ):
         fetch(server.add("/a.h5", send()), GOOD)
     cache.chmod(0o700)
