@@ -17,7 +17,7 @@ MACHINE_PATH = re.compile(r"/(home|root|tmp|var|work|Users)/|[A-Z]:\\\\")
 
 FEW_STEPS = """
 TRAIN_SETS, TEST_SETS = [("2007", "train")], [("2007", "val")]
-IMAGES, BATCH_SIZE, STEPS = 32, 8, 4
+IMAGES, BATCH_SIZE, STEPS = 16, 4, 4
 WEIGHTS = None
 """
 FEW_IMAGES = """
@@ -50,12 +50,12 @@ def real_images(voc_mini, monkeypatch):
 
 
 def test_ssd300_training_on_real_images(real_images, tmp_path):
-    """A few steps of the real recipe at batch 8."""
+    """A few steps of the real recipe at batch 4."""
     printed = run(read("ssd300_training", FEW_STEPS), tmp_path)
     log = (tmp_path / "runs/ssd300/history.csv").read_text().splitlines()
     assert len(log) == 2
     assert "nan" not in log[1]
-    assert "<VOC 2007 train: 32 images" in printed
+    assert "<VOC 2007 train: 16 images" in printed
     assert "starting weights: random" in printed
     assert "1 epochs of 4 steps" in printed
     assert "mAP" in printed
