@@ -11,9 +11,6 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import urljoin, urlsplit
 
-import pooch
-import requests
-
 from ..files import atomic
 from ..messages import one_line
 
@@ -52,6 +49,10 @@ def fetch(url: str, digest: str | None = None, max_bytes: int = MAX_BYTES) -> Pa
         DownloadError: if the file is not available, is too large or has another digest, or if the cache
             cannot be read or written.
     """
+    # Imported here: pooch shows its bars with tqdm.auto, which warns in a notebook without ipywidgets.
+    import pooch
+    import requests
+
     name = PurePosixPath(urlsplit(url).path).name
     target = cache_folder() / name
     remedy = f"without a connection, put the file{f' ({digest})' if digest else ''} at {target}"
@@ -70,6 +71,8 @@ def fetch(url: str, digest: str | None = None, max_bytes: int = MAX_BYTES) -> Pa
 
 def _download(url, path, _pooch, digest, max_bytes):
     """Called by pooch with a temporary path; pooch deletes that file if this raises an error."""
+    import pooch
+
     check = partial(_check_response, max_bytes=max_bytes)
     get = pooch.HTTPDownloader(True, chunk_size=1 << 16, timeout=TIMEOUT_SECONDS, hooks={"response": check})
     get(url, path, None)
@@ -96,11 +99,15 @@ def _check_size(url, size, max_bytes):
 
 def _digest_like(path, digest):
     """The digest of a file, by the algorithm of another digest and in its form."""
+    import pooch
+
     algorithm = digest.partition(":")[0]
     return f"{algorithm}:{pooch.file_hash(str(path), algorithm)}"
 
 
 def _reason(error):
+    import requests
+
     if isinstance(error, requests.HTTPError):
         return f"the server answers {error.response.status_code} {one_line(error.response.reason)}"
     kind = "broken" if isinstance(error, requests.exceptions.ChunkedEncodingError) else "no"
