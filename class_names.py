@@ -140,6 +140,8 @@ def check_names(class_names: Sequence[str | None], num_classes: int) -> tuple[st
         raise ValueError(
             f"class_names: expected {num_classes} names, background not counted, got {len(names)}{hint}"
         )
+    if names and isinstance(names[0], str) and names[0].casefold() == "background":
+        raise ValueError(f"class_names: {names[0]!r} is not counted as a class; leave it out")
     for name in names:
         if name is not None and not isinstance(name, str):
             raise ValueError(f"class_names: expected names, got {name!r}")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# Of the name, so that the temporary one is not too long for a file system (255 bytes).
+# At the end of the name: the temporary name must not be too long for a file system (255 bytes).
 _KEPT_CHARACTERS = 40
 # A write that fails for one of these reasons does not name its file.
 _WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
@@ -32,7 +32,7 @@ def atomic(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[Pat
     ```
 
     Args:
-        path: of the file. Its folder is made if it does not exist.
+        path: path of the file. Its folder is made if it does not exist.
         overwrite: False to refuse a path that exists.
 
     Raises:

@@ -97,6 +97,9 @@ def train(
         ValueError: if model, data and loss do not fit together; if no epoch is left to train; for a loss
             without an optimizer, if the model is compiled; and for a resumed run whose model is not compiled.
     """
+    multibox_of(model)  # refuses anything but a model of this package
+    if not isinstance(output, str | os.PathLike):
+        raise TypeError(f"train: output must be a folder, got {type(output).__name__}; pass validation_data=")
     output = Path(output)
     log = output / "history.csv"
     if is_detector(model):
@@ -247,7 +250,7 @@ def _check_classes(model, dataset, name):
     if num_classes_of(model) != dataset.num_classes:
         raise ValueError(
             f"train: the model has {num_classes_of(model)} classes, {name} {dataset.num_classes} "
-            f"({', '.join(dataset.class_names)})"
+            f"({', '.join(dataset.class_names)}); build the model with class_names=data.class_names"
         )
 
 

@@ -32,7 +32,7 @@ KINDS = {
     "flat-box": Kind(WARNING, "a box without width or height; it is dropped"),
     "outside-box": Kind(WARNING, "a box entirely outside its image; it is dropped"),
     "partly-outside-box": Kind(WARNING, "a box extends beyond its image; it is clipped"),
-    "speck-box": Kind(WARNING, "a box at most one pixel wide or high: probably a slip of the mouse"),
+    "speck-box": Kind(WARNING, "a box at most one pixel wide or high: probably drawn by mistake"),
     "duplicate-box": Kind(WARNING, "an object is annotated twice: same class, IoU of at least 0.9"),
     "similar-names": Kind(WARNING, "class names that differ only in case, spaces, - or _"),
     "absent-class": Kind(WARNING, "a class has no objects in a split"),

@@ -26,7 +26,7 @@ _EXAMPLES = 3  # of each kind of finding
 _COVERAGE_NOTE = """\
   size: area at the model's input; small is below 32x32 pixels, large is 96x96 and above.
   one anchor only: the best IoU is below 0.5; the object trains its best anchor and no other.
-  no anchor: other objects have all the anchors that it overlaps."""
+  no anchor: every anchor it overlaps is taken by another object."""
 _SUGGESTION_NOTE = """\
 Pass it to the model function: anchors=anchors.
 - Compare the anchors per object, too: if more objects reach an IoU of 0.5, others may get fewer anchors.

@@ -20,6 +20,7 @@ from ..data_generator.batches.generator import naming_failures
 from ..data_generator.dataset import align_classes
 from ..data_generator.formats.fields import IMAGE_SUFFIXES
 from ..data_generator.images import ImageError, image_size
+from ..layers.multibox import multibox_of
 from ..models.detector import anchors_of, class_names_of, is_detector, num_classes_of, to_inference
 from .detections import Detections
 
@@ -98,7 +99,11 @@ def detect(
         ImageError: for a file that cannot be read as an image, or an array of another shape or type.
         ValueError: for an empty list, or a model that is not of this package.
     """
+    if not 0 <= min_score <= 1:
+        raise ValueError(f"detect: min_score must be between 0 and 1, got {min_score}")
     if not isinstance(model, keras.Model):
+        if Path(model).suffix.lower() in IMAGE_SUFFIXES:
+            raise ValueError(f"detect: {model} is an image; the model comes first: detect(model, images)")
         model = keras.models.load_model(model, compile=False)
     single = isinstance(images, np.ndarray | str | os.PathLike) and not _is_folder(images)
     sources = [images] if single else _files_in(images) if _is_folder(images) else list(images)
@@ -147,6 +152,12 @@ def predict_dataset(
         ValueError: if the model and the data set have different classes, or if the model and the transform
             have different image sizes.
     """
+    multibox_of(model)  # refuses anything but a model of this package
+    if not isinstance(dataset, DetectionDataset):
+        raise TypeError(
+            f"predict_dataset: expected a DetectionDataset, got {type(dataset).__name__}; for files and folders "
+            "use detect"
+        )
     if num_classes_of(model) != dataset.num_classes:
         raise ValueError(
             f"predict_dataset: the model has {num_classes_of(model)} classes, the data set "
@@ -237,14 +248,16 @@ def _record(source, index):
     """A `Record` without objects. Its id is the index, because a file may be given more than once."""
     if isinstance(source, str | os.PathLike):
         if not Path(source).exists():
-            raise FileNotFoundError(f"detect: no such image: {source}")
+            raise FileNotFoundError(f"detect: no such image or folder: {source}")
         width, height = image_size(source)
         image = str(source)
     else:
         if np.shape(source)[2:] != (3,) or getattr(source, "dtype", None) != np.uint8 or not source.size:
             raise ImageError(
                 "detect: expected a path or an array (height, width, 3) RGB uint8, got "
-                f"{np.shape(source)} {getattr(source, 'dtype', type(source).__name__)} at position {index}"
+                f"{np.shape(source)} {getattr(source, 'dtype', type(source).__name__)} at position {index}; "
+                "for values from 0 to 1 pass (image * 255).astype('uint8'), for a picture of Pillow "
+                "np.asarray(image.convert('RGB'))"
             )
         height, width = source.shape[:2]
         image = partial(np.asarray, source)

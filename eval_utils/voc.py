@@ -14,6 +14,7 @@ import numpy as np
 
 from ..boxes import TINY, area
 from ..data_generator import DetectionDataset
+from .detections import Detections
 from .diagnosis import explain_zero_map
 
 METRICS = ("11_point", "area")
@@ -122,6 +123,15 @@ def evaluate_voc(
 
 def _concatenated(detections, dataset):
     """All detections as one array (n, 6), and the index of the image of each (n,)."""
+    if not isinstance(dataset, DetectionDataset):
+        raise TypeError(
+            f"evaluate_voc: expected (detections, dataset), got a {type(dataset).__name__} as the data set"
+        )
+    if any(isinstance(rows, Detections) for rows in detections):
+        raise TypeError(
+            "evaluate_voc: expected the arrays of predict_dataset, got Detections, from which detect has left "
+            "out low scores that average precision counts"
+        )
     if len(detections) != len(dataset) or len(dataset) == 0:
         raise ValueError(
             f"evaluate_voc: expected detections for each image, got {len(detections)} arrays for "

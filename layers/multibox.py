@@ -101,8 +101,14 @@ def multibox_of(model: keras.Model) -> MultiBox:
     """The `MultiBox` layer of a model, which stores anchors, classes and activation.
 
     Raises:
+        TypeError: for anything but a `keras.Model`.
         ValueError: if the model has no such layer, or several.
     """
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            f"expected a model of this package as the first argument, got {type(model).__name__}; are the "
+            "arguments swapped?"
+        )
     found = multibox_layers(model)
     if len(found) != 1:
         raise ValueError(

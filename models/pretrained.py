@@ -16,7 +16,7 @@ from .vgg16 import SSD300
 FUNCTIONS = {function.__name__: function for function in (SSD300, SSDLite, SSDMobileNet)}
 
 
-def pretrained(name: str, *, class_names: Sequence[str] | None = None, seed: int = 0) -> keras.Model:
+def pretrained(name: str, class_names: Sequence[str] | None = None, *, seed: int = 0) -> keras.Model:
     """Builds a published detector with its weights and class names, ready to detect or to fine-tune.
 
     Args:

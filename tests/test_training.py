@@ -329,3 +329,13 @@ def test_default_optimizers():
         schedule = optimizer._learning_rate
         assert float(schedule(5)) == pytest.approx(rate)
         assert float(schedule(105)) == pytest.approx(0.01 * rate)
+
+
+def test_arguments_in_another_order(tmp_path):
+    model = mb.SSD7(4, image_size=SIZE)
+    with pytest.raises(TypeError, match="got DetectionDataset; are the arguments swapped"):
+        mb.train(DATASET, model, tmp_path / "run", epochs=1)
+    with pytest.raises(
+        TypeError, match="output must be a folder, got DetectionDataset; pass validation_data="
+    ):
+        mb.train(model, DATASET, DATASET, epochs=1)

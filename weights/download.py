@@ -63,7 +63,7 @@ def fetch(url: str, digest: str | None = None, max_bytes: int = MAX_BYTES) -> Pa
         files = pooch.Pooch(target.parent, base_url="", registry={name: None}, urls={name: url})
         files.fetch(name, downloader=partial(_download, digest=digest, max_bytes=max_bytes))
     except requests.RequestException as error:
-        raise DownloadError(f"{url}: {_reason(error)}; {remedy}") from error
+        raise DownloadError(f"{url}: {_reason(error)}; {remedy}") from None
     except OSError as error:
         raise _cannot_use(target, error) from error
     return target

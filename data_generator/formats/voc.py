@@ -139,7 +139,9 @@ def _year_folder(devkit, year):
     hint = '; it is itself in VOC layout: pass the name of the set alone, such as "train"'
     raise FileNotFoundError(
         f"no Pascal VOC data at {devkit / name}: expected the folders Annotations, ImageSets/Main and "
-        f"JPEGImages in it{hint if year and (devkit / 'Annotations').is_dir() else ''}"
+        f"JPEGImages in it{hint if year and (devkit / 'Annotations').is_dir() else ''}. For XML files elsewhere, "
+        "move them and the images into these folders and list the names of the images, one a line without "
+        "suffix, in ImageSets/Main/train.txt"
     )
 
 

@@ -129,7 +129,7 @@ def test_detect_leaves_out_low_scores(model):
     ("images", "error", "message"),
     [
         ([], ValueError, "at least one image"),
-        ("nowhere.jpg", FileNotFoundError, "no such image: nowhere.jpg"),
+        ("nowhere.jpg", FileNotFoundError, "no such image or folder: nowhere.jpg"),
         (np.zeros((4, 5, 3)), mb.ImageError, r"got \(4, 5, 3\) float64 at position 0"),
         ([np.zeros((4, 5), np.uint8)], mb.ImageError, r"got \(4, 5\) uint8"),
         ([np.zeros((0, 5, 3), np.uint8)], mb.ImageError, r"got \(0, 5, 3\)"),
@@ -172,3 +172,27 @@ def test_a_data_set_of_other_classes_is_refused_by_name():
 def test_to_pixels_of_a_whole_batch():
     with pytest.raises(ValueError, match=r"rows \(detections, 6\) of one image, got \(2, 5, 6\)"):
         to_pixels(np.zeros((2, 5, 6)), 10, 10)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda m, d: mb.predict_dataset(d, m), TypeError, "got DetectionDataset; are the arguments swapped"),
+        (
+            lambda m, d: mb.predict_dataset(m, "folder"),
+            TypeError,
+            "got str; for files and folders use detect",
+        ),
+        (lambda m, d: mb.detect("street.jpg", m), ValueError, "is an image; the model comes first"),
+        (lambda m, d: mb.detect(m, "x.jpg", min_score=50), ValueError, "min_score must be between 0 and 1"),
+        (lambda m, d: mb.evaluate_voc(d, []), TypeError, "got a list as the data set"),
+        (
+            lambda m, d: mb.evaluate_voc([mb.detect(m, r.image()) for r in d], d),
+            TypeError,
+            "got Detections, from which detect has left out low scores",
+        ),
+    ],
+)
+def test_obvious_mistakes(model, call, error, message):
+    with pytest.raises(error, match=message):
+        call(model, mb.load_shapes(1, (50, 90)))

@@ -107,6 +107,7 @@ def test_a_config_of_old_has_no_class_names():
     [
         (("cat",), "expected 2 names, background not counted, got 1"),
         (("background", "cat", "dog"), "expected 2 names, .* got 3; leave out the background"),
+        (("background", "cat"), "'background' is not counted as a class; leave it out"),
         (("cat", "cat"), "'cat' occurs more than once"),
         ("ab", "must be a sequence of names"),
         (("cat", 7), "expected names, got 7"),
