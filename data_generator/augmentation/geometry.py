@@ -41,7 +41,8 @@ class IoUCrop:
     Each draw keeps the view with probability 1/7 (for the default of six `min_ious`). Otherwise a bound is
     drawn from `min_ious` and up to `trials` patches are tried. Their sides are `min_scale` to 1 of the
     view's, their aspect ratio is between 1/2 and 2. If no patch satisfies the bound, everything is drawn
-    again. Objects whose center is in the patch are kept and clipped to it. A view without objects is unchanged.
+    again. Objects whose center is in the patch are kept and clipped to it. A view without objects is
+    unchanged.
     """
 
     min_ious: tuple[float, ...] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
