@@ -25,9 +25,10 @@ class Record:
         height: pixels.
         boxes: (objects, 4) float32 xyxy in pixels, continuous: the whole image is 0, 0, width, height.
         labels: (objects,) int32, 1 is the first class name.
-        difficult: (objects,) bool, Pascal VOC's mark: trained on, ignored by the evaluation. None: no object.
-        truncated: (objects,) bool, reaches beyond the image. None: no object.
-        crowd: (objects,) bool, COCO's mark of a region with many: not trained on, ignored by the evaluation.
+        difficult: (objects,) bool, Pascal VOC's flag. Used in training, ignored in evaluation. None: no
+            object.
+        truncated: (objects,) bool, the object extends beyond the image. None: no object.
+        crowd: (objects,) bool, COCO's flag of a region with many objects. Ignored in training and evaluation.
             None: no object.
     """
 
@@ -37,7 +38,7 @@ class Record:
     height: int
     boxes: np.ndarray
     labels: np.ndarray
-    # Arrays in every record, also where None was given.
+    # Every record holds arrays; None becomes an array of False.
     difficult: np.ndarray = None  # type: ignore[assignment]
     truncated: np.ndarray = None  # type: ignore[assignment]
     crowd: np.ndarray = None  # type: ignore[assignment]
@@ -51,17 +52,18 @@ class Record:
 class DetectionDataset(Sequence[Record]):
     """Images with boxes and labels.
 
-    `dataset[3]` is a `Record`, `dataset[:100]` a smaller `DetectionDataset`, `a + b` one with the images of
-    both.
+    - `dataset[3]` is a `Record`.
+    - `dataset[:100]` is a smaller `DetectionDataset`.
+    - `a + b` is a `DetectionDataset` with the images of both.
 
     Args:
         class_names: names of the object classes, without background; label 1 is the first.
         records: list of `Record`.
-        name: for `repr`.
+        name: name of the data set, for `repr` and messages.
 
     Raises:
-        ValueError: for no or repeated class names, and for records with labels out of range or with boxes
-            without area or outside their image; names the image.
+        ValueError: if class names are missing or repeated, or if a record has a label out of range, a box
+            without area or a box outside its image; names the image.
     """
 
     def __init__(self, class_names: Iterable[str], records: Iterable[Record], name: str = "DetectionDataset"):
@@ -138,7 +140,7 @@ class DetectionDataset(Sequence[Record]):
             `DetectionDataset`.
 
         Raises:
-            ValueError: for a class that the data set does not have; names it and those there are.
+            ValueError: for a class that the data set does not have; names it and lists the classes.
         """
         classes = self.class_names if classes is None else name_tuple(classes, "subset: classes")
         unknown = [name for name in classes if name not in self.class_names]
@@ -162,7 +164,7 @@ class DetectionDataset(Sequence[Record]):
             Two `DetectionDataset`; the first has round(fraction * len(dataset)) images.
 
         Raises:
-            ValueError: for another fraction, or if a part would have no image.
+            ValueError: if the fraction is not between 0 and 1, or if a part would have no images.
         """
         if not 0 < fraction < 1:
             raise ValueError(f"{self.name}: the fraction must be between 0 and 1, got {fraction}")
@@ -200,16 +202,15 @@ def align_classes(dataset, class_names, owner):
 
     Args:
         dataset: a `DetectionDataset`.
-        class_names: the model's names in the order of its labels; None if it has none: then nothing is
-            compared.
-        owner: function that asks, for messages.
+        class_names: the model's class names in the order of its labels. With None nothing is compared.
+        owner: name of the calling function, for messages.
 
     Returns:
-        The data set itself, or, where the names are the same in another order, one with other labels, with a
-        warning.
+        The data set itself. If both have the same names in another order: a data set with the model's labels;
+        a warning reports the change.
 
     Raises:
-        ValueError: if the names differ; states which.
+        ValueError: if the names differ; lists the differences.
     """
     if class_names is None or tuple(class_names) == dataset.class_names:
         return dataset
@@ -222,7 +223,7 @@ def align_classes(dataset, class_names, owner):
         return dataset.subset(classes=class_names)
     raise ValueError(
         f"{owner}: {class_difference('the model', class_names, 'the data set', dataset.class_names)}; load "
-        "the data with classes=class_names_of(model), or fit the model to them with "
+        "the data with classes=class_names_of(model), or change the model's classes with "
         "sample_classes(model, dataset.class_names)"
     )
 
@@ -238,8 +239,8 @@ def class_difference(a, names_a, b, names_b):
         return f"the class names differ: {'; '.join(only)}"
     label = next(i for i, (x, y) in enumerate(zip(names_a, names_b, strict=False)) if x != y)
     return (
-        f"the class names are the same in another order: label {label + 1} is {names_a[label]!r} and "
-        f"{names_b[label]!r}; `subset(classes)` brings them into one order"
+        f"the class names are the same in another order: {a} has {names_a[label]!r} as label {label + 1}, "
+        f"{b} has {names_b[label]!r}; reorder one of them with `subset(classes)`"
     )
 
 
@@ -282,7 +283,7 @@ def _boxes_fit(boxes, sizes):
 
 
 def _complain(record, num_classes):
-    """Raises ValueError for what a reader must not let through (see `BoxCleaner` for its treatment)."""
+    """Raises ValueError for a record that a reader should have cleaned (see `BoxCleaner`)."""
     if not _labels_fit(record.labels, num_classes).all():
         raise ValueError(
             f"{record.image_id}: labels must be in 1..{num_classes} (0 is background), "

@@ -12,10 +12,10 @@ from ..deprecated import renamed_arguments
 from ..layers.multibox import multibox_of
 from ..matching import BACKGROUND, NEUTRAL, match
 
-# Matching looks closely at the anchors that have this share of `negative_iou` with an object. Any share gives
-# the same matches; a low one looks at more anchors, a high one more often at all anchors of an object.
+# Exact IoUs are computed only for anchors whose IoU with an object reaches this share of `negative_iou`. The
+# share changes speed, not matches: a low one keeps more anchors, a high one falls back to all more often.
 REACH = 0.7
-ROUNDING = 1e-3  # of areas, far above that of float32
+ROUNDING = 1e-3  # tolerance of areas, far above float32's rounding errors
 
 
 class GroundTruthEncoder:
@@ -26,16 +26,17 @@ class GroundTruthEncoder:
     `negative_iou` are neutral (all-zero class row, ignored by the loss), the others background.
 
     Args:
-        model: a model of this package, whose anchors and classes are taken; or an `AnchorSpec`.
-        num_classes: number of object classes, background not counted; with an `AnchorSpec` only.
-        positive_iou: IoU from which an anchor is an object.
-        negative_iou: IoU from which an anchor is not background. Equal to `positive_iou`: no neutral band.
-        sparse: whether targets hold a class id (0 background, -1 neutral) in place of the one-hot classes.
-            `SSDLoss` takes both and expands the ids on its device; with 20 classes a batch has a fifth of
-            the bytes.
+        model: a model of this package, which provides anchors and classes; or an `AnchorSpec`.
+        num_classes: number of object classes without background; only with an `AnchorSpec`.
+        positive_iou: smallest IoU at which an anchor takes an object.
+        negative_iou: smallest IoU at which an anchor is not background. If it equals `positive_iou`, no
+            anchor is neutral.
+        sparse: whether targets hold a class id (0 background, -1 neutral) instead of one-hot classes.
+            `SSDLoss` takes both and expands the ids on its device. With 20 classes a sparse batch has a fifth
+            of the bytes.
 
     Raises:
-        TypeError: for an `AnchorSpec` without num_classes, or a model with it.
+        TypeError: if `num_classes` is missing with an `AnchorSpec`, or given with a model.
         ValueError: if num_classes < 1, or not 0 < negative_iou <= positive_iou <= 1.
     """
 
@@ -63,7 +64,7 @@ class GroundTruthEncoder:
         self.sparse = sparse
         self._rough_anchors = np.ascontiguousarray(self.anchors.xyxy.T, np.float32)
         self._rough_areas = area(self.anchors.xyxy).astype(np.float32)
-        # First anchor of each level, and the area of the largest anchor up to its end.
+        # First anchor of each level, and the area of the largest anchor in it and the levels before.
         counts = [level.num_anchors for level in self.anchors.levels]
         self._starts = np.cumsum([0, *counts])
         self._largest = np.maximum.reduceat(self._rough_areas, self._starts[:-1])
@@ -111,7 +112,7 @@ class GroundTruthEncoder:
         return targets
 
     def _write_classes(self, targets, rows, classes):
-        """Class ids of some anchors, -1 for neutral; the others are background."""
+        """Writes the class ids of the anchors `rows` (-1: neutral); all others become background."""
         if self.sparse:
             targets[rows, 4] = classes
             return
@@ -121,7 +122,7 @@ class GroundTruthEncoder:
         targets[rows[known], 4 + classes[known]] = 1
 
     def _match(self, boxes):
-        """Anchors that are not background (rows,), and the object of each or `NEUTRAL` (rows,)."""
+        """The anchors that are not background (rows,), and the object of each, or `NEUTRAL` (rows,)."""
         if len(boxes) == 0:
             return np.zeros(0, int), np.zeros(0, int)
         # An object inside several anchors of one area has the same IoU with all of them, so rounding
@@ -142,10 +143,10 @@ class GroundTruthEncoder:
         return near[taken], matches[taken]
 
     def _near(self, boxes):
-        """Indices of all anchors whose IoU with some object is `_reach`, mostly one in a hundred.
+        """Indices of all anchors whose IoU with some object reaches `_reach`; usually one in a hundred.
 
-        In half the precision and without a division: IoU >= r where intersection * (1 + r) / r is at least
-        the sum of both areas. Levels whose anchors are all too small for any object are left out.
+        Computed in float32 and without a division: IoU >= r if intersection * (1 + r) / r is at least the
+        sum of both areas. Levels whose anchors are all too small for any object are skipped.
         """
         sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float32)
         areas = sides.prod(axis=1, keepdims=True) * (1 - ROUNDING)  # (objects, 1)
@@ -169,15 +170,15 @@ class GroundTruthEncoder:
         if labels.size and not np.issubdtype(labels.dtype, np.integer):
             raise ValueError(f"GroundTruthEncoder: labels must be integers, got {labels.dtype}")
         low, high = boxes[:, :2], boxes[:, 2:]
-        sides = high - low  # NaN for NaN, with which comparisons are false
+        sides = high - low  # NaN stays NaN, and its comparisons are false
         bad = ~((sides > 0) & (sides < np.inf)).all(axis=1)
         if bad.any():
             _refuse("box {} must be finite with xmin < xmax and ymin < ymax", boxes, bad)
         bad = ~((low < 1) & (high > 0) & (low >= -2) & (high <= 2)).all(axis=1)
         if bad.any():
             _refuse(
-                "box {} lies outside the image or far beyond; coordinates must be relative to it (0..1, not "
-                "pixels)",
+                "box {} lies outside the image or extends far beyond it; coordinates must be relative to the "
+                "image (0..1, not pixels)",
                 boxes,
                 bad,
             )
@@ -187,7 +188,7 @@ class GroundTruthEncoder:
 
 
 def _refuse(what, values, bad):
-    """Raises ValueError for the first of the bad ones."""
+    """Raises ValueError for the first bad value."""
     first = bad.argmax()
     raise ValueError(f"GroundTruthEncoder: {what.format(first)}, got {values[first].tolist()}")
 
@@ -200,15 +201,15 @@ def _anchors_and_classes(model, num_classes):
         multibox = multibox_of(model)
         return multibox.anchors, multibox.num_classes, multibox.class_names
     if num_classes is None:
-        raise TypeError("GroundTruthEncoder: anchors need num_classes; or pass a model, which knows it")
+        raise TypeError("GroundTruthEncoder: an AnchorSpec needs num_classes; or pass a model instead")
     return as_spec(model), num_classes, None
 
 
 def _twice_the_overlap(low_a, high_a, low_b, high_b):
-    """Of each pair of intervals; negative where they do not meet.
+    """Twice the overlap of each pair of intervals; negative if they are disjoint.
 
-    The sum of their lengths less the distances of their ends: NumPy's minimum and maximum take four times as
-    long as its differences.
+    The sum of their lengths minus the distances between their ends. NumPy's minimum and maximum would take
+    four times as long.
     """
     distance = low_b - low_a
     np.abs(distance, out=distance)
@@ -218,7 +219,7 @@ def _twice_the_overlap(low_a, high_a, low_b, high_b):
 
 
 def _clear_pairs(overlaps):
-    """Bipartite pairs (see `bipartite_pairs`) where each object has another favorite anchor; or None."""
+    """Bipartite pairs (see `bipartite_pairs`) if every object's best anchor is a different one, else None."""
     favorites = overlaps.argmax(axis=1).tolist()
     clear = len(set(favorites)) == len(favorites) and overlaps.max(axis=1).min() > 0
     return list(enumerate(favorites)) if clear else None

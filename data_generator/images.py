@@ -1,8 +1,8 @@
-"""Reading images: RGB uint8, whole or at a reduced scale of the JPEG's cosine transform.
+"""Reads images as RGB uint8, at full size or at a reduced scale of the JPEG's cosine transform.
 
-Boxes refer to a picture as it is shown, that is upright after its EXIF orientation. Some labeling tools
-ignore that tag; where the annotated width and height are those of the stored pixels and not of the upright
-picture, the picture is used as it is stored, as its boxes were drawn.
+Boxes refer to the image as it is shown: upright, after its EXIF orientation. Some labeling tools ignore that
+tag. If the annotated width and height fit the stored pixels but not the upright image, the image is used as
+stored, because its boxes were drawn that way.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-# A reduced flag alone means gray; together with the RGB flag it is color at that scale.
+# A reduced flag alone decodes to gray; combined with the RGB flag it decodes to color.
 _FLAGS = {
     1: cv2.IMREAD_COLOR_RGB,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,
@@ -25,17 +25,17 @@ _FLAGS = {
 }
 REDUCTIONS = tuple(_FLAGS)
 
-ORIENTATION = 0x0112  # EXIF tag; of its values, 5 to 8 turn the picture on its side
+ORIENTATION = 0x0112  # EXIF tag; its values 5 to 8 swap width and height
 TURNED = (5, 6, 7, 8)
 
 JPEG_START = b"\xff\xd8"
 JPEG_END = b"\xff\xd9"
-# Among pixels, 00 after FF stands for FF itself and D0 to D7 are restarts; FF before a marker is padding.
+# In pixel data, FF 00 stands for the byte FF, and FF D0 to FF D7 are restarts. FF before a marker is padding.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
 
 class ImageError(ValueError):
-    """An image that cannot be used; the message names the file and what is wrong with it."""
+    """An image that cannot be used; the message names the file and the reason."""
 
 
 def read_image(
@@ -46,22 +46,22 @@ def read_image(
 ) -> np.ndarray:
     """Reads one image.
 
-    Gray, palette and 16-bit images, and those with transparency (which is dropped) or in CMYK, become RGB.
+    Gray, palette, 16-bit and CMYK images become RGB; transparency is dropped.
 
     Args:
         source: path of a file, or a function without arguments that returns an RGB uint8 array or the bytes
             of an image file.
-        reduction: 1, 2, 4 or 8. A JPEG is decoded with sides divided by that (rounded up), which is faster;
-            other images come whole.
-        size: (width, height) that the annotation states, or None. It decides whether the EXIF orientation is
-            applied, see above.
+        reduction: 1, 2, 4 or 8. A JPEG is decoded with its sides divided by this (rounded up), which is
+            faster. Other formats are read at full size.
+        size: annotated (width, height), or None. It decides whether the EXIF orientation is applied, see
+            above.
 
     Returns:
         (rows, columns, 3) uint8, RGB.
 
     Raises:
-        ImageError: if the file is missing, not an image, truncated, too large for OpenCV or of another size
-            than `size`, or if the function returns something else than RGB uint8 or bytes.
+        ImageError: if the file is missing, not an image, truncated, too large for OpenCV or not of the
+            given `size`, or if the function returns neither RGB uint8 nor bytes.
     """
     data = source() if callable(source) else _read_bytes(source)
     if not isinstance(data, bytes):
@@ -70,12 +70,12 @@ def read_image(
         reduction = reduction if data.startswith(JPEG_START) else 1
         image = _decode(data, source, reduction)
         if size is not None and image.shape[:2] == _reduced(size, reduction) != image.shape[1::-1]:
-            # Annotated before it was turned upright, or not this image.
+            # Annotated as stored, before the EXIF orientation; or another image.
             image = _decode(data, source, reduction, cv2.IMREAD_IGNORE_ORIENTATION)
     if size is not None and image.shape[1::-1] != _reduced(size, reduction):
         height, width = (side * reduction for side in image.shape[:2])
         raise ImageError(
-            f"{source}: the annotation says {size[0]}x{size[1]} pixels, the image has {width}x{height}"
+            f"{source}: the annotated size is {size[0]}x{size[1]} pixels, the image has {width}x{height}"
         )
     return image
 
@@ -84,7 +84,7 @@ def image_size(source: str | os.PathLike[str]) -> tuple[int, int]:
     """(width, height) in pixels of an image file as shown upright, from its header alone.
 
     Raises:
-        ImageError: if the file is missing or is no image.
+        ImageError: if the file is missing or is not an image.
     """
     try:
         with Image.open(source) as image:
@@ -129,8 +129,8 @@ def _reduced(size, reduction):
 def _jpeg_ends(data):
     """Whether a JPEG is complete. Decoders fill the rest of a truncated one with gray, without an error.
 
-    Unless the file ends with the end marker, walks from marker to marker. A thumbnail in the header and bytes
-    that a camera appended after the end hold markers too, which do not count.
+    If the file does not end with the end marker, walks from marker to marker. A thumbnail in the header, and
+    bytes that a camera appended after the end, hold markers too; these are skipped.
     """
     if data.endswith(JPEG_END):
         return True
@@ -138,6 +138,6 @@ def _jpeg_ends(data):
     while (marker := _MARKER.search(data, at)) is not None:
         if marker[0] == JPEG_END:
             return True
-        # A segment tells its length. After the header of a scan, its pixels run up to the next marker.
+        # A segment states its length. After a scan's header, pixel data runs up to the next marker.
         at = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2], "big")
     return False

@@ -12,22 +12,22 @@ from .dataset import DetectionDataset, Record
 
 SHAPE_CLASSES = ("circle", "square", "triangle", "star")
 MAX_OBJECTS = 6
-MIN_SIDE, MAX_SIDE = 0.15, 0.6  # of the circle around a shape, relative to the shorter image side
+MIN_SIDE, MAX_SIDE = 0.15, 0.6  # diameter of the circle around a shape, relative to the shorter image side
 MAX_TURN = np.pi / 9
 MAX_OVERLAP = 0.25  # IoU
-FINER = 4  # cells of the grid on which outlines are filled, across a pixel
+FINER = 4  # grid cells per pixel side when outlines are filled
 
 
 def load_shapes(num_images: int, image_size: tuple[int, int] = (192, 192), seed: int = 0) -> DetectionDataset:
     """Colored, textured circles, squares, triangles and stars on textured backgrounds.
 
     Args:
-        num_images: images in the data set.
+        num_images: number of images.
         image_size: (height, width) in pixels.
-        seed: another seed gives other images; use two for training and evaluation.
+        seed: seed of the images. Use different seeds for training and evaluation.
 
     Returns:
-        `DetectionDataset` of four classes; images are drawn when they are read, always the same.
+        `DetectionDataset` of four classes. Images are drawn when they are read, identically each time.
     """
     records = []
     for index in range(num_images):
@@ -59,7 +59,7 @@ def draw_shapes(seed: int, index: int, image_size: tuple[int, int]) -> np.ndarra
 
 
 def _plan(rng, image_size):
-    """(labels, outlines): what is where. Outlines are polygons (points, 2) in pixels, inside the image."""
+    """(labels, outlines) of the shapes. Outlines are polygons (points, 2) in pixels, inside the image."""
     labels, outlines, boxes = [], [], np.zeros((0, 4))
     height, width = image_size
     wanted = rng.integers(1, MAX_OBJECTS, endpoint=True)
@@ -76,11 +76,11 @@ def _plan(rng, image_size):
             boxes = np.concatenate([boxes, box])
         if len(labels) == wanted:
             break
-    order = np.argsort(-np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))  # small ones in front, none is hidden
+    order = np.argsort(-np.prod(boxes[:, 2:] - boxes[:, :2], axis=1))  # small shapes last, on top
     return np.array(labels, np.int32)[order], [outlines[i] for i in order]
 
 
-# (points, first direction in circle parts, radius of every second point); y points down.
+# (points, angle of the first one as a fraction of a circle, radius of every second one); y points down.
 _OUTLINES = {
     "circle": (64, 0, 1.0),
     "square": (4, 1 / 8, 1.0),
@@ -90,7 +90,7 @@ _OUTLINES = {
 
 
 def _outline(name, turn):
-    """Polygon (points, 2) within the unit circle, standing upright but for the turn in radians."""
+    """Polygon (points, 2) inside the unit circle: the upright shape rotated by `turn` radians."""
     points, first, inner = _OUTLINES[name]
     angle = turn + 2 * np.pi * (first + np.arange(points) / points)
     radius = np.where(np.arange(points) % 2, inner, 1.0)
@@ -116,7 +116,7 @@ def _clouds(rng):
 
 
 def _contrasting(rng, base):
-    """A color that can be told from the background's."""
+    """A color that differs clearly from the background."""
     while True:
         color = rng.uniform(10, 245, 3)
         if np.abs(color - base).max() > 80:
@@ -124,7 +124,7 @@ def _contrasting(rng, base):
 
 
 def _draw_distractor(rng, image):
-    """A thin line, a cross or a small blot: clutter that is none of the classes."""
+    """Draws clutter that belongs to no class: a thin line or a small cross."""
     height, width = image.shape[:2]
     color = rng.uniform(0, 255, 3)
     at, to = (rng.uniform(0, 1, (2, 2)) * (width, height)).astype(int).tolist()

@@ -21,20 +21,21 @@ class Albumentations:
     """An albumentations pipeline as a callable `(view, rng) -> view`.
 
     The view is drawn at its own resolution, the pipeline changes pixels and boxes, and the result is a view
-    of the new pixels: the whole image is decoded and drawn once more than without. All of the pipeline's
-    randomness comes from `rng`. Objects that the pipeline drops (by its `min_visibility`, say) are dropped.
+    of the new pixels. This costs one more decode and one more rendering of the whole image. All randomness
+    of the pipeline comes from `rng`. Objects that the pipeline drops, for example by `min_visibility`, are
+    dropped from the view.
 
     Attributes:
-        pipeline: an `albumentations.Compose` (2.0 or later) with `bbox_params=BboxParams(format="pascal_voc",
-            label_fields=["labels"])`, the field by any name; or a list of transforms, of which a pipeline is
-            made. In the label field it sees the numbers of the objects, not class ids. It must return RGB
-            uint8 images: leave out `Normalize` and `ToTensorV2`.
-        max_side: pixels; larger views are drawn at that size.
-        fill: RGB of what lies outside the pictures.
+        pipeline: a list of transforms; or an `albumentations.Compose` (2.0 or later) with
+            `bbox_params=BboxParams(format="pascal_voc", label_fields=["labels"])`, where the field may have
+            any name. The label field holds the indices of the objects, not class ids. The pipeline must
+            return RGB uint8 images: leave out `Normalize` and `ToTensorV2`.
+        max_side: longest side in pixels. Larger views are drawn at this size.
+        fill: RGB of the area outside the pictures.
 
     Raises:
         ImportError: for a list, if albumentations is not installed.
-        ValueError: for another pipeline; when called, for a pipeline that does not return RGB uint8.
+        ValueError: for any other pipeline; in a call, if the pipeline does not return RGB uint8.
     """
 
     pipeline: Any
@@ -47,13 +48,13 @@ class Albumentations:
         _check(self.pipeline)
 
     def __call__(self, view: View, rng: np.random.Generator) -> View:
-        # Threads share this object, and a pipeline holds the state of its random generator.
+        # Threads share this object, and a pipeline holds its own random state.
         pipeline = deepcopy(self.pipeline)
-        # One state for all: `set_random_seed` gives each part the same seed: two flips would coincide.
+        # `set_random_seed` would give each transform the same seed, and two flips would always coincide.
         pipeline.set_random_state(rng, random.Random(int(rng.integers(2**63))))
         image = self._draw(view)
         boxes = view.relative_boxes().astype(float) * np.tile(image.shape[1::-1], 2)
-        (kept,) = np.nonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))  # others are errors to albumentations
+        (kept,) = np.nonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))  # albumentations rejects others
         fields = _box_params(pipeline).label_fields
         result = pipeline(image=image, bboxes=boxes[kept], **dict.fromkeys(fields, kept))
         return _view_of(result, np.asarray(result[fields[0]], int), view)
@@ -93,7 +94,7 @@ def _check(pipeline):
 
 
 def _view_of(result, objects, view):
-    """The view of what a pipeline returned; `objects` (n,) says which of the view's objects its boxes are."""
+    """The view of a pipeline's result; `objects` (n,) are the indices of its boxes in the original view."""
     image = result["image"]
     if getattr(image, "dtype", None) != np.uint8 or image.shape[2:] != (3,):
         what = f"{getattr(image, 'shape', type(image).__name__)} {getattr(image, 'dtype', '')}"

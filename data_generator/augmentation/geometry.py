@@ -1,7 +1,7 @@
-"""Geometric augmentation: each a callable `(view, rng) -> view`.
+"""Geometric augmentation: callables `(view, rng) -> view`.
 
-`Expand`, `IoUCrop` and `Flip` are the paper's (sections 2.2 and 3.6), the others follow ssd_keras. Only the
-view's rectangle, its orientation and its list of objects change here; no pixel is touched.
+`Expand`, `IoUCrop` and `Flip` are the paper's (sections 2.2 and 3.6), the others follow ssd_keras. They
+change the view's rectangle, its orientation and its list of objects, but no pixels.
 """
 
 from __future__ import annotations
@@ -38,10 +38,11 @@ class Expand:
 class IoUCrop:
     """Zooms in: a random patch that overlaps some object by at least a random IoU.
 
-    One seventh of the draws keeps the view; otherwise a bound is drawn from `min_ious` and up to `trials`
-    patches are tried, with sides of `min_scale` to 1 of the view's and an aspect ratio of 1/2 to 2. If
-    none satisfies the bound, all is drawn again. Objects whose center is in the patch stay, clipped to it.
-    A view without objects is kept as it is.
+    Each draw keeps the view with probability 1/7 (for the default of six `min_ious`). Otherwise a bound is
+    drawn from `min_ious` and up to `trials` patches are tried. Their sides are `min_scale` to 1 of the
+    view's, their aspect ratio is between 1/2 and 2. If no patch satisfies the bound, everything is drawn
+    again. Objects whose center is in the patch are kept and clipped to it. A view without objects is
+    unchanged.
     """
 
     min_ious: tuple[float, ...] = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
@@ -61,9 +62,9 @@ class IoUCrop:
         return view
 
     def _patches(self, view, rng):
-        """(patches, 4) xyxy in source pixels, those of `trials` draws that have a fair aspect ratio."""
+        """(patches, 4) xyxy in source pixels, those of `trials` draws with an allowed aspect ratio."""
         width, height = view.size
-        draws = rng.random((self.trials, 4))  # of the sides, and of the place
+        draws = rng.random((self.trials, 4))  # two for the sides, two for the position
         sides = ((self.min_scale + (1 - self.min_scale) * draws[:, :2]) * (width, height)).astype(int)
         ratio = sides[:, 0] / np.maximum(sides[:, 1], 1)
         fair = (ratio >= 1 / self.max_aspect_ratio) & (ratio <= self.max_aspect_ratio)
@@ -93,7 +94,7 @@ class Flip:
 
 @dataclass(frozen=True)
 class VerticalFlip:
-    """Mirrors top to bottom; for pictures that have no up and down, such as those from above."""
+    """Mirrors top to bottom; for images without up and down, such as aerial images."""
 
     probability: float = 0.5
 
@@ -105,13 +106,13 @@ class VerticalFlip:
 
 @dataclass(frozen=True)
 class RightAngleTurn:
-    """Turns by a multiple of 90 degrees; for pictures that have no up and down.
+    """Turns by a multiple of 90 degrees; for images without up and down.
 
-    An odd turn swaps the sides of the view. A model input that is not square then stretches it more. A
-    `Patch` after it gives the view the input's aspect ratio again.
+    An odd number of quarter turns swaps the sides of the view. If the model's input is not square, the view
+    is then stretched more. A `Patch` after the turn restores the input's aspect ratio.
 
     Attributes:
-        turns: quarter turns clockwise, one of which is drawn.
+        turns: numbers of clockwise quarter turns to draw from.
         probability: probability of a turn. With 3/4 and the default `turns`, all four orientations are
             equally likely.
     """
@@ -127,12 +128,13 @@ class RightAngleTurn:
 
 @dataclass(frozen=True)
 class Translate:
-    """Shifts the view along both axes; what leaves it is lost, what it shows beside the pictures is filled.
+    """Shifts the view along both axes. What leaves it is lost; the area outside the pictures is filled.
 
     Attributes:
-        bounds: least and largest shift in each direction, relative to the view's sides.
+        bounds: smallest and largest shift in each direction, relative to the view's sides.
         probability: probability of a shift.
-        trials: shifts that are tried until one leaves an object in the view; if none does, it is not shifted.
+        trials: number of shifts to try until one keeps an object in the view. If none does, the view is
+            unchanged.
     """
 
     bounds: tuple[float, float] = (0.03, 0.5)
@@ -154,13 +156,14 @@ class Translate:
 
 @dataclass(frozen=True)
 class Scale:
-    """Zooms in or out about the view's center; both sides by the same factor.
+    """Zooms in or out about the view's center, by the same factor for both sides.
 
     Attributes:
-        factors: least and largest magnification, evenly drawn: below 1 objects get smaller, and what the view
-            shows beside the pictures is filled; above 1 they get larger, and what leaves the view is lost.
+        factors: smallest and largest magnification of the uniform draw. Below 1 objects get smaller and the
+            area outside the pictures is filled. Above 1 they get larger and what leaves the view is lost.
         probability: probability of a zoom.
-        trials: factors that are tried until one leaves an object in the view; if none does, there is no zoom.
+        trials: number of factors to try until one keeps an object in the view. If none does, the view is
+            unchanged.
     """
 
     factors: tuple[float, float] = (0.5, 2.0)
@@ -183,12 +186,12 @@ class Scale:
 
 @dataclass(frozen=True)
 class Patch:
-    """Zooms in or out to a random patch of a random shape, which overlaps the view as far as it can.
+    """Zooms in or out to a patch of random size and aspect ratio that overlaps the view as far as possible.
 
     Attributes:
-        scales: least and largest width of the patch, relative to the view's width.
-        aspect_ratios: least and largest ratio of the patch's width to its height, as it is seen after turns.
-        trials: patches that are tried until one has an object; if none does, the view is kept as it is.
+        scales: smallest and largest width of the patch, relative to the view's width.
+        aspect_ratios: smallest and largest width / height of the patch, as seen after turns.
+        trials: number of patches to try until one has an object. If none does, the view is unchanged.
     """
 
     scales: tuple[float, float] = (0.3, 2.0)
@@ -203,11 +206,11 @@ class Patch:
         return _first_with_objects(view, self._patch, rng, self.trials)
 
     def _patch(self, view, rng):
-        axes = (1, 0) if view.turns % 2 else (0, 1)  # the scene's axes that are seen as width and height
+        axes = (1, 0) if view.turns % 2 else (0, 1)  # the scene's axes that appear as width and height
         width = rng.uniform(*self.scales) * view.size[axes[0]]
         size = np.array([width, width / rng.uniform(*self.aspect_ratios)])[list(axes)]
         size = np.maximum(np.rint(size), 1)
-        room = np.rint(view.size - size).astype(int)  # negative where the patch is the larger one
+        room = np.rint(view.size - size).astype(int)  # negative if the patch is larger
         low = view.rect[:2] + rng.integers(np.minimum(room, 0), np.maximum(room, 0), endpoint=True)
         return np.concatenate([low, low + size])
 
@@ -232,7 +235,7 @@ def cut(view: View, rect: np.ndarray) -> View:
     """Moves the view to `rect`.
 
     Only what was visible stays visible: if a later transform zooms out again, cropped pixels and objects do
-    not come back. Objects whose center is in the rectangle stay, clipped to it.
+    not come back. Objects whose center is in the rectangle are kept and clipped to it.
 
     Args:
         view: a `View`.

@@ -1,9 +1,9 @@
-"""Samples of several images: callables `(view, rng) -> view` that add other images to the scene.
+"""Mixes several images into a sample: callables `(view, rng) -> view` that add other images to the scene.
 
-They need a view that is neither mirrored nor turned, so they come before flips and turns in a chain, and
-before `IoUCrop` and its like, which then act on the mixture. The other images are drawn with the sample's own
-`rng`, and decoded from the data set given here: to spare that, give both it and the generator the data set of
-`cache_in_ram`.
+They need a view that is neither mirrored nor turned: put them before flips and turns. Put them also before
+crops such as `IoUCrop`, which then act on the mixture. The other images are drawn with the sample's own `rng`
+and decoded from the transform's `dataset`. To decode each image only once, pass the data set of
+`cache_in_ram` to the transform and to the generator.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ class Mosaic:
     """The view and three other images around a random center (Bochkovskiy et al. 2020, YOLOv4, section 3.3).
 
     Each image is scaled at its own aspect ratio until it covers its tile, and a random part of it is shown.
-    Objects whose center is in their tile stay, clipped to it.
+    Objects whose center is in their tile are kept and clipped to it.
 
     Attributes:
-        dataset: where the other images come from, usually the training set; its labels must be the view's.
+        dataset: source of the other images, usually the training set. Its labels must mean the same classes.
         probability: probability of a mosaic.
-        center: least and largest x and y of the point where the tiles meet, relative to the view.
+        center: smallest and largest x and y of the common corner of the tiles, relative to the view.
 
     Raises:
-        ValueError: for an empty data set; when called with a view that is mirrored or turned.
+        ValueError: for an empty data set; in a call, if the view is mirrored or turned.
     """
 
     dataset: DetectionDataset
@@ -59,20 +59,20 @@ Mosaic.__init__ = renamed_arguments(centre="center")(Mosaic.__init__)
 
 @dataclass(frozen=True)
 class MixUp:
-    """Another image over the view, half transparent; the objects of both count (Zhang et al. 2019).
+    """Blends another image over the view and keeps the objects of both (Zhang et al. 2019).
 
     "Bag of Freebies for Training Object Detection Neural Networks", after Zhang et al. 2018. The other image
     is scaled at its own aspect ratio until it covers the view, and a random part of it is shown.
 
     Attributes:
-        dataset: where the other image comes from, usually the training set; its labels must be the view's.
+        dataset: source of the other image, usually the training set. Its labels must mean the same classes.
         probability: probability of a mixture.
-        alpha: the other image's opacity is drawn from Beta(alpha, alpha). The paper has 1.5 and weights the
-            loss; our targets have no weights, and an object that can hardly be seen would count in full. So
-            the default keeps the opacity near one half (95 % of it within 0.38 and 0.62).
+        alpha: the other image's opacity is drawn from Beta(alpha, alpha). The paper uses 1.5 and weights
+            the loss by opacity. Our targets have no weights: a nearly invisible object would count in full.
+            The default therefore keeps the opacity near one half (95 % of draws are between 0.38 and 0.62).
 
     Raises:
-        ValueError: for an empty data set; when called with a view that is mirrored or turned.
+        ValueError: for an empty data set; in a call, if the view is mirrored or turned.
     """
 
     dataset: DetectionDataset
@@ -99,7 +99,7 @@ def _draw(dataset, count, rng):
 
 
 def _cover(view, tile, rng):
-    """A random part of the view, as large as can be, in the shape and the place of a tile (4,) xyxy."""
+    """The largest part of the view with a tile's shape, at a random offset, placed on the tile (4,) xyxy."""
     size = tile[2:] - tile[:2]
     scale = (size / view.size).max()
     spare = view.size * scale - size
@@ -108,7 +108,7 @@ def _cover(view, tile, rng):
 
 
 def _placed(view, scale, shift):
-    """The view elsewhere in the scene: scaled, then shifted by (x, y) scene pixels."""
+    """The view scaled, then shifted by (x, y) scene pixels."""
 
     def move(rects):
         # Rounded: neighbors must end at the same number, or a line between them stays empty.
@@ -122,7 +122,7 @@ def _placed(view, scale, shift):
 
 
 def _join(rect, views):
-    """One view at `rect` of the pictures and objects of several, later ones on top."""
+    """One view at `rect` with the pictures and objects of all `views`, later ones on top."""
     fields = {
         name: np.concatenate([getattr(view, name) for view in views])
         for name in ("boxes", "labels", "difficult")
@@ -138,6 +138,6 @@ def _check_dataset(transform):
 def _check_upright(transform, view):
     if view.flipped or view.turns:
         raise ValueError(
-            f"{type(transform).__name__}: the view is mirrored or turned already, the other images are not; "
+            f"{type(transform).__name__}: the view is already mirrored or turned, the other images are not; "
             "put this transform before flips and turns"
         )

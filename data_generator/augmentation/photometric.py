@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-HUES = 256  # of a circle: COLOR_RGB2HSV_FULL, in which uint8 arithmetic wraps as hues do
+HUES = 256  # of a full circle in COLOR_RGB2HSV_FULL; uint8 arithmetic wraps around as hues do
 
 
 @dataclass(frozen=True)
@@ -19,10 +19,10 @@ class PhotometricDistortion:
 
     Attributes:
         brightness: largest shift of the pixel values.
-        contrast: lowest and highest factor, about the middle gray 127.5.
-        saturation: lowest and highest factor.
+        contrast: smallest and largest factor, about the middle gray 127.5.
+        saturation: smallest and largest factor.
         hue: largest shift, in degrees.
-        probability: of each.
+        probability: probability of each distortion.
     """
 
     brightness: float = 32.0
@@ -55,7 +55,7 @@ def _contrast(image, factor):
 def _scale_and_shift(image, factor, shift):
     if factor == 1 and shift == 0:
         return image
-    # A linear map of the colors, rounded and saturated: a quarter of the time of a lookup table.
+    # A linear map of the colors, rounded and saturated. It takes a quarter of the time of a lookup table.
     row = (factor, 0, 0, shift), (0, factor, 0, shift), (0, 0, factor, shift)
     return cv2.transform(image, np.array(row, np.float32))
 

@@ -1,4 +1,4 @@
-"""Presets: a recipe is a visible list of transforms, then one rendering. Each names its source."""
+"""Presets: each is a list of transforms followed by one rendering, and names its source."""
 
 import cv2
 
@@ -14,7 +14,7 @@ ALL_INTERPOLATIONS = (
     cv2.INTER_AREA,
     cv2.INTER_LANCZOS4,
 )
-# In its chains of its own, ssd_keras distorts more than the paper does.
+# In the chains that are not from the paper, ssd_keras distorts more strongly.
 STRONG_DISTORTION = PhotometricDistortion(brightness=48.0, contrast=(0.5, 1.8), saturation=(0.5, 1.8))
 
 
@@ -36,25 +36,25 @@ def resize_only(image_size: tuple[int, int] = (300, 300)) -> SampleTransform:
 
 
 def satellite_augmentation(image_size: tuple[int, int]) -> SampleTransform:
-    """ssd_keras' chain for pictures from above: flips, turns, a patch of about the input's shape."""
+    """ssd_keras' chain for aerial images: flips, turns, a patch of roughly the input's aspect ratio."""
     patch = Patch(scales=(0.3, 2.0), aspect_ratios=_aspect_ratios(image_size, 1.25))
     return SampleTransform(image_size, (Flip(), VerticalFlip(), RightAngleTurn(), patch), STRONG_DISTORTION)
 
 
 def constant_size_augmentation(image_size: tuple[int, int]) -> SampleTransform:
-    """ssd_keras' chain for images that all have the input's shape, such as a camera's: shift, zoom, flip."""
+    """ssd_keras' chain for images with the input's aspect ratio, as from one camera: shift, zoom, flip."""
     zoom_in_last = (Translate(), Scale((1.0, 2.0)))
     zoom_out_first = (Scale((0.5, 1.0)), Translate())
     return SampleTransform(image_size, (OneOf((zoom_in_last, zoom_out_first)), Flip()), STRONG_DISTORTION)
 
 
 def variable_size_augmentation(image_size: tuple[int, int]) -> SampleTransform:
-    """ssd_keras' chain for images of many shapes: a patch, larger or smaller than the image, then flip."""
+    """ssd_keras' chain for images of many aspect ratios: a smaller or larger patch, then flip."""
     patch = Patch(scales=(0.3, 2.0), aspect_ratios=_aspect_ratios(image_size, 2.0))
     return SampleTransform(image_size, (patch, Flip()), STRONG_DISTORTION)
 
 
 def _aspect_ratios(image_size, stretch):
-    """Bounds for patches that are stretched by at most a factor to get the input's (height, width)."""
+    """Bounds of a patch's aspect ratio that limit its stretching to the input's (height, width)."""
     height, width = image_hw(image_size)
     return width / height / stretch, width / height * stretch

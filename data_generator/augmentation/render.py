@@ -1,4 +1,4 @@
-"""Rendering: from a view to pixels, in one decode and one resize for each picture."""
+"""Renders a view to pixels, with one decode and one resize for each picture."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ def render(
 ) -> np.ndarray:
     """Draws a view.
 
-    Each JPEG is decoded at the smallest scale that suffices, the visible part is resized straight into its
-    place on the canvas, and only its pixels are distorted; what no picture covers keeps the fill.
+    Each JPEG is decoded at the smallest sufficient scale. Its visible part is resized once,
+    distorted, and copied to its place on the canvas. Areas without a picture keep the undistorted fill.
 
     Args:
         view: a `View`.
         image_size: (height, width) of the result.
-        interpolation: OpenCV's constant.
-        fill: RGB of what lies outside the pictures.
+        interpolation: OpenCV interpolation constant.
+        fill: RGB of the area outside the pictures.
         distort: None, or function from RGB uint8 pixels to the same.
 
     Returns:
         (height, width, 3) uint8, RGB.
 
     Raises:
-        ImageError: if an image cannot be read or has another size than its annotation says.
+        ImageError: if an image cannot be read or its size differs from its annotation.
     """
     height, width = image_size[::-1] if view.turns % 2 else image_size
     canvas = _blank(height, width, tuple(fill)).copy()
@@ -75,7 +75,7 @@ def _draw(canvas, picture, rect, interpolation, distort):
 def _resize(pixels, size, interpolation):
     if interpolation != cv2.INTER_LANCZOS4:
         return cv2.resize(pixels, size, interpolation=interpolation)
-    # OpenCV's Lanczos takes half as long again on uint8 as on float32.
+    # OpenCV's Lanczos takes 1.5 times as long on uint8 as on float32.
     pixels = cv2.resize(pixels.astype(np.float32), size, interpolation=interpolation)
     return cv2.addWeighted(pixels, 1, pixels, 0, 0, dtype=cv2.CV_8U)  # rounds and saturates
 
@@ -88,7 +88,7 @@ def _intersect(*rects):
 
 
 def _relative(part, whole, width, height):
-    """xyxy rectangle `part` in units in which `whole` is 0, 0, width, height."""
+    """xyxy rectangle `part` in coordinates in which `whole` is 0, 0, width, height."""
     x, y = width / (whole[2] - whole[0]), height / (whole[3] - whole[1])
     left, top = whole[:2]
     return (part[0] - left) * x, (part[1] - top) * y, (part[2] - left) * x, (part[3] - top) * y

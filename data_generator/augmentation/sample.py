@@ -1,4 +1,4 @@
-"""SampleTransform: from a record to a sample, a list of transforms and one rendering."""
+"""SampleTransform: turns a record into a sample with a list of transforms and one rendering."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MEAN_COLOR = (123, 117, 104)
 
 @dataclass(frozen=True)
 class SampleTransform:
-    """From a `Record` to a sample.
+    """Turns a `Record` into a sample.
 
     Attributes:
         image_size: (height, width) of the samples.
         geometry: callables `(view, rng) -> view`, in order.
         photometric: None, or callable `(image, rng) -> image`.
-        interpolations: OpenCV's constants, one of which is drawn for each sample.
-        fill: RGB of what lies outside the source image.
+        interpolations: OpenCV interpolation constants; one is drawn for each sample.
+        fill: RGB of the area outside the source image.
     """
 
     image_size: tuple[int, int]

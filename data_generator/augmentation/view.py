@@ -13,14 +13,14 @@ from ..dataset import Record
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Picture:
-    """An image and where it lies in the scene that a view looks at.
+    """An image and its place in the scene of a view.
 
     Attributes:
         image: see `read_image`.
         size: (width, height) of the image in pixels.
-        place: xyxy in scene pixels, where the whole image lies.
-        window: xyxy in scene pixels, beyond which the image is cut off.
-        opacity: below 1 what was drawn before shines through.
+        place: xyxy of the whole image, in scene pixels.
+        window: xyxy in scene pixels; the image is cropped to it.
+        opacity: below 1, pictures that were drawn before show through.
     """
 
     image: str | Callable[[], np.ndarray | bytes]
@@ -32,9 +32,9 @@ class Picture:
 
 @dataclass(frozen=True, eq=False, slots=True)
 class View:
-    """A rectangle of a scene, seen possibly mirrored and turned, and the objects in it.
+    """A rectangle of a scene, possibly mirrored and turned, and the objects in it.
 
-    The scene is a plane of pixels on which pictures lie: one source image at its own size, or several.
+    The scene is a plane of pixels with pictures on it: one source image at its own size, or several images.
 
     Attributes:
         pictures: tuple of `Picture`, drawn in this order.
@@ -69,15 +69,15 @@ class View:
         return self.rect[2:] - self.rect[:2]
 
     def keep(self, mask: np.ndarray) -> View:
-        """The view with those objects of which `mask` (objects,) says so."""
+        """The view with the objects that `mask` (objects,) selects."""
         return replace(self, boxes=self.boxes[mask], labels=self.labels[mask], difficult=self.difficult[mask])
 
     def turned(self, turns: int) -> View:
-        """The view after so many more quarter turns clockwise."""
+        """The view after `turns` more quarter turns clockwise."""
         return replace(self, turns=(self.turns + turns) % 4)
 
     def mirrored(self) -> View:
-        """The view mirrored left to right, as it is seen now: a mirror reverses the turns before it."""
+        """The view mirrored left to right as it appears now: a mirror reverses the turns before it."""
         return replace(self, flipped=not self.flipped, turns=-self.turns % 4)
 
     def relative_boxes(self) -> np.ndarray:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from ..dataset import DetectionDataset
 from ..images import ImageError, read_image
 
-_stores = weakref.WeakValueDictionary()  # {id: array}; worker processes inherit it when they are forked
+_stores = weakref.WeakValueDictionary()  # {id: _Store}; forked worker processes inherit it
 
 
 class _Store:
@@ -29,8 +29,8 @@ class CachedImage:
     """An image function (see `read_image`) that finds its pixels in memory.
 
     Attributes:
-        store: the block, or in another process its number.
-        start: first byte.
+        store: the block of memory; its id after unpickling.
+        start: position of the image's first byte.
         shape: (rows, columns, 3).
     """
 
@@ -62,7 +62,7 @@ def cache_in_ram(dataset: DetectionDataset, *, progress: bool = True) -> Detecti
         progress: whether to show a progress bar.
 
     Returns:
-        `DetectionDataset` with the same annotations. An image that cannot be read stays a file. It
+        `DetectionDataset` with the same annotations. An image that cannot be read is not cached. It
         fails when it is used; `on_error` of `DataGenerator` decides what happens then.
 
     Raises:

@@ -23,7 +23,7 @@ from .lookahead import LookAhead
 from .processes import ProcessPool
 from .samples import SampleMaker
 
-# With on_error="skip", failures of more than this share of the samples, and at least so many, end the run.
+# With on_error="skip", training stops if more than this share of the samples, and at least this many, fail.
 MAX_FAILED_SHARE = 0.1
 MIN_FAILURES = 10
 MAX_ATTEMPTS = 20  # to replace one sample
@@ -230,10 +230,10 @@ class DataGenerator(keras.utils.PyDataset):
             if not errors:
                 return annotations
             failures.append((record, errors[0]))
-        raise ImageError(f"none of {MAX_ATTEMPTS} images can stand in for a broken one: {errors[0]}")
+        raise ImageError(f"none of {MAX_ATTEMPTS} images could replace a broken one: {errors[0]}")
 
     def _note(self, num_tried, failures):
-        """Counts images that cannot be used, and names each once."""
+        """Counts images that cannot be used and warns of each once."""
         self._tried += num_tried
         self.num_failures += len(failures)
         for record, error in failures:
@@ -242,14 +242,14 @@ class DataGenerator(keras.utils.PyDataset):
                 warnings.warn(f"DataGenerator: skipped: {error}", stacklevel=3)
         if failures and self.num_failures >= max(MIN_FAILURES, MAX_FAILED_SHARE * self._tried):
             raise ImageError(
-                f"{self.num_failures} of {self._tried} samples had an image that cannot be used, more than "
-                f"may be skipped; the last: {failures[-1][1]}"
+                f"{self.num_failures} of {self._tried} samples had an image that cannot be used, too many "
+                f"to skip; the last: {failures[-1][1]}"
             )
 
 
 @contextmanager
 def naming_failures(*generators):
-    """Raises the exception of a generator as such; TensorFlow would wrap it in an error of its own."""
+    """Raises a generator's own exception; TensorFlow would wrap it in another one."""
     try:
         yield
     except Exception as error:
@@ -261,7 +261,7 @@ def naming_failures(*generators):
 
 
 def _count(name, value, least):
-    """The option as an int; names it if it is none, or too small."""
+    """The option as an int. Raises an error with its name if it is not an integer or too small."""
     try:
         value = operator.index(value)
     except TypeError:

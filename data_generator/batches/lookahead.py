@@ -1,4 +1,4 @@
-"""LookAhead: the batches of an epoch, made by threads before they are asked for."""
+"""LookAhead: threads that make the batches of an epoch in advance."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,10 +8,10 @@ class LookAhead:
 
     Args:
         make: function from the number of a batch to the batch.
-        epoch: whose batches these are.
-        num_batches: in the epoch.
-        workers: threads.
-        queue_size: batches that are being made or wait to be taken, at least 1.
+        epoch: number of the epoch.
+        num_batches: number of batches in the epoch.
+        workers: number of threads.
+        queue_size: largest number of batches in the making or waiting, at least 1.
     """
 
     def __init__(self, make, epoch, num_batches, workers, queue_size):
@@ -25,7 +25,7 @@ class LookAhead:
         self._top_up()
 
     def take(self, batch):
-        """Returns a batch, and has the next ones made. A batch out of order is made at once."""
+        """Returns a batch and starts the next ones. A batch out of order is made at once."""
         future = self._futures.pop(batch, None)
         if future is None:
             return self._make(batch)
@@ -33,7 +33,7 @@ class LookAhead:
         return future.result()
 
     def close(self):
-        """Drops what was not taken; waits for the batches that are being made."""
+        """Drops waiting batches; returns when the batches in the making are done."""
         self._next = self._num_batches
         self._futures.clear()
         self._pool.shutdown(cancel_futures=True)

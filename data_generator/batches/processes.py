@@ -1,4 +1,4 @@
-"""ProcessPool: batches made by other processes, handed over in shared memory."""
+"""ProcessPool: processes that make batches and return them in shared memory."""
 
 import multiprocessing.connection
 import os
@@ -11,26 +11,26 @@ from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 
-_worker = {}  # what a worker process was started with
+_worker = {}  # in a worker process: its maker and its slots
 
 
 class ProcessPool:
     """Runs `SampleMaker.fill` in worker processes.
 
-    A worker gets the records of a batch and writes images and targets into one of as many slots of shared
-    memory as there are workers; pickling those arrays would cost more than making them.
+    The shared memory has one slot for each worker. A worker receives the records of a batch, and writes
+    images and targets into a free slot. Pickling these arrays would cost more than making them.
 
     Args:
         maker: a `SampleMaker` that can be pickled.
-        workers: processes.
-        batch_size: samples in a batch, at most.
+        workers: number of processes.
+        batch_size: largest number of samples in a batch.
     """
 
     def __init__(self, maker, workers, batch_size):
         context = multiprocessing.get_context()
         self._layout = _layout(maker, batch_size)
         size = sum(_num_bytes(*part) for part in self._layout)
-        # An anonymous block: it goes when the last process goes, and needs no name that could be left behind.
+        # An anonymous block is freed when the last process ends, and leaves no name behind.
         memory = context.RawArray("B", workers * size)
         self._slots = _slots(memory, workers, self._layout)
         self._free = queue.SimpleQueue()
@@ -39,13 +39,13 @@ class ProcessPool:
         arguments = (maker, memory, workers, self._layout)
         self._pool = ProcessPoolExecutor(workers, context, _start_worker, arguments)
         with warnings.catch_warnings():
-            # Python and JAX warn of forking beside threads, whose locks the child may find closed. The
-            # workers only run NumPy and OpenCV, and are all started here rather than from a thread.
+            # Python and JAX warn when a process with several threads forks: the child may inherit locks that
+            # are never released. The workers run only NumPy and OpenCV, and none is started from a thread.
             warnings.filterwarnings("ignore", message=".*fork.*")
             self._pool.submit(os.getpid).result()
 
     def close(self):
-        """Ends the workers, after what they are doing."""
+        """Ends the workers when their current batches are done."""
         self._pool.shutdown(cancel_futures=True)
 
     def fill(self, records, keys, images, targets):
@@ -73,7 +73,9 @@ def _layout(maker, batch_size):
 
 
 def _num_bytes(shape, dtype):
-    return -(-int(np.prod(shape)) * dtype.itemsize // 64) * 64  # aligned as the float32 that follow need
+    return (
+        -(-int(np.prod(shape)) * dtype.itemsize // 64) * 64
+    )  # aligned for the float32 array that may follow
 
 
 def _slots(memory, count, layout):
@@ -89,7 +91,7 @@ def _slots(memory, count, layout):
 
 
 def _pickled(records):
-    # Here, since an error in the pool's own thread would not say which record it was.
+    # Pickled here: an error in the pool's own thread would not name the record.
     try:
         return pickle.dumps(records)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
@@ -100,14 +102,14 @@ def _pickled(records):
 
 
 def _start_worker(maker, memory, count, layout):
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles an interrupt
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the main process handles interrupts
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker["maker"] = maker
     _worker["slots"] = _slots(memory, count, layout)
 
 
 def _end_with_parent():
-    """Ends the worker when the main process is gone, however it went."""
+    """Ends the worker when the main process has ended, even if it was killed."""
     multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
     os._exit(1)
 

@@ -1,4 +1,4 @@
-"""Samples: what a batch is made of, wherever it is made (here, in threads, in other processes)."""
+"""Makes the samples of a batch, in this process, in threads or in other processes."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from ..images import ImageError
 
 @dataclass(frozen=True)
 class SampleMaker:
-    """Makes samples. Each depends on its record and on the key that seeds its randomness only.
+    """Makes samples. Each depends only on its record and on the key that seeds its random generator.
 
     Attributes:
         transform: a `SampleTransform`.
@@ -26,14 +26,14 @@ class SampleMaker:
         """Makes the samples of a batch.
 
         Args:
-            records: `Record` of each.
-            keys: for each sample the integers that seed its generator.
+            records: `Record` of each sample.
+            keys: the integers that seed the random generator, for each sample.
             images: (samples, height, width, 3) uint8, written to.
             targets: (samples, *encoder.target_shape) float32, written to; None without encoder.
 
         Returns:
             Annotations of each sample (see `DataGenerator`; None with an encoder), and {position: ImageError}
-            of those that cannot be made.
+            of the samples that cannot be made.
         """
         # Batches are prepared in parallel, and OpenCV's own threads would only compete with them. The
         # setting belongs to the process; a worker may be another process.

@@ -1,1 +1,1 @@
-"""Annotation formats: a file holds the `load_` and the `save_` of a format."""
+"""Annotation formats. Each module holds the `load_` and `save_` functions of one format."""

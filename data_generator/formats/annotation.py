@@ -1,4 +1,4 @@
-"""Annotation: one image as a file describes it; `assemble` makes a data set of such, checked and cleaned."""
+"""`Annotation`: one image as a file describes it. `assemble` checks and cleans them into a data set."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,20 +17,20 @@ from .cleaning import BoxCleaner
 class Annotation:
     """One image and its objects before boxes are cleaned and class names looked up.
 
-    Every reader yields these: `load_*` and `check_dataset` see the same.
+    Every reader yields these, for `load_*` and for `check_dataset`.
 
     Attributes:
         image_id: name of the image.
-        image: path of its file, or a function that makes it, as in `Record`.
-        size: (width, height) in pixels as annotated, or None where the format does not tell.
-        boxes: (objects, 4) float64 xyxy in continuous pixels, finite, otherwise as they come. Relative to the
-            image (0..1) where `size` is None and `relative`.
+        image: path of its file, or a function that returns it, as in `Record`.
+        size: (width, height) in pixels as annotated, or None if the format does not store it.
+        boxes: (objects, 4) float64 xyxy, finite but not cleaned; in continuous pixels, or relative to the
+            image if `relative`.
         names: class name of each object.
         difficult: (objects,) bool.
         truncated: (objects,) bool.
         crowd: (objects,) bool.
-        where: the file (and line) that says so, for messages.
-        relative: whether boxes are relative to the image, 0..1.
+        where: file (and line) of the annotation, for messages.
+        relative: whether boxes are relative to the image (0..1).
     """
 
     image_id: str
@@ -72,7 +72,7 @@ def annotation_of(record, class_names):
 
 
 def raise_error(error: Exception) -> NoReturn:
-    """What readers do with an annotation that cannot be read, unless told otherwise."""
+    """The default `on_error` of readers: raises the error."""
     raise error
 
 
@@ -80,13 +80,13 @@ def scan(items, read, on_error, progress, description, known=None):
     """Yields the annotation of each image, as all readers do.
 
     Args:
-        items: list of what the reader knows the images by.
-        read: function from such an item to an `Annotation`.
-        on_error: called with the exception of an image that cannot be read, or whose id another one has; the
-            image is left out if it returns.
+        items: list with one item for each image, in a form that the reader chooses.
+        read: function from an item to an `Annotation`.
+        on_error: called with the exception if an image cannot be read or has the id of another one. If it
+            returns, the image is left out.
         progress: whether to show a progress bar.
-        description: in front of the bar.
-        known: {image id: path} of images that were read before; these are added.
+        description: text in front of the bar.
+        known: {image id: path} of images that were read before; the new images are added to it.
     """
     images = {} if known is None else known
     for item in tqdm(items, desc=description, unit=" images", disable=not progress, leave=False):
@@ -105,21 +105,21 @@ def scan(items, read, on_error, progress, description, known=None):
 def assemble(annotations, classes, name, source):
     """Makes a data set.
 
-    Boxes are cleaned as `BoxCleaner` says; an unknown size is read from the image's header.
+    `BoxCleaner` cleans the boxes. An unknown size is read from the image's header.
 
     Args:
         annotations: iterable of `Annotation`.
         classes: names in the order of the labels 1, 2, ...
         name: name of the data set.
-        source: what is read, for warnings and errors.
+        source: name of what is read, for warnings and errors.
 
     Returns:
         `DetectionDataset`.
 
     Raises:
         ImageError: for an image without annotated size whose header cannot be read.
-        ValueError: if there are objects of other classes; names all of them, how often they occur and where
-            first.
+        ValueError: if objects have other classes; lists these classes, how often they occur, and the file
+            where each occurs first.
     """
     labels = {name: label for label, name in enumerate(classes, 1)}
     clean, records, unknown, first = BoxCleaner(), [], Counter(), {}

@@ -1,4 +1,4 @@
-"""The treatment of bad boxes, the same for every reader: clipped or dropped, counted, reported once."""
+"""Cleans bad boxes in the same way for every reader: clips or drops them, counts them and warns once."""
 
 import warnings
 from collections import Counter
@@ -11,9 +11,10 @@ from ...boxes import clip
 class BoxCleaner:
     """Makes the boxes of a data set safe to train on.
 
-    Boxes that reach outside their image are clipped to it; boxes without area (also inverted ones) and
-    boxes outside the image are dropped. `counts` holds their numbers; `warn` reports them once
-    for the data set.
+    - Boxes that extend beyond their image are clipped to it.
+    - Boxes without area (also inverted ones) and boxes outside the image are dropped.
+
+    `counts` holds the number of each kind. `warn` issues one warning for the data set.
     """
 
     def __init__(self):
@@ -24,10 +25,10 @@ class BoxCleaner:
         """Cleans the boxes of one image.
 
         Args:
-            image_id: id of the image, for the report.
+            image_id: id of the image, for the warning.
             boxes: (objects, 4) xyxy in pixels.
-            width: width of the image.
-            height: height of the image.
+            width: width of the image in pixels.
+            height: height of the image in pixels.
 
         Returns:
             (kept, 4) float32 boxes, and (objects,) bool: which were kept.

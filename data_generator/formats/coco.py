@@ -1,4 +1,4 @@
-"""COCO's instances files, read and written."""
+"""Reads and writes COCO's instances files."""
 
 import os
 import re
@@ -20,11 +20,11 @@ from .new_files import (
     file_names,
 )
 
-MAX_BYTES = 4 * 2**30  # of an annotation file, which is read at once; COCO's largest has 0.5 GB
+MAX_BYTES = 4 * 2**30  # an annotation file is read at once; COCO's largest has 0.5 GB
 
 
-# What is decoded of a file. Fields that are not named here, above all `segmentation`, are skipped and never
-# become Python objects. With `gc=False` the garbage collector does not walk over a million of them.
+# The fields that are decoded. All others, above all `segmentation`, are skipped and never become Python
+# objects. With `gc=False` the garbage collector does not visit a million of them.
 class _Image(msgspec.Struct, gc=False):
     id: int | str
     file_name: str
@@ -70,25 +70,28 @@ def load_coco(
     """Reads an instances file in COCO's format.
 
     Args:
-        annotation_file: JSON file with `images`, `annotations` and `categories`, at most 4 GiB. What is not
-            needed, such as segmentations, is skipped.
+        annotation_file: JSON file with `images`, `annotations` and `categories`, at most 4 GiB. Other
+            content, such as segmentations, is skipped.
         image_folder: folder that the `file_name` of each image is relative to.
         classes: names in the order of the labels 1, 2, ... None takes the file's categories by ascending id
             (gaps in the ids are closed).
         progress: whether to show a progress bar.
 
     Returns:
-        `DetectionDataset`. `bbox` [x, y, width, height] becomes xyxy in the same continuous pixels, `iscrowd`
-        becomes `crowd`; `difficult` and `truncated`, which `save_coco` adds, are read where present. The
-        `image_id` of a record is the text of COCO's id, unless `save_coco` noted another one; see
-        `coco_image_ids` for the way back. Images without objects stay. An absent size is read from the image.
-        Bad boxes are treated, counted and reported as `BoxCleaner` says.
+        `DetectionDataset`:
+
+        - `bbox` [x, y, width, height] becomes xyxy in the same continuous pixels, `iscrowd` becomes `crowd`.
+        - `difficult` and `truncated`, which `save_coco` adds, are read if present.
+        - `image_id` is COCO's id as text, unless `save_coco` stored another one. `coco_image_ids` returns
+          COCO's ids.
+        - Images without objects are kept. A missing size is read from the image.
+        - `BoxCleaner` cleans, counts and reports bad boxes.
 
     Raises:
         FileNotFoundError: for a missing file, folder or image; names it.
-        ValueError: for a file that is too large, not JSON or of another shape, an annotation of an unknown
-            image or category, a number beyond 1e6, a repeated image, category or class name, a `file_name`
-            that leaves the folder; names file, key and value.
+        ValueError: for a file that is too large, not JSON or not an instances file, an annotation of an
+            unknown image or category, a number beyond 1e6, a duplicate image, category or class name, a
+            `file_name` that leaves the folder; names file, key and value.
     """
     reader = _Reader(annotation_file, image_folder, raise_error)
     classes = reader.names if classes is None else name_tuple(classes, "load_coco: classes")
@@ -108,8 +111,8 @@ def scan_coco(
     Args:
         annotation_file: see `load_coco`.
         image_folder: see `load_coco`.
-        on_error: called with the exception of an image or annotation that cannot be used; it is left out if
-            that returns. A file that cannot be decoded raises.
+        on_error: called with the exception if an image or annotation cannot be used. If it returns, that one
+            is left out. A file that cannot be decoded always raises.
         progress: whether to show a progress bar.
     """
     yield from _Reader(annotation_file, image_folder, on_error).scan(progress)
@@ -148,7 +151,7 @@ def _sorted_categories(content, path):
 
 
 class _Reader:
-    """The content of a file: a list of images, and all objects in flat arrays, image after image.
+    """The content of a file: a list of images, and all objects in flat arrays, sorted by image.
 
     The decoded objects, which take ten times the memory, are freed when the reader is complete.
     """
@@ -181,7 +184,7 @@ class _Reader:
         self.kinds, self.boxes, self.flags = kind[order], boxes[order], [flag[order] for flag in flags]
 
     def _find_flaws(self, objects, image, kind, boxes):
-        """Keeps the first error of each image; an object of no image is reported at once."""
+        """Stores the first error of each image. An object of an unknown image is reported at once."""
         for i in np.flatnonzero(image < 0):
             where = f"{self.path}: $.annotations[{i}].image_id"
             self.on_error(ValueError(f"{where}: no image has the id {objects[i].image_id!r}"))
@@ -229,7 +232,7 @@ class _SavedObject(msgspec.Struct, omit_defaults=True, gc=False):
     bbox: tuple[float, float, float, float]
     area: float
     iscrowd: int
-    segmentation: tuple[()]  # some readers want the key
+    segmentation: tuple[()]  # some readers require the key
     difficult: int = 0
     truncated: int = 0
 
@@ -243,23 +246,24 @@ def save_coco(
 ) -> None:
     """Writes a data set as an instances file in COCO's format: `load_coco(annotation_file, image_folder)`.
 
-    `bbox` is [x, y, width, height] in continuous pixels; `difficult` and `truncated`, which COCO does not
-    have, are additional keys of objects that are so. The ids of the images are those of `coco_image_ids`; an
-    image whose own id is another text has it in the additional key `multibox_id`.
+    - `bbox` is [x, y, width, height] in continuous pixels.
+    - `difficult` and `truncated`, which COCO does not have, are additional keys of objects with that flag.
+    - `coco_image_ids` gives the ids of the images. If an image's own id differs, it is stored in the
+      additional key `multibox_id`.
 
     Args:
         dataset: a `DetectionDataset`.
-        annotation_file: JSON file.
-        image_folder: folder that `file_name` is relative to. With the folder that was given to `load_coco`,
-            names are the original ones. Images that a function makes are written to it as PNG. None: names
-            without folders.
+        annotation_file: path of the JSON file.
+        image_folder: folder that `file_name` is relative to; the folder that was passed to `load_coco` gives
+            the original names. Images that a function makes are written to it as PNG. None: names without
+            folders.
         category_ids: None for 1, 2, ..., or a dictionary from class names to ids, such as
             `coco_categories(original_file)`.
 
     Raises:
-        FileExistsError: if the file, or another image in place of a generated one, exists; names it.
-        ValueError: for duplicate image ids, see also `file_names`; for a class without category
-            id or two with the same.
+        FileExistsError: if the file, or another file with the path of a generated image, exists; names it.
+        ValueError: for duplicate image ids, a class without category id, or two classes with the same one;
+            see also `file_names`.
     """
     path = Path(annotation_file)
     check_absent([path])
@@ -290,14 +294,14 @@ def save_coco(
 def coco_image_ids(dataset: DetectionDataset) -> list[int]:
     """The number of each image in the COCO file that `save_coco` makes of a data set.
 
-    Where all image ids are different whole numbers, as those from COCO's own files, they are the numbers, so
-    that results for a part of COCO fit the original file. Otherwise images are numbered 1, 2, ...
+    If all image ids are different whole numbers, as in COCO's own files, they are used: results for a part of
+    COCO then match the original file. Otherwise images are numbered 1, 2, ...
 
     Returns:
         List of int, one for each record.
     """
     texts = [record.image_id for record in dataset]
-    # JSON readers with floating-point numbers are exact up to fifteen digits.
+    # JSON readers that use floating-point numbers are exact up to fifteen digits.
     if all(re.fullmatch(r"-?[0-9]{1,15}", text) for text in texts):
         numbers = [int(text) for text in texts]
         if len(set(numbers)) == len(numbers):

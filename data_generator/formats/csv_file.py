@@ -1,4 +1,4 @@
-"""Comma-separated annotations, one object a line, read and written."""
+"""Reads and writes comma-separated annotations, one object a line."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .new_files import (
 
 SIDES = ("xmin", "ymin", "xmax", "ymax")
 
-# Names of columns by what they hold. Where a file has several for the same, the first in this list counts.
+# Accepted column names of each field. If a file has several of them, the first in this list counts.
 COLUMNS = {
     "image": ("image", "image_name", "filename", "file_name", "frame", "path"),
     **{side: (side,) for side in SIDES},
@@ -50,34 +50,41 @@ def load_csv(
 ) -> DetectionDataset:
     """Reads a comma-separated file with one object a line.
 
-    Columns may come in any order and are found by name, in upper or lower case: the image (`image`,
-    `image_name`, `filename`, `file_name`, `frame` or `path`), `xmin`, `ymin`, `xmax`, `ymax`, the class
-    (`class`, `class_name`, `label` or `class_id`), and optionally `image_id`, `width` and `height` of the
-    image, `difficult`, `truncated` and `crowd` (0 or 1, true or false). Others are ignored. The lines of an
-    image need not be adjacent; images come in the order in which they appear first. A line whose box and
-    class are empty makes an image without objects.
+    Columns are found by name, in any order, in upper or lower case:
+
+    - the image: `image`, `image_name`, `filename`, `file_name`, `frame` or `path`
+    - the box: `xmin`, `ymin`, `xmax`, `ymax`
+    - the class: `class`, `class_name`, `label` or `class_id`
+    - optional: `image_id`, the image's `width` and `height`, and `difficult`, `truncated`, `crowd` (0 or 1,
+      true or false)
+
+    Other columns are ignored. The lines of an image need not be adjacent; images keep the order of their
+    first lines. A line with an empty box and class is an image without objects.
 
     Args:
-        csv_file: file in UTF-8, separated by commas; a field may have 131072 characters.
+        csv_file: path of the file, in UTF-8, separated by commas. A field may have up to 131072 characters.
         image_folder: folder that the names of the images are relative to.
-        classes: names in the order of the labels 1, 2, ... If the class column holds whole numbers, none of
-            which is a name in `classes`, they are these labels; 0 is background and therefore an error. None
-            takes all classes of the file, sorted (whole numbers by their value).
-        columns: None if the first line names the columns; otherwise their names, for a file without
-            such a line: `["image_name", "class_id", "xmin", "ymin", "xmax", "ymax"]`.
+        classes: names in the order of the labels 1, 2, ... If the class column holds only whole
+            numbers and `classes` contains none of them, they are labels; 0 is background and raises an error.
+            None takes all classes of the file, sorted (whole numbers by their value).
+        columns: None if the first line holds the column names. For a file without header, the names, such as
+            `["image_name", "class_id", "xmin", "ymin", "xmax", "ymax"]`.
         progress: whether to show a progress bar.
 
     Returns:
-        `DetectionDataset`. Boxes are taken as continuous pixels: the whole image is 0, 0, width, height. An
-        absent or empty size is read from the image. The `image_id` of a record is that column, or else the
-        name of the image without suffix, which then must differ from all others. Bad boxes are treated,
-        counted and reported as `BoxCleaner` says.
+        `DetectionDataset`:
+
+        - Boxes are read as continuous pixels: the whole image is 0, 0, width, height.
+        - A missing or empty size is read from the image.
+        - `image_id` comes from the column of that name. Without it, it is the image's name without suffix,
+          which must then be unique.
+        - `BoxCleaner` cleans, counts and reports bad boxes.
 
     Raises:
         FileNotFoundError: for a missing file, folder or image; names it.
-        ValueError: for a missing column, a line of another length, a field that is no number, an image that
-            leaves the folder, sizes or ids of an image that contradict each other, an unknown class;
-            names file, line, column and value.
+        ValueError: for a missing column, a line with a wrong number of fields, a field that is not a number,
+            an image that leaves the folder, sizes or ids of an image that contradict each other, an unknown
+            class; names file, line, column and value.
     """
     reader = _Reader(csv_file, image_folder, columns, raise_error)
     classes = reader.classes() if classes is None else name_tuple(classes, "load_csv: classes")
@@ -101,8 +108,8 @@ def scan_csv(
         image_folder: see `load_csv`.
         classes: see `load_csv`.
         columns: see `load_csv`.
-        on_error: called with the exception of an image or line that cannot be used; it is left out if that
-            returns. A file without the necessary columns, or with broken quotes, raises.
+        on_error: called with the exception if an image or line cannot be used. If it returns, that one is
+            left out. A file without the required columns, or with broken quotes, always raises.
         progress: whether to show a progress bar.
     """
     reader = _Reader(csv_file, image_folder, columns, on_error)
@@ -119,7 +126,7 @@ class _Line(NamedTuple):
 
 
 class _Reader:
-    """The lines of a file, image by image."""
+    """The lines of a file, grouped by image."""
 
     def __init__(self, path, folder, columns, on_error):
         self.path, self.folder, self.on_error = path, Path(folder), on_error
@@ -137,13 +144,13 @@ class _Reader:
         self.columns = _find_columns([name.strip().lower() for name in header], self.path)
         self.object_columns = [
             self.columns[field] for field in (*SIDES, "class")
-        ]  # empty where there is none
+        ]  # all empty for an image without objects
         for cells in filter(None, reader):
             line = _Line(reader.line_num, [cell.strip() for cell in cells])
             if len(cells) == len(header):
                 self.images.setdefault(self._cell(line, "image"), []).append(line)
             else:
-                counts = f"has {len(cells)} fields, there are {len(header)} columns"
+                counts = f"has {len(cells)} fields, but there are {len(header)} columns"
                 self.on_error(ValueError(f"{self._where(line)}: {counts}"))
 
     def classes(self):
@@ -154,7 +161,7 @@ class _Reader:
     def scan(self, classes, progress):
         """Yields the `Annotation` of each image."""
         found = self.classes()
-        # Digits may be names: they are labels only if none of them is.
+        # Class names may be digits: numbers are labels only if none of them is a class name.
         labels = classes if all(map(_is_whole, found)) and set(found).isdisjoint(classes) else None
         return scan(self.images, partial(self._annotation, labels), self.on_error, progress, "CSV")
 
@@ -190,7 +197,7 @@ class _Reader:
         return f"{self.path}, line {line.number}"
 
     def _common(self, lines, field):
-        """The value of a field that is the same for all lines of an image, or empty."""
+        """The value of a field that all lines of an image must share; may be empty."""
         for line in lines:
             if self._cell(line, field) != self._cell(lines[0], field):
                 raise ValueError(
@@ -207,7 +214,7 @@ class _Reader:
 
 
 def _class_name(value, where, labels):
-    """The class that a field means; `labels` are the names where it is a label, else None."""
+    """The class name of a field. `labels` are the class names if the field holds a label, else None."""
     if not value:
         raise ValueError(f"{where}: the class is empty, but there is a box")
     if labels is None:
@@ -215,7 +222,7 @@ def _class_name(value, where, labels):
     if not 1 <= int(value) <= len(labels):
         raise ValueError(
             f"{where}: the class must be one of the labels 1..{len(labels)} of `classes` (0 is background) "
-            f"or a name of these, got {value!r}"
+            f"or a class name, got {value!r}"
         )
     return labels[int(value) - 1]
 
@@ -235,8 +242,8 @@ def _find_columns(header, path):
     missing = [" or ".join(COLUMNS[field]) for field in REQUIRED if field not in columns]
     if missing:
         raise ValueError(
-            f"{path}: no column {', '.join(missing)}; there are: {', '.join(header) or 'none'}. Name the "
-            f"columns of a file without header with `columns`"
+            f"{path}: no column {', '.join(missing)}; there are: {', '.join(header) or 'none'}. For a file "
+            f"without header pass the names as `columns`"
         )
     return columns
 
@@ -248,20 +255,20 @@ def save_csv(
 ) -> None:
     """Writes a data set as comma-separated lines: `load_csv(csv_file, image_folder, dataset.class_names)`.
 
-    One line for an object, or with empty fields for an image without objects; boxes in continuous pixels.
-    The columns are image, image_id, width, height, xmin, ymin, xmax, ymax, class, difficult, truncated and
-    crowd.
+    Each object is one line; an image without objects is a line with empty fields. Boxes are in continuous
+    pixels. The columns are image, image_id, width, height, xmin, ymin, xmax, ymax, class, difficult,
+    truncated and crowd.
 
     Args:
         dataset: a `DetectionDataset`.
-        csv_file: path.
+        csv_file: path of the file.
         image_folder: folder that the names of the images are relative to. Images that a function makes are
             written to it as PNG. None: names without folders.
 
     Raises:
-        FileExistsError: if the file, or another image in place of a generated one, exists; names it.
-        ValueError: for duplicate image ids, for names with control characters or spaces around
-            them; see also `file_names`.
+        FileExistsError: if the file, or another file with the path of a generated image, exists; names it.
+        ValueError: for duplicate image ids, and for names that contain control characters or start or end
+            with spaces; see also `file_names`.
     """
     path = Path(csv_file)
     check_absent([path])
@@ -279,7 +286,7 @@ def save_csv(
 
 
 def _csv_objects(record, class_names):
-    """The cells of each object; for an image without objects one line of empty cells."""
+    """The cells of each object; one line of empty cells for an image without objects."""
     if not len(record.labels):
         return [("",) * (len(SIDES) + 1 + len(FLAGS))]
     flags = np.stack([getattr(record, flag) for flag in FLAGS], axis=1).astype(int)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
-# Pixels. No image is larger, and float32 still tells sixteenths of a pixel apart below it.
+# Pixels. No image is larger, and below this float32 resolves a sixteenth of a pixel.
 LIMIT = 1e6
 
-# Empty, absolute (also with a Windows drive), with a backslash or a zero byte, or with a step upwards.
+# Empty, absolute (also with a Windows drive), or with a backslash, a zero byte or `..`.
 _LEAVES_FOLDER = re.compile(r"^$|^/|^[A-Za-z]:|[\\\0]|(^|/)\.\.(/|$)")
 
 
@@ -37,10 +37,10 @@ def number(value, where, field):
 
 
 def size_or_none(width, height, where):
-    """(width, height), or None where there are none: some tools write zeros.
+    """(width, height), or None if a side is 0, as some tools write for an unknown size.
 
     Raises:
-        ValueError: if they are no whole numbers of pixels.
+        ValueError: if they are not whole numbers of pixels.
     """
     if width != int(width) or height != int(height):
         raise ValueError(f"{where}: width and height must be whole pixels, got {width} and {height}")

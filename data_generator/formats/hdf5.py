@@ -1,4 +1,4 @@
-"""A data set in one HDF5 file: annotations and the images, as encoded files or decoded."""
+"""A data set in one HDF5 file: annotations, and images as encoded files or decoded pixels."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ def create_hdf5_dataset(
 ) -> None:
     """Writes a data set to one file, which `load_hdf5` opens in any number of workers.
 
-    Every image is decoded once to see that it is sound. An interrupted run resumes where it stopped.
+    Every image is decoded once to check it. An interrupted run resumes where it stopped.
 
     Args:
         dataset: a `DetectionDataset`.
         path: path of the file, which must not exist. Until it is complete its name is `<path>.partial`.
-        decoded: whether to store pixels, three bytes each, instead of the image files as they are (drawn
-            images: PNG). About six times the size for photographs, but there is nothing to decode.
+        decoded: False stores the image files as they are, and drawn images as PNG. True stores pixels, three
+            bytes each: about six times the size for photographs, but reading needs no decoding.
         progress: whether to show a progress bar.
 
     Raises:
-        FileExistsError: if the file exists, or a partial one of another data set.
+        FileExistsError: if the file exists, or if its `.partial` file belongs to another data set.
         ImageError: for an image that cannot be read; names it.
         ValueError: for an empty data set.
     """
@@ -69,7 +69,7 @@ def load_hdf5(path: str | os.PathLike[str]) -> DetectionDataset:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if it is not such a file, incomplete or damaged; states what is wrong.
+        ValueError: if the file has another format, is incomplete or is damaged; states what is wrong.
     """
     path = Path(path).resolve()
     if not path.is_file():
@@ -89,9 +89,9 @@ class StoredImage:
 
     Attributes:
         path: path of the file.
-        changed: when it was last changed, in nanoseconds since 1970.
-        start: first byte.
-        stop: the byte after the last.
+        changed: time of its last change, in nanoseconds since 1970.
+        start: position of the image's first byte.
+        stop: position after its last byte.
         shape: (rows, columns, 3) of stored pixels, or None for an encoded image.
     """
 
@@ -121,7 +121,7 @@ def _mapped(path, changed):
 
 
 def _fields(dataset):
-    """{name: array} of all annotations, one object after the other."""
+    """{name: array} of all annotations, concatenated over the images."""
     counts = [len(record.labels) for record in dataset]
     joined = {name: np.concatenate([getattr(record, name) for record in dataset]) for name in FIELDS[3:]}
     return {
@@ -230,10 +230,10 @@ def _read(path, file):
     _check_starts("object_starts", objects, len(ids), len(fields["labels"]))
     _check_starts("image_starts", starts, len(ids), len(file["images"]))
     if not file["written"][:].all():
-        raise ValueError("it is not complete")
+        raise ValueError("the file is incomplete")
     offset = file["images"].id.get_offset()
     if offset is None:
-        raise ValueError("its images do not lie in one piece")
+        raise ValueError("the images are not stored in one piece")
     records = []
     for i, image_id in enumerate(ids):
         mine = slice(objects[i], objects[i + 1])

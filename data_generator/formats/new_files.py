@@ -1,4 +1,4 @@
-"""What all writers share: image files, their names, and texts that survive a file."""
+"""Shared by all writers: image files, their names, and checks of ids and texts."""
 
 import filecmp
 import re
@@ -25,16 +25,16 @@ def check_unique_ids(dataset):
 
 
 def check_writable(texts, what):
-    """Raises ValueError for a text that readers would not get back."""
+    """Raises ValueError for a text that would not read back unchanged."""
     for text in texts:
         if not text or text != text.strip() or _UNWRITABLE.search(text):
             raise ValueError(
-                f"{what} must not be empty, have spaces around it or control characters: {text!r}"
+                f"{what} must not be empty, start or end with spaces, or contain control characters: {text!r}"
             )
 
 
 def exact(value):
-    """The shortest text from which the same number is read; whole numbers without point."""
+    """The shortest text that reads back as the same number; whole numbers without a decimal point."""
     return str(value).removesuffix(".0")
 
 
@@ -47,7 +47,7 @@ def file_names(dataset, image_folder):
             None: names without folders.
 
     Raises:
-        FileExistsError: if another file is in the place of an image that a function makes.
+        FileExistsError: if another file has the path of an image that a function makes.
         ValueError: if an image is not in the folder, two have the same name, or one has no file and there is
             no folder.
     """
@@ -56,7 +56,7 @@ def file_names(dataset, image_folder):
     if repeated:
         raise ValueError(
             f"{dataset.name}: two images would have the name {repeated[0]!r}; set image_folder to a folder "
-            f"that all images are in"
+            f"that contains all images"
         )
     for record, name in zip(dataset, names, strict=True):
         if callable(record.image):
@@ -86,7 +86,7 @@ def place_image(record, target, link=False):
         link: whether to make a hard link instead of a copy.
 
     Raises:
-        FileExistsError: if there is another file in that place.
+        FileExistsError: if another file has that path.
     """
     if callable(record.image):
         image = read_image(record.image, size=(record.width, record.height))

@@ -1,4 +1,4 @@
-"""Pascal VOC: the devkit's layout, read and written."""
+"""Reads and writes the layout of the Pascal VOC devkit."""
 
 from __future__ import annotations
 
@@ -45,15 +45,18 @@ def load_voc(
             folder that holds `VOC2007`, `VOC2012`, ... (or a `VOCdevkit` folder that does).
         image_sets: name of an image set of a folder in VOC layout, such as "train". For the devkit, (year,
             set) pairs such as `[("2007", "trainval"), ("2012", "trainval")]`.
-        classes: names in the order of the labels 1, 2, ... None: `VOC_CLASSES` for the devkit; for one's own
-            folder the names that occur in all its annotations, sorted, so that each of its sets has the same.
+        classes: names in the order of the labels 1, 2, ... None takes `VOC_CLASSES` for the devkit. For your
+            own folder it takes all names in its annotations, sorted; all its image sets then share them.
         progress: whether to show a progress bar.
 
     Returns:
-        `DetectionDataset`. The devkit's 1-based inclusive pixels become continuous ones: xmin - 1,
-        ymin - 1, xmax, ymax. Absent `difficult` and `truncated` count as 0, as does `crowd`, which
-        `save_voc` adds; an absent `size` is read from the image. Image ids may contain folders. Bad boxes are
-        treated, counted and reported as `BoxCleaner` says.
+        `DetectionDataset`:
+
+        - The devkit's 1-based inclusive pixels become continuous ones: xmin - 1, ymin - 1, xmax, ymax.
+        - Missing `difficult`, `truncated` and `crowd` (which `save_voc` adds) count as 0.
+        - A missing `size` is read from the image.
+        - Image ids may contain folders.
+        - `BoxCleaner` cleans, counts and reports bad boxes.
 
     Raises:
         FileNotFoundError: for a missing folder, image set, annotation or image; names it.
@@ -71,7 +74,7 @@ def load_voc(
 
 
 def _pairs(image_sets):
-    """(year, set) pairs; the name of a set alone is that of a folder in VOC layout."""
+    """(year, set) pairs. The year is empty for a set of a folder in VOC layout."""
     if isinstance(image_sets, str):
         return [("", image_sets)]
     if not all(np.shape(pair) == (2,) for pair in image_sets):
@@ -85,7 +88,7 @@ def _pairs(image_sets):
 def _class_names(root):
     """The class names in all annotations of a folder, sorted.
 
-    Read as text, without the checks of `_read_annotation`, which follow for the files of the set.
+    Files that cannot be read are skipped; `_read_annotation` reports those that belong to the set.
     """
     names = set()
     for path in sorted((root / "Annotations").rglob("*.xml")):
@@ -109,8 +112,8 @@ def scan_voc(
     Args:
         devkit: see `load_voc`.
         image_sets: see `load_voc`.
-        on_error: called with the exception of an image whose annotation cannot be read, which is left out if
-            that returns, and of a set that lists images more than once, which are then read once.
+        on_error: called with the exception if an annotation cannot be read; if it returns, that image is left
+            out. Also called if a set lists images more than once; if it returns, they are read once.
         progress: whether to show a progress bar.
     """
     known = {}
@@ -136,7 +139,7 @@ def _year_folder(devkit, year):
     for folder in (devkit / name, devkit / "VOCdevkit" / name):
         if (folder / "Annotations").is_dir():
             return folder
-    hint = '; it is itself in VOC layout: pass the name of the set alone, such as "train"'
+    hint = '; this folder is itself in VOC layout: pass only the name of the set, such as "train"'
     raise FileNotFoundError(
         f"no Pascal VOC data at {devkit / name}: expected the folders Annotations, ImageSets/Main and "
         f"JPEGImages in it{hint if year and (devkit / 'Annotations').is_dir() else ''}. For XML files elsewhere, "
@@ -150,7 +153,7 @@ def _image_ids(path, on_error):
         sets = ", ".join(sorted(p.stem for p in path.parent.glob("*.txt"))[:20]) or "none"
         raise FileNotFoundError(f"no image set {path}; there are: {sets}")
     lines = [line.split() for line in path.read_text(encoding="utf-8-sig").splitlines()]
-    # The sets of one class have a second column: -1 is an image without it.
+    # The sets of one class have a second column; -1 marks an image without that class.
     ids = [words[0] for words in lines if words and words[1:] != ["-1"]]
     for image_id in ids:
         inside_folder(image_id, path, "an image id")
@@ -227,15 +230,17 @@ def save_voc(
 ) -> None:
     """Writes a data set in the Pascal VOC layout: `load_voc(folder, image_set, dataset.class_names)`.
 
-    Images go to `JPEGImages/<image id><suffix>`, unless the same file is already there; images that a
-    function makes are written as PNG. Coordinates are the devkit's 1-based inclusive pixels with their
-    fractions, from which the same float32 is read (below 2e-9 pixels: the nearest multiple of 2e-16). Crowd
-    regions, which the devkit does not know, get an additional `<crowd>1</crowd>`. A folder can take several
-    image sets of different images. The list of images is written last: without it, the set is incomplete.
+    - Images are written to `JPEGImages/<image id><suffix>`, unless the same file is already there. Images
+      that a function makes become PNG files.
+    - Coordinates are the devkit's 1-based inclusive pixels with fractions. They read back as the same float32
+      (below 2e-9 pixels: as the nearest multiple of 2e-16).
+    - Crowd regions, which the devkit does not have, get an additional `<crowd>1</crowd>`.
+    - A folder can hold several image sets if they share no images.
+    - The list of images is written last. A set without a list is incomplete.
 
     Args:
         dataset: a `DetectionDataset`.
-        folder: made if necessary.
+        folder: folder of the data set; created if necessary.
         image_set: name of the list in `ImageSets/Main`.
         images: "copy", or "link" for hard links.
         progress: whether to show a progress bar.
@@ -243,9 +248,10 @@ def save_voc(
     Raises:
         FileExistsError: if the list, an annotation, or another image of that name exists; names it.
         OSError: for an image that cannot be read, copied or linked.
-        ImageError: for an image that its function does not make.
-        ValueError: for image ids that are duplicate, contain spaces or leave the folder, class names with
-            control characters or spaces around them, and images in other formats than `load_voc` reads.
+        ImageError: if a function does not return a usable image.
+        ValueError: for image ids that are duplicates, contain spaces or leave the folder; for class names
+            that contain control characters or start or end with spaces; for image formats that `load_voc`
+            does not read.
     """
     if images not in ("copy", "link"):
         raise ValueError(f'save_voc: images must be "copy" or "link", got {images!r}')
@@ -272,12 +278,12 @@ def _voc_image(record, folder):
     check_writable([image_id], "save_voc: an image id")
     if re.search(r"\s", image_id):
         raise ValueError(
-            f"save_voc: an image id must not contain spaces, as lists of images do: {image_id!r}"
+            f"save_voc: an image id must not contain spaces, the separator of image lists: {image_id!r}"
         )
     suffix = ".png" if callable(record.image) else Path(record.image).suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
         raise ValueError(f"save_voc: {record.image}: expected an image of {', '.join(IMAGE_SUFFIXES)}")
-    # The reader would take the first of several images with one name.
+    # Of several images with the same name, the reader would take the first.
     check_absent(folder / f"{image_id}{other}" for other in IMAGE_SUFFIXES if other != suffix)
     return folder / f"{image_id}{suffix}"
 

@@ -1,4 +1,4 @@
-"""Reader of Ultralytics' YOLO layout: data.yaml, images, and a text file of labels for each."""
+"""Reads Ultralytics' YOLO layout: data.yaml, images, and one text file of labels for each image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .fields import IMAGE_SUFFIXES, normal_path, number, without_suffix
 
 MAX_YAML_BYTES = 2**20  # ten thousand class names take a third of it
 _LAST_IMAGES = re.compile(r"(?<![^/])images/(?!(.*/)?images/)")
-SLACK = 0.01  # by which relative coordinates may miss 0..1, as for Ultralytics
+SLACK = 0.01  # tolerance of relative coordinates around 0..1, as in Ultralytics
 
 
 def load_yolo(
@@ -26,18 +26,22 @@ def load_yolo(
 ) -> DetectionDataset:
     """Reads annotations in Ultralytics' YOLO layout.
 
-    The yaml file has `names` (list, or dictionary from 0, 1, ... to names), optionally `path`, the data set's
-    folder (relative to the yaml file's; default: that folder itself), and for each split a folder of images
-    (searched with its subfolders), a text file that lists images, or a list of such. The label file of an
-    image is found by replacing the last folder `images` of its path by `labels` and its suffix by `.txt`.
-    A missing or empty one means an image without objects.
+    The yaml file has these keys:
 
-    Lines are `class x y width height`, the box's center and size relative to the image. An outline
-    (`class x1 y1 x2 y2 x3 y3 ...`, at least three points) becomes the box around it.
+    - `names`: a list of class names, or a dictionary from 0, 1, ... to names
+    - `path` (optional): the data set's folder, relative to the yaml file's folder, which is the default
+    - one for each split: a folder of images (searched with its subfolders), a text file that lists images, or
+      a list of folders and text files
 
-    What the yaml file and the lists name must lie in the data set's folder. Paths are compared as written: a
-    symbolic link in the folder may lead elsewhere. As in Ultralytics, a `../` at the start of a split that
-    would lead out is ignored. Lines of a list are relative to the list's folder, or absolute.
+    The path of an image gives that of its label file: the last folder `images` becomes `labels`, the suffix
+    becomes `.txt`. If the label file is missing or empty, the image has no objects. A line of it is one of:
+
+    - `class x y width height`, with the box's center and size relative to the image
+    - `class x1 y1 x2 y2 x3 y3 ...`, an outline of at least three points; it becomes the box around it
+
+    All images and lists must be in the data set's folder. Paths are checked as written: a symbolic link in
+    the folder may lead outside. As in Ultralytics, a `../` at the start of a split is ignored if it would
+    lead outside. The lines of a list are relative to the list's folder, or absolute.
 
     Args:
         data_yaml: path of the yaml file, at most 1 MiB.
@@ -45,17 +49,23 @@ def load_yolo(
         progress: whether to show a progress bar.
 
     Returns:
-        `DetectionDataset`. Boxes become pixels by the size in each image's header. The `image_id` of a record
-        is the image's path in the data set without suffix and without its last folder `images`: `train/a`
-        for `images/train/a.jpg`. Bad boxes are treated, counted and reported as `BoxCleaner` says.
+        `DetectionDataset`:
+
+        - Boxes are scaled to pixels by the size in each image's header.
+        - `image_id` is the image's path in the data set without its suffix and its last folder `images`:
+          `train/a` for `images/train/a.jpg`.
+        - `BoxCleaner` cleans, counts and reports bad boxes.
 
     Raises:
         FileNotFoundError: for a missing file or folder; names it.
         ImageError: for an image whose size cannot be read.
-        ValueError: for a yaml file that is too large, broken, with aliases, with `kpt_shape` (its labels look
-            like outlines) or without the split; a path that leaves the folder; a class id that has no name, a
-            field that is no number, a coordinate beyond 0..1, a line of another length; names file, line,
-            field and value.
+        ValueError: names file, line, field and value. It is raised for
+
+            - a yaml file that is too large or broken, has aliases or `kpt_shape` (key points look like
+              outlines), or lacks the split
+            - a path that leaves the folder
+            - a class id without a name, a field that is not a number, a coordinate outside 0..1, or a line
+              with a wrong number of fields
     """
     annotations = scan_yolo(data_yaml, split, progress=progress)
     source = f"load_yolo({str(data_yaml)!r}, {split!r})"
@@ -74,8 +84,8 @@ def scan_yolo(
     Args:
         data_yaml: see `load_yolo`.
         split: see `load_yolo`.
-        on_error: called with the exception of an image that cannot be used; it is left out if that returns.
-            An unusable yaml file or a missing split raises.
+        on_error: called with the exception if an image cannot be used. If it returns, the image is left out.
+            An unusable yaml file or a missing split always raises.
         progress: whether to show a progress bar.
     """
     content = _read_yaml(data_yaml)
@@ -91,7 +101,8 @@ def scan_yolo(
         yield annotation
     if found and not labeled:
         warnings.warn(
-            f"{data_yaml}: no image of {split} has a label file, such as {annotation.where}", stacklevel=2
+            f"{data_yaml}: no image of {split} has a label file; expected for example {annotation.where}",
+            stacklevel=2,
         )
 
 
@@ -111,16 +122,16 @@ def _read_yaml(path):
         raise ValueError(f"{path}: file is too large: {size} bytes (limit {MAX_YAML_BYTES})")
     try:
         text = path.read_text(encoding="utf-8-sig")
-        # A few lines of aliases of aliases can stand for a billion values.
+        # A few lines of aliases of aliases can expand to a billion values.
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise ValueError(f"{path}: aliases (*name) are not read, write the values themselves")
+            raise ValueError(f"{path}: aliases (*name) are not supported; write out the values")
         content = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: not a readable yaml file: {error}") from error
     if not isinstance(content, dict):
         raise ValueError(f"{path}: expected keys such as names and train, got {type(content).__name__}")
     if "kpt_shape" in content:
-        raise ValueError(f"{path}: kpt_shape: labels with key points are not read, export boxes")
+        raise ValueError(f"{path}: kpt_shape: labels with key points are not supported; export boxes")
     return content
 
 
@@ -135,7 +146,7 @@ def _class_names(content, path):
     for name in names:
         if isinstance(name, bool) or not isinstance(name, str | int):
             raise ValueError(
-                f"{path}: names: {name!r} is no name; quote words such as 'yes', 'no' and 'null'"
+                f"{path}: names: {name!r} is not a name; quote words such as 'yes', 'no' and 'null'"
             )
     if content.get("nc", len(names)) != len(names):
         raise ValueError(f"{path}: nc is {content['nc']!r}, but there are {len(names)} names")
@@ -188,7 +199,7 @@ def _check_inside(root, path, where):
 
 
 def _is_image(path):
-    """Whether the suffix says so; files and folders whose names start with a dot are hidden."""
+    """Whether a path has an image's suffix. Files and folders whose names start with a dot are hidden."""
     return path.suffix.lower() in IMAGE_SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
@@ -225,7 +236,7 @@ def _annotation(root, names, image):
 
 
 def _object(words, names, where):
-    """(class name, relative xyxy) of one line."""
+    """(class name, relative xyxy box) of one line."""
     if len(words) != 5 and (len(words) < 7 or len(words) % 2 == 0):
         raise ValueError(
             f"{where}: expected `class x y width height`, or `class` and x and y of three or more points; "

@@ -193,7 +193,7 @@ def test_labels_out_of_range(label):
 )
 def test_boxes_outside_the_image_or_in_pixels(box):
     with pytest.raises(
-        ValueError, match=r"box 0 lies outside the image or far beyond; .* \(0..1, not pixels\)"
+        ValueError, match=r"box 0 lies outside the image or extends far beyond it; .* \(0..1, not pixels\)"
     ):
         GroundTruthEncoder(SPEC, 3)([box], [1])
 
@@ -229,7 +229,7 @@ def test_a_model_has_all_that_an_encoder_needs():
 
 
 def test_an_encoder_of_too_little_or_too_much():
-    with pytest.raises(TypeError, match="anchors need num_classes"):
+    with pytest.raises(TypeError, match="an AnchorSpec needs num_classes"):
         GroundTruthEncoder(SPEC)
     with pytest.raises(TypeError, match="a model knows its number of classes"):
         GroundTruthEncoder(SSD7(2, image_size=(64, 96)), 2)

@@ -146,10 +146,10 @@ def test_a_picture_annotated_as_it_is_stored_is_not_turned(tmp_path, suffix, ori
 
 def test_a_size_that_is_neither(tmp_path):
     path = oriented(tmp_path / "a.jpg", 6)
-    with pytest.raises(ImageError, match=r"a\.jpg: the annotation says 61x40 pixels, the image has 40x60"):
+    with pytest.raises(ImageError, match=r"a\.jpg: the annotated size is 61x40 pixels, the image has 40x60"):
         read_image(path, size=(61, 40))
     # Turned, but nothing in the file says so.
-    with pytest.raises(ImageError, match="annotation says 41x63 pixels, the image has 63x41"):
+    with pytest.raises(ImageError, match="annotated size is 41x63 pixels, the image has 63x41"):
         read_image(write(tmp_path / "b.png"), size=(41, 63))
 
 

@@ -113,14 +113,14 @@ def test_a_size_that_differs_from_the_annotation(tmp_path):
     path = tmp_path / "turned.png"
     cv2.imwrite(str(path), RAMP.transpose(1, 0, 2))
     with pytest.raises(
-        ImageError, match=r"turned\.png: the annotation says 200x100 pixels, the image has 100x200"
+        ImageError, match=r"turned\.png: the annotated size is 200x100 pixels, the image has 100x200"
     ):
         draw([0, 0, 200, 100], (30, 30), source=str(path))
 
 
 @pytest.mark.parametrize("shape", [(99, 200), (100, 201)])
 def test_a_size_that_differs_by_one(shape):
-    with pytest.raises(ImageError, match="annotation says 200x100"):
+    with pytest.raises(ImageError, match="annotated size is 200x100"):
         draw([0, 0, 200, 100], (100, 200), source=lambda: np.zeros((*shape, 3), np.uint8))
 
 

@@ -378,7 +378,7 @@ def test_too_many_failures_end_the_run():
         pytest.warns(UserWarning),
     ):
         epoch(many)
-    with pytest.raises(ImageError, match="none of 20 images can stand in for a broken one"):
+    with pytest.raises(ImageError, match="none of 20 images could replace a broken one"):
         DataGenerator(with_broken(3, range(3)), 8, resize_only((8, 8)), on_error="skip")[0]
 
 

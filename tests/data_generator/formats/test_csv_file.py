@@ -148,8 +148,8 @@ def test_unknown_classes(write):
         ("a.jpg,,2,3,4,dog", "line 3: xmin must be a number below 1e6, got ''"),
         ("a.jpg,,,,,dog", "line 3: xmin must be a number below 1e6, got ''"),
         ("a.jpg,1,2,3,4,", "line 3: the class is empty, but there is a box"),
-        ("a.jpg,1,2,3,4", "line 3: has 5 fields, there are 6 columns"),
-        ("a.jpg,1,2,3,4,dog,7", "line 3: has 7 fields, there are 6 columns"),
+        ("a.jpg,1,2,3,4", "line 3: has 5 fields, but there are 6 columns"),
+        ("a.jpg,1,2,3,4,dog,7", "line 3: has 7 fields, but there are 6 columns"),
         ('a.jpg,1,2,3,4,"dog', "not a readable CSV file: unexpected end of data"),
         (
             f"a.jpg,1,2,3,4,{'x' * 200_000}",

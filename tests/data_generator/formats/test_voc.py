@@ -194,7 +194,9 @@ def test_arguments_of_a_wrong_kind(devkit):
     for classes in ("dog", {"dog"}):
         with pytest.raises(ValueError, match="classes must be a sequence of names"):
             load_voc(devkit(SIZE), [("2007", "train")], classes=classes)
-    with pytest.raises(FileNotFoundError, match="it is itself in VOC layout: pass the name of the set alone"):
+    with pytest.raises(
+        FileNotFoundError, match="folder is itself in VOC layout: pass only the name of the set"
+    ):
         load_voc(devkit(SIZE) / "VOC2007", [("2007", "train")])
     for image_sets in (("2007", "train"), [("2007",)]):
         with pytest.raises(ValueError, match="image_sets must be the name of a set"):

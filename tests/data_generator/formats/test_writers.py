@@ -361,7 +361,7 @@ def test_texts_that_readers_would_not_get_back(dataset, pictures, tmp_path, text
     bad_id = DetectionDataset(CLASSES, [replace(dataset[0], image_id=f"{text}a")])
     bad_name = DetectionDataset((*CLASSES[:4], text), dataset.records)
     for bad, what in ((bad_id, "an image id"), (bad_name, "a class name")):
-        with pytest.raises(ValueError, match=f"save_csv: {what} must not be empty, have spaces"):
+        with pytest.raises(ValueError, match=f"save_csv: {what} must not be empty, start or end with spaces"):
             save_csv(bad, tmp_path / "c.csv", pictures)
     with pytest.raises(ValueError, match="save_voc: a class name must not be empty"):
         save_voc(bad_name, tmp_path)

@@ -58,7 +58,9 @@ def test_an_empty_label_file(root):
 
 def test_a_split_without_any_label_file_is_suspicious(root):
     (root / "labels/train/a.txt").unlink()
-    with pytest.warns(UserWarning, match=r"data\.yaml: no image of train has a label file, such as .*b\.txt"):
+    with pytest.warns(
+        UserWarning, match=r"data\.yaml: no image of train has a label file; expected for example .*b\.txt"
+    ):
         assert len(load(root)) == 2
 
 
@@ -184,8 +186,8 @@ def test_broken_lines_name_file_line_and_field(root, line, message):
         ({"names": []}, r"names must be a list or a dictionary of class names, got \[\]"),
         ({"names": "dog"}, "names must be a list .* got 'dog'"),
         ({"names": {0: "dog", 2: "cat"}}, r"names: expected the class ids 0\.\.1, got \[0, 2\]"),
-        ({"names": ["dog", True]}, "names: True is no name; quote words such as 'yes'"),
-        ({"names": ["dog", ["cat"]]}, r"names: \['cat'\] is no name"),
+        ({"names": ["dog", True]}, "names: True is not a name; quote words such as 'yes'"),
+        ({"names": ["dog", ["cat"]]}, r"names: \['cat'\] is not a name"),
         ({"names": ["dog", "dog"]}, "class names must be unique"),
         ({"nc": 3}, "nc is 3, but there are 2 names"),
         ({"train": None}, "train must be a path or a list of paths, got None; there are: val"),
@@ -194,7 +196,7 @@ def test_broken_lines_name_file_line_and_field(root, line, message):
             {"train": ["images/train", 3]},
             r"train must be a path or a list of paths, got \['images/train', 3\]",
         ),
-        ({"kpt_shape": [17, 3]}, "kpt_shape: labels with key points are not read"),
+        ({"kpt_shape": [17, 3]}, "kpt_shape: labels with key points are not supported"),
     ],
 )
 def test_broken_descriptions(root, changes, message):
@@ -210,7 +212,7 @@ def test_broken_descriptions(root, changes, message):
         (b"names: \xff", "not a readable yaml file"),
         (b"- dog", "expected keys such as names and train, got list"),
         (b"", "expected keys such as names and train, got NoneType"),
-        (b"a: &a [1]\nb: *a\n", r"aliases \(\*name\) are not read"),
+        (b"a: &a [1]\nb: *a\n", r"aliases \(\*name\) are not supported"),
         (
             b"names: !!python/object/apply:os.getcwd []",
             "not a readable yaml file: could not determine a constr",
