@@ -155,8 +155,8 @@ def predict_dataset(
     multibox_of(model)  # refuses anything but a model of this package
     if not isinstance(dataset, DetectionDataset):
         raise TypeError(
-            f"predict_dataset: expected a DetectionDataset, got {type(dataset).__name__}; for files and folders "
-            "use detect"
+            f"predict_dataset: expected a DetectionDataset, got {type(dataset).__name__}; for files and "
+            "folders use detect"
         )
     if num_classes_of(model) != dataset.num_classes:
         raise ValueError(

@@ -129,8 +129,8 @@ def _concatenated(detections, dataset):
         )
     if any(isinstance(rows, Detections) for rows in detections):
         raise TypeError(
-            "evaluate_voc: expected the arrays of predict_dataset, got Detections, from which detect has left "
-            "out low scores that average precision counts"
+            "evaluate_voc: expected the arrays of predict_dataset, got Detections, from which detect has "
+            "left out low scores that average precision counts"
         )
     if len(detections) != len(dataset) or len(dataset) == 0:
         raise ValueError(

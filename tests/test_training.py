@@ -335,7 +335,5 @@ def test_arguments_in_another_order(tmp_path):
     model = mb.SSD7(4, image_size=SIZE)
     with pytest.raises(TypeError, match="got DetectionDataset; are the arguments swapped"):
         mb.train(DATASET, model, tmp_path / "run", epochs=1)
-    with pytest.raises(
-        TypeError, match="output must be a folder, got DetectionDataset; pass validation_data="
-    ):
+    with pytest.raises(TypeError, match="output must be a folder, got DetectionDataset; pass"):
         mb.train(model, DATASET, DATASET, epochs=1)

@@ -139,12 +139,16 @@ def _year_folder(devkit, year):
     for folder in (devkit / name, devkit / "VOCdevkit" / name):
         if (folder / "Annotations").is_dir():
             return folder
-    hint = '; this folder is itself in VOC layout: pass only the name of the set, such as "train"'
+    if year and (devkit / "Annotations").is_dir():
+        hint = 'this folder is itself in VOC layout: pass only the name of the set, such as "train"'
+    else:
+        hint = (
+            "move XML files and images into these folders, and list the names of the images, one a line "
+            "without suffix, in ImageSets/Main/train.txt"
+        )
     raise FileNotFoundError(
         f"no Pascal VOC data at {devkit / name}: expected the folders Annotations, ImageSets/Main and "
-        f"JPEGImages in it{hint if year and (devkit / 'Annotations').is_dir() else ''}. For XML files elsewhere, "
-        "move them and the images into these folders and list the names of the images, one a line without "
-        "suffix, in ImageSets/Main/train.txt"
+        f"JPEGImages in it; {hint}"
     )
 
 
