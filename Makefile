@@ -9,7 +9,7 @@ QUIET := --quiet --quiet
 BACKEND_TESTS := tests/test_boxes.py tests/layers tests/losses tests/models tests/test_training.py \
 	tests/eval_utils/test_prediction.py
 
-.PHONY: demo test lint docs test-torch clean
+.PHONY: demo test lint docs test-tensorflow test-jax test-notebooks test-jax-then-notebooks test-torch clean
 
 $(BIN)/python:
 	@echo "Setting up .venv with $$($(PYTHON) --version); TensorFlow is large, this takes a minute or two."
@@ -39,10 +39,21 @@ lint: .venv/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache --no-logo
 
-test: lint .venv/installed-test
+# Two processes at a time: most of a test run is compiling on one core.
+test: lint
+	@$(MAKE) --no-print-directory --jobs=2 test-tensorflow test-jax-then-notebooks
+
+test-tensorflow: .venv/installed-test
 	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q tests
+
+test-jax: .venv/installed-test
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -q $(BACKEND_TESTS)
+
+test-notebooks: .venv/installed-test
 	MULTIBOX_QUICK=1 KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 notebooks
+
+test-jax-then-notebooks: test-jax
+	@$(MAKE) --no-print-directory test-notebooks
 
 .venv/installed-docs: setup.py pyproject.toml | .venv/installed
 	@$(BIN)/python -m pip install $(QUIET) --editable ".[tensorflow,docs]"
