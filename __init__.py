@@ -43,6 +43,7 @@ from .data_generator import (
     ssdlite_augmentation,
     variable_size_augmentation,
 )
+from .data_generator.augmentation.presets import FORMER_NAMES
 from .deprecated import renamed_attributes
 from .eval_utils import (
     Detections,
@@ -138,15 +139,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of these
-    __getattr__ = renamed_attributes(
-        __name__,
-        {
-            "labels": ("class_names", class_names),
-            "ssd_train": ("ssd_augmentation", ssd_augmentation),
-            "ssdlite_train": ("ssdlite_augmentation", ssdlite_augmentation),
-            "ssd_eval": ("resize_only", resize_only),
-            "satellite_train": ("satellite_augmentation", satellite_augmentation),
-            "constant_size_train": ("constant_size_augmentation", constant_size_augmentation),
-            "variable_size_train": ("variable_size_augmentation", variable_size_augmentation),
-        },
-    )
+    __getattr__ = renamed_attributes(__name__, {"labels": ("class_names", class_names), **FORMER_NAMES})

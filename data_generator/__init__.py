@@ -19,6 +19,7 @@ from .augmentation.geometry import (
 from .augmentation.mixing import MixUp, Mosaic
 from .augmentation.photometric import PhotometricDistortion
 from .augmentation.presets import (
+    FORMER_NAMES,
     constant_size_augmentation,
     resize_only,
     satellite_augmentation,
@@ -91,14 +92,4 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of these
-    __getattr__ = renamed_attributes(
-        __name__,
-        {
-            "ssd_train": ("ssd_augmentation", ssd_augmentation),
-            "ssdlite_train": ("ssdlite_augmentation", ssdlite_augmentation),
-            "ssd_eval": ("resize_only", resize_only),
-            "satellite_train": ("satellite_augmentation", satellite_augmentation),
-            "constant_size_train": ("constant_size_augmentation", constant_size_augmentation),
-            "variable_size_train": ("variable_size_augmentation", variable_size_augmentation),
-        },
-    )
+    __getattr__ = renamed_attributes(__name__, FORMER_NAMES)

@@ -1,7 +1,12 @@
 """`build_ssd`, which every model function uses: backbone, heads, joined predictions."""
 
+from __future__ import annotations
+
 import inspect
+import os
+from collections.abc import Mapping, Sequence
 from numbers import Integral
+from typing import Any, NamedTuple
 
 import keras
 
@@ -18,20 +23,25 @@ UNIT_PIXELS = {"mean": 127.5, "scale": 1 / 127.5}
 DECODING = {*inspect.signature(to_inference).parameters, "top_k"} - {"model"}
 
 
-def build_ssd(
-    name,
-    backbone,
-    head,
-    *,
-    pixels,
-    anchors,
-    num_classes,
-    class_names,
-    mode,
-    weights,
-    decoding,
-    activation="softmax",
-):
+class Request(NamedTuple):
+    """The arguments that all model functions have.
+
+    Attributes:
+        num_classes: number of object classes, background not counted; None: length of `class_names`.
+        class_names: names of the classes 1, 2, ..., or None.
+        mode: "training" or "inference".
+        weights: None, the path of a weight file, "imagenet" or "coco", see `load_weights`.
+        decoding: options of `to_inference`, for mode "inference".
+    """
+
+    num_classes: int | None
+    class_names: Sequence[str | None] | None
+    mode: str
+    weights: str | os.PathLike[str] | None
+    decoding: Mapping[str, Any]
+
+
+def build_ssd(name, backbone, head, pixels, anchors, request, activation="softmax"):
     """Builds a detector as a plain functional `keras.Model`.
 
     Args:
@@ -41,11 +51,7 @@ def build_ssd(
             columns of the feature map.
         pixels: arguments of `ImageNormalization`.
         anchors: an `AnchorSpec`; its image_size becomes the input size of the model.
-        num_classes: number of object classes, background not counted; None: length of `class_names`.
-        class_names: names of the classes 1, 2, ..., or None.
-        mode: "training" or "inference".
-        weights: None, the path of a weight file, "imagenet" or "coco", see `load_weights`.
-        decoding: options of `to_inference`, for mode "inference".
+        request: a `Request`.
         activation: "softmax" or "sigmoid", see `MultiBox`.
 
     Raises:
@@ -56,8 +62,8 @@ def build_ssd(
             channels_first.
     """
     anchors = as_spec(anchors)
-    _check_mode(name, mode, decoding)
-    num_classes = _count_classes(name, num_classes, class_names)
+    _check_mode(name, request.mode, request.decoding)
+    num_classes = _count_classes(name, request.num_classes, request.class_names)
     image = keras.Input((*anchors.image_size, 3), name="image")
     sources = backbone(ImageNormalization(**pixels, name="normalization")(image))
     if len(sources) != len(anchors.levels):
@@ -70,12 +76,12 @@ def build_ssd(
         sides = len(level.sides)
         offsets.append(head(features, sides * 4, f"{source}_mbox_loc"))
         logits.append(head(features, sides * (1 + num_classes), f"{source}_mbox_conf"))
-    multibox = MultiBox(anchors, num_classes, activation, class_names, name="predictions")
+    multibox = MultiBox(anchors, num_classes, activation, request.class_names, name="predictions")
 
     model = keras.Model(image, multibox(offsets, logits), name=name)
-    if weights is not None:
-        load_weights(model, weights)
-    return to_inference(model, **decoding) if mode == "inference" else model
+    if request.weights is not None:
+        load_weights(model, request.weights)
+    return to_inference(model, **request.decoding) if request.mode == "inference" else model
 
 
 def _check_mode(name, mode, decoding):

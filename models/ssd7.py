@@ -11,7 +11,7 @@ import keras
 from keras import layers
 
 from ..anchors import AnchorSpec, as_spec, ssd7_anchors
-from .builder import UNIT_PIXELS, build_ssd, l2
+from .builder import UNIT_PIXELS, Request, build_ssd, l2
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -76,15 +76,5 @@ def SSD7(
     def head(x, channels, name):
         return conv(channels, 3, name=name)(x)
 
-    return build_ssd(
-        "ssd7",
-        backbone,
-        head,
-        pixels=UNIT_PIXELS,
-        anchors=anchors,
-        num_classes=num_classes,
-        class_names=class_names,
-        mode=mode,
-        weights=weights,
-        decoding=decoding,
-    )
+    request = Request(num_classes, class_names, mode, weights, decoding)
+    return build_ssd("ssd7", backbone, head, UNIT_PIXELS, anchors, request)

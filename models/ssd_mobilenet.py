@@ -14,7 +14,7 @@ import keras
 from keras import layers
 
 from ..anchors import SSD_MOBILENET_V1, AnchorSpec
-from .builder import UNIT_PIXELS, build_ssd, l2
+from .builder import UNIT_PIXELS, Request, build_ssd, l2
 from .conv_bn import conv_bn, kaiming_normal, normal_003
 from .mobilenet_v1 import mobilenet_v1_features
 
@@ -96,19 +96,8 @@ def SSDMobileNet(
     head = partial(
         pointwise_head, regularizer=regularizer, class_bias=RARE_LOGIT if activation == "sigmoid" else 0.0
     )
-    return build_ssd(
-        name,
-        backbone,
-        head,
-        pixels=UNIT_PIXELS,
-        anchors=anchors or SSD_MOBILENET_V1,
-        num_classes=num_classes,
-        class_names=class_names,
-        mode=mode,
-        weights=weights,
-        decoding=decoding,
-        activation=activation,
-    )
+    request = Request(num_classes, class_names, mode, weights, decoding)
+    return build_ssd(name, backbone, head, UNIT_PIXELS, anchors or SSD_MOBILENET_V1, request, activation)
 
 
 def extra_layer(x, depth, channels, name, **options):

@@ -15,7 +15,7 @@ import keras
 from keras import layers
 
 from ..anchors import SSDLITE320, AnchorSpec
-from .builder import UNIT_PIXELS, build_ssd, l2
+from .builder import UNIT_PIXELS, Request, build_ssd, l2
 from .conv_bn import conv_bn, normal_003
 from .mobilenet_v2 import mobilenet_v2_features
 from .mobilenet_v3 import mobilenet_v3_features
@@ -83,18 +83,8 @@ def SSDLite(
         return sources
 
     head = partial(separable_head, **init)
-    return build_ssd(
-        name,
-        features,
-        head,
-        pixels=UNIT_PIXELS,
-        anchors=anchors or SSDLITE320,
-        num_classes=num_classes,
-        class_names=class_names,
-        mode=mode,
-        weights=weights,
-        decoding=decoding,
-    )
+    request = Request(num_classes, class_names, mode, weights, decoding)
+    return build_ssd(name, features, head, UNIT_PIXELS, anchors or SSDLITE320, request)
 
 
 def extra_layer(x, depth, name, **init):

@@ -15,7 +15,7 @@ from keras import layers
 
 from ..anchors import SSD300_VOC, SSD512_VOC, AnchorSpec
 from ..layers import L2Normalization
-from .builder import CAFFE_PIXELS, build_ssd, l2
+from .builder import CAFFE_PIXELS, Request, build_ssd, l2
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -74,17 +74,8 @@ def SSD300(
         ValueError: for an unknown mode, if num_classes < 1, if the number of class names is not num_classes,
             or if the anchors do not fit the feature maps.
     """
-    return _ssd_vgg16(
-        "ssd300",
-        SSD300_EXTRAS,
-        weight_decay,
-        anchors=anchors or SSD300_VOC,
-        num_classes=num_classes,
-        class_names=class_names,
-        mode=mode,
-        weights=weights,
-        decoding=decoding,
-    )
+    request = Request(num_classes, class_names, mode, weights, decoding)
+    return _ssd_vgg16("ssd300", SSD300_EXTRAS, weight_decay, anchors or SSD300_VOC, request)
 
 
 def SSD512(
@@ -98,24 +89,15 @@ def SSD512(
     **decoding: Unpack[Decoding],
 ) -> keras.Model:
     """SSD512 on VGG16: 512x512 pixels, 24564 anchors; `anchors=None`: `SSD512_VOC`. Otherwise as `SSD300`."""
-    return _ssd_vgg16(
-        "ssd512",
-        SSD512_EXTRAS,
-        weight_decay,
-        anchors=anchors or SSD512_VOC,
-        num_classes=num_classes,
-        class_names=class_names,
-        mode=mode,
-        weights=weights,
-        decoding=decoding,
-    )
+    request = Request(num_classes, class_names, mode, weights, decoding)
+    return _ssd_vgg16("ssd512", SSD512_EXTRAS, weight_decay, anchors or SSD512_VOC, request)
 
 
-def _ssd_vgg16(name, extras, weight_decay, **arguments):
+def _ssd_vgg16(name, extras, weight_decay, anchors, request):
     conv = partial(_conv, regularizer=l2(weight_decay))
     backbone = partial(vgg16_features, extras=extras, conv=conv)
     head = partial(_head, conv=conv)
-    return build_ssd(name, backbone, head, pixels=CAFFE_PIXELS, **arguments)
+    return build_ssd(name, backbone, head, CAFFE_PIXELS, anchors, request)
 
 
 def vgg16_features(x, extras, conv):
