@@ -93,9 +93,11 @@ def train(
         FileExistsError: if the number of epochs in `output` is not `initial_epoch`. This prevents overwriting
             a run or resuming it at the wrong epoch.
         ImageError: for an image that cannot be read; the message names it.
-        TypeError: if `dataset` is neither a data set nor a generator.
-        ValueError: if model, data and loss do not fit together; if no epoch is left to train; for a loss
-            without an optimizer, if the model is compiled; and for a resumed run whose model is not compiled.
+        TypeError: if `model` is not a model, `dataset` neither a data set nor a generator, or `output` not a
+            path.
+        ValueError: if model, data and loss do not fit together; for an empty data set; if no epoch is left
+            to train; for a loss without an optimizer, if the model is compiled; and for a resumed run whose
+            model is not compiled.
     """
     multibox_of(model)  # refuses anything but a model of this package
     if not isinstance(output, str | os.PathLike):
@@ -106,7 +108,9 @@ def train(
         raise ValueError('train: the model is built for inference; build it with mode="training"')
     options = {"batch_size": batch_size, "augmentation": augmentation}
     data = _batches(model, dataset, "dataset", seed=seed, **options)
-    validation = validation_data and _validation_batches(model, validation_data, batch_size)
+    validation = None
+    if validation_data is not None:
+        validation = _validation_batches(model, validation_data, batch_size)
     _check_epochs(log, initial_epoch, epochs)
     _compile(model, optimizer, loss, epochs * len(data), resumed=initial_epoch > 0)
     if class_names_of(model) is None:

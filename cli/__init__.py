@@ -23,7 +23,7 @@ app.command()(demo)
 
 
 def main():
-    """Runs the command; what goes wrong with files or data is said in one line."""
+    """Runs the command. An error in files or data prints one line and exits with status 1."""
     try:
         app()
     except (OSError, ValueError, DownloadError) as error:

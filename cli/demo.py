@@ -14,7 +14,7 @@ def demo(
 ):
     """Train SSD7 on the built-in shapes data set, evaluate it and draw its detections."""
     folder = _free_folder(output)
-    print(f"Training SSD7 on drawn shapes: {epochs} epochs, each about 16 seconds on two CPU cores.\n")
+    print(f"Training SSD7 on drawn shapes: {epochs} epochs, 15 to 40 seconds each on two CPU cores.\n")
     result = run_demo(folder, epochs=epochs)
     print(f"\n{result}\n\nWritten to {folder}:")
     for name, what in (
@@ -23,11 +23,13 @@ def demo(
         ("loss.png", "the losses as curves"),
         ("detections.png", "test images with ground truth (dashed) and detections"),
         ("ap.txt", "the table above"),
+        ("best.keras", "the model with the lowest validation loss, written while training"),
+        ("last.keras", "the model after the latest epoch, written while training"),
     ):
         print(f"  {name:15} {what}")
     print(
-        f"\nNext: open {folder / 'detections.png'}, run notebooks/ssd7_quickstart.ipynb cell by cell, "
-        'or see "Your own data" in README.md.'
+        f'\nNext: open {folder / "detections.png"}, then see "Train on your data" in README.md. '
+        "notebooks/ssd7_quickstart.ipynb does the same cell by cell."
     )
 
 

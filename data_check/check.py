@@ -74,7 +74,9 @@ def check_dataset(
             names, and for unknown names of anchors.
     """
     splits = _splits(data)
-    listed = {split: source.class_names for split, source in splits.items() if _is_dataset(source)}
+    listed = {
+        split: source.class_names for split, source in splits.items() if isinstance(source, DetectionDataset)
+    }
     if classes is None:
         known = tuple(dict.fromkeys(name for names in listed.values() for name in names))
     else:
@@ -95,17 +97,13 @@ def check_dataset(
 
 
 def _splits(data):
-    if _is_dataset(data):
+    if isinstance(data, DetectionDataset):
         return {data.name: data}
     if not isinstance(data, Mapping):
         raise TypeError(
             f"check_dataset: expected a DetectionDataset or a dictionary of splits, got {type(data).__name__}"
         )
     return data
-
-
-def _is_dataset(source):
-    return isinstance(source, DetectionDataset)
 
 
 def _annotations(split, source, findings, progress):
@@ -115,7 +113,7 @@ def _annotations(split, source, findings, progress):
         kind = "missing-file" if isinstance(error, FileNotFoundError) else "unreadable-annotation"
         findings.append(Finding(kind, str(error), split))
 
-    if _is_dataset(source):
+    if isinstance(source, DetectionDataset):
         source = [annotation_of(record, source.class_names) for record in source]
     elif callable(source):
         return _check_kinds(split, source(on_error=on_error, progress=progress))

@@ -9,7 +9,7 @@ from numbers import Integral
 import keras
 import numpy as np
 
-from ..class_names import map_names, name_tuple
+from ..class_names import check_names, map_names, name_tuple
 from ..layers.multibox import multibox_of
 
 
@@ -53,11 +53,11 @@ def sample_classes(
     if not isinstance(model, keras.Model):
         model = keras.models.load_model(model, compile=False)
     multibox = multibox_of(model)
-    class_names = multibox.class_names if class_names is None else class_names
+    names = multibox.class_names if class_names is None else _given_names(class_names, multibox)
     classes = name_tuple(classes, "classes")
-    columns = [0, *_kept_ids(classes, class_names, new, strict, multibox.num_classes)]
+    columns = [0, *_kept_ids(classes, names, new, strict, multibox.num_classes)]
     heads = _class_heads(model, multibox)
-    clone = _clone(model, multibox, heads, _new_names(classes, multibox))
+    clone = _clone(model, multibox, heads, _new_names(classes, names))
     seeds = np.random.SeedSequence(seed).generate_state(len(heads))
     for layer in model.layers:
         if layer.name not in heads:
@@ -69,10 +69,18 @@ def sample_classes(
     return clone
 
 
-def _new_names(classes, multibox):
+def _given_names(class_names, multibox):
+    """The names of the model's classes as passed, without the None that may stand for background."""
+    names = name_tuple(class_names, "class_names")
+    has_background = len(names) == multibox.num_classes + 1 and names[0] is None
+    return check_names(names[1:] if has_background else names, multibox.num_classes)
+
+
+def _new_names(classes, known):
     """The names of the new classes. An id gets its name in the model, or None."""
-    known = multibox.class_names or (None,) * multibox.num_classes
-    return tuple(name if isinstance(name, str) else known[name - 1] for name in classes)
+    return tuple(
+        name if isinstance(name, str) else None if known is None else known[name - 1] for name in classes
+    )
 
 
 def _clone(model, multibox, heads, class_names):
@@ -150,7 +158,7 @@ def _kept_ids(classes, class_names, new, strict, num_classes):
             raise ValueError(f"new: {name!r} is not among the classes {_listed(classes)}")
     kept = [wanted for wanted in classes if wanted not in new]
     found = _checked_ids([c for c in kept if not isinstance(c, str)], num_classes)
-    found |= _ids_of([c for c in kept if isinstance(c, str)], class_names, strict, num_classes)
+    found |= _ids_of([c for c in kept if isinstance(c, str)], class_names, strict)
     if kept and not any(found.values()):
         raise ValueError(
             f"none of the classes {_listed(kept)} is known; the model has {_listed(class_names)}"
@@ -166,11 +174,14 @@ def _checked_ids(ids, num_classes):
     return {i: int(i) for i in ids}
 
 
-def _ids_of(names, class_names, strict, num_classes):
+def _ids_of(names, known, strict):
     """{name: id, or None if the model does not know it}."""
     if not names:
         return {}
-    known = _known_names(class_names, num_classes, names[0])
+    if known is None:
+        raise ValueError(
+            f"class_names is needed to find {names[0]!r}: the model carries no names; or pass ids"
+        )
     found = map_names(names, known)
     unknown = [name for name in names if found[name] is None]
     if strict and unknown:
@@ -179,23 +190,6 @@ def _ids_of(names, class_names, strict, num_classes):
             f"{_listed(known)}"
         )
     return {name: found[name] and known.index(found[name]) + 1 for name in names}
-
-
-def _known_names(class_names, num_classes, wanted):
-    if class_names is None:
-        raise ValueError(f"class_names is needed to find {wanted!r}: the model carries no names; or pass ids")
-    known = name_tuple(class_names, "class_names")
-    if len(known) == num_classes + 1 and known[0] is None:
-        known = known[1:]
-    if len(known) != num_classes:
-        raise ValueError(
-            f"class_names: expected {num_classes} names, background not counted, got {len(known)}"
-        )
-    named = [name for name in known if name is not None]
-    repeated = [name for name in named if named.count(name) > 1]
-    if repeated:
-        raise ValueError(f"class_names: {repeated[0]!r} occurs more than once")
-    return known
 
 
 def _check_once(classes, found):

@@ -337,3 +337,11 @@ def test_arguments_in_another_order(tmp_path):
         mb.train(DATASET, model, tmp_path / "run", epochs=1)
     with pytest.raises(TypeError, match="output must be a folder, got DetectionDataset; pass"):
         mb.train(model, DATASET, DATASET, epochs=1)
+
+
+def test_an_empty_data_set_is_not_taken_for_no_data(tmp_path):
+    model = mb.SSD7(4, image_size=SIZE)
+    for data, validation in ((DATASET[:0], None), (DATASET, DATASET[:0])):
+        with pytest.raises(ValueError, match="the data set is empty"):
+            mb.train(model, data, tmp_path / "run", epochs=1, validation_data=validation)
+    assert not (tmp_path / "run").exists()

@@ -26,8 +26,8 @@ class Source:
             detected only by its length and its format.
         what: the network and its origin.
         function: name of the model function, for the weights of a whole detector.
-        arguments: of the model function, for the model that the weights fit.
-        class_names: of a detector, by class id, None for background and for unused ids.
+        arguments: arguments of the model function that build the model of the weights.
+        class_names: names of a detector's classes by class id, None for background and for unused ids.
         filters: {layer name: filters} of a model with the width of the weights.
         member: the file to extract from a ZIP archive; None if the file itself holds the weights.
         max_bytes: largest size accepted, for the file and for its member.
@@ -158,7 +158,7 @@ def published(model, weights):
         weights: "imagenet" or "coco".
 
     Raises:
-        ValueError: if there are none for the model; says for which arguments there are.
+        ValueError: if there are none for the model; states the arguments of those that exist.
     """
     if (model.name, weights) not in WEIGHTS:
         there = sorted(w for name, w in WEIGHTS if name == model.name)

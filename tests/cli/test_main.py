@@ -1,11 +1,23 @@
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from annotated_images import write_image
 
 from multibox import cli, demo
+
+WRITTEN = (
+    "detector.keras",
+    "history.csv",
+    "loss.png",
+    "detections.png",
+    "ap.txt",
+    "best.keras",
+    "last.keras",
+)
 
 
 def run(monkeypatch, *arguments):
@@ -32,10 +44,13 @@ def test_demo_writes_what_it_says(tmp_path, monkeypatch, capsys):
         assert stop.value.code == 0
         printed = capsys.readouterr().out
         written = {p.name for p in (tmp_path / folder).iterdir()}
-        for name in ("detector.keras", "history.csv", "loss.png", "detections.png", "ap.txt"):
+        for name in WRITTEN:
             assert name in printed
             assert name in written
         assert str(tmp_path / folder) in printed
+        assert written == set(WRITTEN)
+        section = re.search(r'see "(.+)" in README.md', printed)[1]
+        assert f"\n## {section}\n" in (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
         assert (tmp_path / folder / "ap.txt").read_text().strip() in printed
 
 

@@ -277,3 +277,5 @@ def test_names_come_from_the_model_and_go_to_the_new_one():
     by_list = sample_classes(small(), ["tv"], class_names=NAMES)
     assert mb.class_names_of(by_list) == ("tv",)
     assert mb.class_names_of(sample_classes(small(), [2, 1])) is None
+    by_id = sample_classes(small(), [2, 1], class_names=(None, *NAMES))
+    assert mb.class_names_of(by_id) == (NAMES[1], NAMES[0])
