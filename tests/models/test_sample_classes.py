@@ -113,7 +113,9 @@ def test_a_detector_keeps_its_options(detector):
     assert set(np.unique(sampled.predict(images(sampled), verbose=0)[..., 0])) <= {0, 1}
 
 
-@pytest.mark.skipif(keras.backend.backend() == "jax", reason="jax compiles each initializer, for minutes")
+@pytest.mark.skipif(
+    keras.backend.backend() == "jax", reason="jax compiles each initializer: more than a minute"
+)
 @pytest.mark.parametrize("build", [mb.SSD300, mb.SSDLite, SSDMobileNet])
 def test_every_model(build):
     model = build(4)
