@@ -46,9 +46,9 @@ def plot_detections(
     """
     import matplotlib.pyplot as plt
 
-    if detections is not None and not isinstance(detections, np.ndarray):
-        class_names = detections.class_names if class_names is None else class_names
-        detections = detections.rows
+    # Only `Detections` have these; its module imports this one.
+    class_names = getattr(detections, "class_names", None) if class_names is None else class_names
+    detections = getattr(detections, "rows", detections)
     if axes is None:
         axes = plt.subplots(figsize=(8, 8 * image.shape[0] / image.shape[1]), layout="tight")[1]
     axes.imshow(image)

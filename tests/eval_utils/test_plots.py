@@ -129,3 +129,8 @@ def test_names_with_dollars_are_no_formulas(tmp_path):
     data = mb.DetectionDataset(("$\\nocommand$", "b", "c", "d"), DATASET.records)
     found = [np.zeros((0, 6))] * len(data)
     mb.plot_precision_recall(mb.evaluate_voc(found, data)).savefig(tmp_path / "curves.png")
+
+
+def test_rows_may_be_a_list():
+    figure = mb.plot_detections(np.zeros((50, 60, 3), np.uint8), [[1, 0.9, 10, 20, 50, 40]])
+    assert [text.get_text() for text in figure.axes[0].texts] == ["1 0.90"]
