@@ -47,8 +47,8 @@ class DataGenerator(keras.utils.PyDataset):
     threads are switched off in the process (`cv2.setNumThreads(1)`).
 
     `close()` ends the workers. TensorFlow never frees a data set, so processes would otherwise stay until
-    Python ends. `train` and `predict_dataset` close the generators they made. A closed generator can be used
-    again.
+    Python ends. `train` closes its generators, also those that are passed to it. A closed generator can be
+    used again.
 
     Args:
         dataset: a `DetectionDataset`.
