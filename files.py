@@ -1,10 +1,11 @@
-"""Write a file whole or not at all."""
+"""Files: written whole or not at all, and read only if they are files and not too large."""
 
 from __future__ import annotations
 
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +14,13 @@ from pathlib import Path
 _KEPT_CHARACTERS = 40
 # A write that fails for one of these reasons does not name its file.
 _WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_NOT_FILES = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+    (stat.S_ISSOCK, "a socket"),
+)
 
 
 @contextmanager
@@ -62,3 +70,50 @@ def check_absent(paths: Iterable[Path]) -> None:
     for path in paths:
         if path.exists():
             raise FileExistsError(f"{path} exists already; it is not overwritten")
+
+
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Refuses what is not a file. Reading a pipe waits for a writer, and reading a device may never end.
+
+    Raises:
+        FileNotFoundError: if there is nothing at the path.
+        ValueError: for a folder, pipe, device or socket; names the path and what it is.
+    """
+    mode = Path(path).stat().st_mode
+    if not stat.S_ISREG(mode):
+        what = next((name for is_kind, name in _NOT_FILES if is_kind(mode)), "no regular file")
+        raise ValueError(f"{os.fspath(path)}: expected a file, but this is {what}")
+
+
+def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
+    """The content of a file.
+
+    Args:
+        path: path of the file.
+        limit: largest size in bytes.
+
+    Raises:
+        FileNotFoundError: if there is nothing at the path.
+        OSError: if the file cannot be read; names it.
+        ValueError: for a larger file, and for a folder, pipe or device; names it.
+    """
+    check_regular(path)
+    with Path(path).open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
+            raise ValueError(f"{os.fspath(path)}: file is too large: {size} bytes (limit {limit})")
+        return file.read(limit)
+
+
+def read_text(path: str | os.PathLike[str], limit: int) -> str:
+    """The content of a text file in UTF-8, with or without a byte order mark.
+
+    Raises:
+        ValueError: for other encodings; names the file. Otherwise as `read_bytes`.
+    """
+    try:
+        return read_bytes(path, limit).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{os.fspath(path)}: expected a text file in UTF-8; {error.reason} at byte {error.start}"
+        ) from error

@@ -10,7 +10,7 @@ from threading import Barrier, Thread
 import keras
 import pytest
 
-from multibox.files import atomic, check_absent
+from multibox.files import atomic, check_absent, read_bytes, read_text
 
 
 def names(folder):
@@ -158,3 +158,25 @@ def test_errors_about_other_files_and_connections_stay_as_they_are(tmp_path):
         with pytest.raises(type(given)) as caught, atomic(tmp_path / "a.txt"):
             raise given
         assert caught.value is given
+
+
+def test_what_is_no_file_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "large").write_bytes(b"12345")
+    (tmp_path / "latin").write_bytes("é".encode("latin-1"))
+    with pytest.raises(ValueError, match="pipe: expected a file, but this is a named pipe"):
+        read_bytes(tmp_path / "pipe", 4)
+    with pytest.raises(ValueError, match="expected a file, but this is a device"):
+        read_bytes("/dev/zero", 4)
+    with pytest.raises(ValueError, match="expected a file, but this is a folder"):
+        read_bytes(tmp_path, 4)
+    with pytest.raises(ValueError, match=r"large: file is too large: 5 bytes \(limit 4\)"):
+        read_bytes(tmp_path / "large", 4)
+    with pytest.raises(ValueError, match="latin: expected a text file in UTF-8; .* at byte 0"):
+        read_text(tmp_path / "latin", 4)
+    assert read_bytes(tmp_path / "large", 5) == b"12345"
+
+
+def test_a_byte_order_mark_is_no_text(tmp_path):
+    (tmp_path / "a").write_bytes(b"\xef\xbb\xbfb")
+    assert read_text(tmp_path / "a", 4) == "b"

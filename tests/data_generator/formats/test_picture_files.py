@@ -1,0 +1,49 @@
+import pytest
+
+from multibox.data_generator.formats.picture_files import PictureFiles
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    for name in ("a.Jpg", "sub/b.png", "sub/c.jpg", "d/c.jpg", "x.y.jpg", ".hidden/z.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    return PictureFiles(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "by_name"),
+    [
+        ("a.Jpg", "a.Jpg", 0),
+        ("a.jpg", "a.Jpg", 0),
+        ("a", "a.Jpg", 0),
+        ("a.png", "a.Jpg", 0),
+        ("x.y", "x.y.jpg", 0),
+        ("./sub/c", "sub/c.jpg", 0),
+        (r"sub\c.jpg", "sub/c.jpg", 0),
+        ("b.png", "sub/b.png", 1),
+        (r"C:\Users\me\b.PNG", "sub/b.png", 1),
+        ("/data/set/x.y.jpg", "x.y.jpg", 1),
+        ("../../a", "a.Jpg", 1),
+    ],
+)
+def test_a_picture_is_found_by_the_names_that_tools_write(pictures, name, file, by_name):
+    assert pictures.find(name, "a.xml") == pictures.folder / file
+    assert pictures.counts["by file name"] == by_name
+
+
+@pytest.mark.parametrize("name", ["A", "z.jpg", "sub", "x"])
+def test_other_names_find_nothing(pictures, name):
+    with pytest.raises(FileNotFoundError, match=r"^a\.xml: no image"):
+        pictures.find(name, "a.xml")
+
+
+def test_a_file_name_that_several_pictures_have_is_refused(pictures):
+    with pytest.raises(ValueError, match=r"2 pictures there have this file name: d/c\.jpg, sub/c\.jpg"):
+        pictures.find("c.jpg", "a.xml")
+
+
+@pytest.mark.parametrize("name", ["", "a\0.jpg", "/"])
+def test_an_empty_name_is_refused(pictures, name):
+    with pytest.raises(ValueError, match="expected the name of an image"):
+        pictures.find(name, "a.xml")
