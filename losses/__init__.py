@@ -2,6 +2,7 @@
 
 from .focal_loss import SSDFocalLoss
 from .metrics import SSDLossPart
-from .ssd_loss import SSDLoss, hard_negatives, smooth_l1
+from .mining import hard_negatives
+from .ssd_loss import SSDLoss, smooth_l1
 
 __all__ = ["SSDFocalLoss", "SSDLoss", "SSDLossPart", "hard_negatives", "smooth_l1"]

@@ -1,5 +1,9 @@
 """SSDFocalLoss: the focal loss in place of hard negative mining."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -15,7 +19,8 @@ class SSDFocalLoss(DetectionLoss):
 
     Lin et al., "Focal Loss for Dense Object Detection", equation 5. Each binary decision is weighted by
     (probability of the wrong answer) ** gamma, which keeps the many easy background anchors from dominating
-    the loss. Targets, predictions, the division and `metrics()`: see `DetectionLoss`.
+    the loss. All background anchors count, so images without objects teach. Targets, predictions and
+    `metrics()`: see `DetectionLoss`. A batch without any positive is divided by the number of its images.
 
     Use it for weights that were trained with it. The published SSD MobileNet was trained with gamma=2,
     alpha=0.75 and localization_weight=0.25. Hard negative mining would first shift every score.
@@ -24,9 +29,10 @@ class SSDFocalLoss(DetectionLoss):
         gamma: the paper's gamma; 0 is plain cross-entropy.
         alpha: the paper's alpha: weight of the objects; the background has 1 - alpha.
         localization_weight: weight of the localization part, as in `SSDLoss`.
+        class_weights: see `DetectionLoss`.
 
     Raises:
-        ValueError: for a negative gamma or localization_weight, an alpha outside 0..1,
+        ValueError: for a gamma or localization_weight that is negative or not finite, an alpha outside 0..1,
             and as `DetectionLoss`.
     """
 
@@ -37,10 +43,11 @@ class SSDFocalLoss(DetectionLoss):
         gamma: float = 2.0,
         alpha: float = 0.25,
         localization_weight: float = 1.0,
+        class_weights: Sequence[float] | None = None,
         name: str = "ssd_focal_loss",
         **kwargs,
     ):
-        super().__init__(localization_weight, "sigmoid", name, **kwargs)
+        super().__init__(localization_weight, "sigmoid", class_weights, name, **kwargs)
         self._check_not_negative(gamma=gamma)
         if not 0 <= alpha <= 1:
             raise ValueError(f"SSDFocalLoss: alpha must be between 0 and 1, got {alpha}")
@@ -54,7 +61,9 @@ class SSDFocalLoss(DetectionLoss):
         # sigmoid(wrong) ** gamma, whose gradient stays finite where the sigmoid is zero.
         modulation = ops.exp(-self.gamma * ops.softplus(-wrong))
         loss = ops.sum(weight * modulation * ops.softplus(wrong), axis=-1)
-        return ops.where(positive | negative, loss, 0.0)
+        num_positives, num_images = ops.sum(ops.cast(positive, "float32")), ops.sum(ops.ones_like(loss[:, 0]))
+        divisor = ops.where(num_positives > 0, num_positives, num_images)
+        return ops.where(positive | negative, loss, 0.0), divisor
 
     def get_config(self):
         config = super().get_config()

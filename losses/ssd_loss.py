@@ -1,15 +1,23 @@
 """The training loss of SSD (paper, section 2.2, equations 1 to 3).
 
-From top to bottom: the localization loss, the two confidence losses, hard negative mining, what every
-detection loss does with them, and `SSDLoss`.
+From top to bottom: the localization loss, the two confidence losses, what every detection loss does with
+them, and `SSDLoss`. Hard negative mining is in `mining.py`.
 """
 
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
 import keras
+import numpy as np
 from keras import ops
 
 from ..activations import check_activation
 from ..deprecated import renamed_arguments
 from .metrics import SSDLossPart
+from .mining import MINING
 
 SPARSE = 4 + 1  # columns of sparse targets: four offsets and a class id
 
@@ -45,26 +53,6 @@ def sigmoid_cross_entropy(classes, logits):
 CONFIDENCE_LOSSES = {"softmax": softmax_cross_entropy, "sigmoid": sigmoid_cross_entropy}
 
 
-def hard_negatives(confidence_loss, positive, negative, negative_ratio, min_negatives):
-    """Chooses, for each image, the background anchors that the network is most wrong about.
-
-    Args:
-        confidence_loss: (batch, anchors) classification loss of every anchor.
-        positive: (batch, anchors) boolean, matched to an object.
-        negative: (batch, anchors) boolean, background.
-        negative_ratio: negatives chosen for each positive of the image.
-        min_negatives: fewest negatives chosen in each image.
-
-    Returns:
-        (batch, anchors) boolean.
-    """
-    wanted = ops.sum(ops.cast(positive, "float32"), axis=1, keepdims=True) * negative_ratio
-    wanted = ops.maximum(wanted, min_negatives)
-    hardness = ops.where(negative, confidence_loss, -1.0)  # losses are never negative
-    rank = ops.argsort(ops.argsort(-hardness, axis=1), axis=1)
-    return negative & (ops.cast(rank, "float32") < wanted)
-
-
 class DetectionLoss(keras.losses.Loss):
     """Smooth L1 on the offsets of positives plus a confidence loss, which subclasses define.
 
@@ -72,7 +60,13 @@ class DetectionLoss(keras.losses.Loss):
     class part is all zero is neutral and ignored. `y_pred`: same shape, offsets and class *logits*.
     Sparse targets have the shape (batch, num_anchors, 4 + 1), with class id 0 for background and -1 for
     neutral. The loss expands them on its device.
-    Both parts are divided by the number of positives in the batch (1 when there is none).
+
+    Both parts are divided by the number of positives in the batch. What divides a batch without any is the
+    subclass' choice.
+
+    A NaN in the predictions or in the targets makes the loss NaN, also where the anchor does not count, and
+    so does a class id of sparse targets that is not a whole number from -1 to num_classes. A graph cannot
+    raise an error.
 
     Pass `metrics=loss.metrics()` to `compile` to see the parts in the progress bar and in the CSV log;
     they add up to the loss without weight decay.
@@ -80,13 +74,15 @@ class DetectionLoss(keras.losses.Loss):
     Args:
         localization_weight: weight of the localization part (alpha of equation 1).
         activation: the model's activation, "softmax" or "sigmoid".
+        class_weights: for each class, in the order of the labels 1, 2, ..., the weight of the confidence loss
+            of its positives; None: 1 for each. The background has weight 1. Offsets are not weighted.
 
     Raises:
-        ValueError: for a negative weight, an unknown activation, another reduction than "sum", or if targets
-            and predictions differ in shape.
+        ValueError: for a weight that is negative or not finite, an unknown activation, another reduction than
+            "sum", or if targets and predictions differ in shape, or class_weights in number.
     """
 
-    def __init__(self, localization_weight, activation, name, **kwargs):
+    def __init__(self, localization_weight, activation, class_weights, name, **kwargs):
         # The division by the positives is the reduction; images are summed, not averaged.
         if (reduction := kwargs.pop("reduction", "sum")) != "sum":
             raise ValueError(
@@ -96,10 +92,11 @@ class DetectionLoss(keras.losses.Loss):
         super().__init__(name=name, reduction="sum", **kwargs)
         self._check_not_negative(localization_weight=localization_weight)
         self.localization_weight = localization_weight
+        self.class_weights = self._checked_weights(class_weights)
         self.activation = check_activation(activation, type(self).__name__)
 
     def confidence(self, classes, logits, positive, negative):
-        """The confidence loss of the anchors that count, before the division.
+        """The confidence loss of the anchors that count, and what divides both parts of the loss.
 
         Args:
             classes: (batch, anchors, 1 + num_classes) one-hot, background first.
@@ -108,7 +105,7 @@ class DetectionLoss(keras.losses.Loss):
             negative: (batch, anchors) boolean, background.
 
         Returns:
-            (batch, anchors), zero where an anchor does not count.
+            ((batch, anchors), zero where an anchor does not count; a positive scalar).
         """
         raise NotImplementedError
 
@@ -124,16 +121,18 @@ class DetectionLoss(keras.losses.Loss):
         positive = ops.max(classes[..., 1:], axis=-1) > 0  # (batch, anchors)
         negative = classes[..., 0] > 0  # (batch, anchors)
 
-        confidence = self.confidence(classes, y_pred[..., 4:], positive, negative)
+        confidence, divisor = self.confidence(classes, y_pred[..., 4:], positive, negative)
+        if self.class_weights is not None:
+            weights = ops.convert_to_tensor([1.0, *self.class_weights], "float32")
+            confidence = confidence * ops.sum(classes * weights, axis=-1)
         localization = ops.sum(smooth_l1(y_pred[..., :4] - offsets), axis=-1)
-
-        num_positives = ops.maximum(ops.sum(ops.cast(positive, "float32")), 1.0)
-        localization = ops.sum(ops.where(positive, localization, 0.0), axis=1)
-        total = {
-            "localization": self.localization_weight * localization,
-            "confidence": ops.sum(confidence, axis=1),
+        localization = ops.where(positive, localization, 0.0)
+        parts = {
+            "localization": self.localization_weight * ops.sum(localization, axis=1) / divisor,
+            "confidence": ops.sum(confidence, axis=1) / divisor,
         }
-        return {part: value / num_positives for part, value in total.items()}
+        broken = _any_nan(y_pred) | _any_nan(classes)  # mining and neutral rows would hide it
+        return {part: ops.where(broken, np.nan, value) for part, value in parts.items()}
 
     def metrics(self) -> list[SSDLossPart]:
         """The two parts as metrics for `compile`."""
@@ -151,11 +150,28 @@ class DetectionLoss(keras.losses.Loss):
                 f"4 + 1 + num_classes), or sparse targets (batch, num_anchors, {SPARSE}), got targets {true} "
                 f"and predictions {pred}; encoder and model must share the anchor spec and num_classes"
             )
+        if self.class_weights is not None and len(self.class_weights) != pred[-1] - 5:
+            raise ValueError(
+                f"{type(self).__name__}: class_weights: expected one weight for each of the model's "
+                f"{pred[-1] - 5} classes, got {len(self.class_weights)}"
+            )
 
     def _check_not_negative(self, **arguments):
-        if min(arguments.values()) < 0:
+        if not all(0 <= value < math.inf for value in arguments.values()):
             given = ", ".join(f"{name}={value}" for name, value in arguments.items())
-            raise ValueError(f"{type(self).__name__}: must not be negative, got {given}")
+            raise ValueError(f"{type(self).__name__}: must be finite and must not be negative, got {given}")
+
+    def _checked_weights(self, class_weights):
+        if class_weights is None:
+            return None
+        if isinstance(class_weights, dict):
+            raise ValueError(
+                f"{type(self).__name__}: class_weights: expected a sequence in the order of the labels; only "
+                "`multibox.loss_of(model, class_weights=...)` takes names"
+            )
+        weights = tuple(float(weight) for weight in class_weights)
+        self._check_not_negative(**{f"class_weights[{i}]": weight for i, weight in enumerate(weights)})
+        return weights
 
     def get_config(self):
         config = super().get_config()
@@ -164,6 +180,7 @@ class DetectionLoss(keras.losses.Loss):
             **config,
             "localization_weight": self.localization_weight,
             "activation": self.activation,
+            "class_weights": None if self.class_weights is None else list(self.class_weights),
         }
 
 
@@ -171,17 +188,25 @@ class DetectionLoss(keras.losses.Loss):
 class SSDLoss(DetectionLoss):
     """Smooth L1 on the offsets of positives plus cross-entropy on positives and hard negatives.
 
-    Targets, predictions, the division and `metrics()`: see `DetectionLoss`.
+    Targets, predictions and `metrics()`: see `DetectionLoss`. Both parts are divided by the number of
+    positives in the batch. If that is less than the number of mined negatives / negative_ratio, they are
+    divided by the latter instead, and at least by 1. So a batch with few objects or none does not make a
+    larger step.
 
     Args:
-        negative_ratio: hard negatives for each positive, mined in each image.
+        negative_ratio: hard negatives for each positive.
         min_negatives: fewest hard negatives mined in each image.
+        mining: where hard negatives come from. "image", as in the paper: each image has negative_ratio for
+            each of its positives, and an image without objects has min_negatives. "all_images": as "image",
+            but an image without objects counts like the average image with objects in the batch. "batch":
+            the hardest negatives of the whole batch, from any image.
         localization_weight: weight of the localization part (alpha of equation 1).
         activation: the model's activation. "softmax": cross-entropy over background and classes. "sigmoid":
             binary cross-entropy, summed over the classes. `multibox.loss_of(model)` sets it.
+        class_weights: see `DetectionLoss`.
 
     Raises:
-        ValueError: for negative arguments, and as `DetectionLoss`.
+        ValueError: for arguments that are negative or not finite, an unknown mining, and as `DetectionLoss`.
     """
 
     @renamed_arguments(alpha="localization_weight")
@@ -190,24 +215,32 @@ class SSDLoss(DetectionLoss):
         *,
         negative_ratio: float = 3,
         min_negatives: int = 0,
+        mining: Literal["image", "all_images", "batch"] = "image",
         localization_weight: float = 1.0,
         activation: str = "softmax",
+        class_weights: Sequence[float] | None = None,
         name: str = "ssd_loss",
         **kwargs,
     ):
-        super().__init__(localization_weight, activation, name, **kwargs)
+        super().__init__(localization_weight, activation, class_weights, name, **kwargs)
         self._check_not_negative(negative_ratio=negative_ratio, min_negatives=min_negatives)
+        if mining not in MINING:
+            raise ValueError(f"SSDLoss: mining must be one of {', '.join(MINING)}, got {mining!r}")
         self.negative_ratio = negative_ratio
         self.min_negatives = min_negatives
+        self.mining = mining
 
     def confidence(self, classes, logits, positive, negative):
         loss = CONFIDENCE_LOSSES[self.activation](classes, logits)
-        mined = hard_negatives(loss, positive, negative, self.negative_ratio, self.min_negatives)
-        return ops.where(positive | mined, loss, 0.0)
+        mined = MINING[self.mining](loss, positive, negative, self.negative_ratio, self.min_negatives)
+        num_positives, num_negatives = _count(positive), _count(mined)
+        # With the paper's mining this is the number of positives: there are no more negatives than that.
+        divisor = ops.maximum(num_positives, num_negatives / (self.negative_ratio or 1))
+        return ops.where(positive | mined, loss, 0.0), ops.maximum(divisor, 1.0)
 
     def get_config(self):
-        own = {"negative_ratio": self.negative_ratio, "min_negatives": self.min_negatives}
-        return {**super().get_config(), **own}
+        names = "negative_ratio", "min_negatives", "mining"
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
     @classmethod
     def from_config(cls, config):
@@ -218,7 +251,22 @@ class SSDLoss(DetectionLoss):
 
 
 def _one_hot(classes, num_classes):
-    """(..., num_classes) as they are, or from the class ids (..., 1) of sparse targets; -1 is all zero."""
+    """(..., num_classes) as they are, or from the class ids (..., 1) of sparse targets.
+
+    -1 is all zero. What is no class id becomes NaN.
+    """
     if classes.shape[-1] == num_classes:
         return classes
-    return ops.one_hot(ops.cast(classes[..., 0], "int32"), num_classes, dtype="float32")
+    ids = classes[..., 0]
+    whole = ops.cast(ops.where(ops.isnan(ids), 0.0, ids), "int32")
+    valid = (ops.cast(whole, "float32") == ids) & (whole >= -1) & (whole < num_classes)
+    return ops.where(valid[..., None], ops.one_hot(whole, num_classes, dtype="float32"), np.nan)
+
+
+def _count(chosen):
+    return ops.sum(ops.cast(chosen, "float32"))
+
+
+def _any_nan(values):
+    """(batch,): whether any of the values (batch, anchors, columns) is NaN."""
+    return ops.any(ops.isnan(values), axis=(1, 2))

@@ -74,6 +74,22 @@ def test_no_object_at_all():
     assert np.isfinite(value) and value > 0
 
 
+@pytest.mark.parametrize("images", [1, 16])
+def test_a_batch_without_objects_is_divided_by_its_images(images):
+    y_true, y_pred = np.stack([target(5, 3)] * images), np.zeros((images, 5, 7), np.float32)
+    value = numpy(SSDFocalLoss(gamma=2, alpha=0.75)(y_true, y_pred))
+    np.testing.assert_allclose(value, 5 * 2 * 0.25 * 0.5**2 * np.log(2), rtol=1e-6)
+
+
+def test_class_weights_by_hand():
+    y_true = target(3, 3, {0: (2, [1, 0, 0, 0])})[None]
+    y_pred = np.zeros((1, 3, 7), np.float32)
+    found = parts(SSDFocalLoss(gamma=0, alpha=0.5, class_weights=(7, 10)), y_true, y_pred)
+    # The whole anchor of class 2 counts ten times, the background once.
+    np.testing.assert_allclose(found["confidence"], [(10 + 2) * 0.5 * 2 * np.log(2)], rtol=1e-6)
+    np.testing.assert_allclose(found["localization"], [0.5], rtol=1e-6)
+
+
 def test_sparse_targets_give_the_same_loss():
     y_true = target(6, 5, {0: (2, [0.1, -2, 3, 0]), 5: (1, [1, 1, 0, 0])}, neutral=[3, 4])[None]
     sparse = np.concatenate([y_true[..., :4], np.array([[2, 0, 0, -1, -1, 1]])[..., None]], axis=-1)
@@ -83,7 +99,7 @@ def test_sparse_targets_give_the_same_loss():
 
 
 def test_config_round_trip():
-    loss = SSDFocalLoss(gamma=1.5, alpha=0.75, localization_weight=2.0)
+    loss = SSDFocalLoss(gamma=1.5, alpha=0.75, localization_weight=2.0, class_weights=(1, 2))
     again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert type(again) is SSDFocalLoss and again.get_config() == loss.get_config()
     assert (again.gamma, again.alpha, again.localization_weight, again.activation) == (
@@ -101,6 +117,8 @@ def test_config_round_trip():
         ({"gamma": -1}, "must not be negative, got gamma=-1"),
         ({"localization_weight": -1}, "must not be negative, got localization_weight=-1"),
         ({"alpha": 1.5}, "alpha must be between 0 and 1, got 1.5"),
+        ({"alpha": float("nan")}, "alpha must be between 0 and 1, got nan"),
+        ({"gamma": float("nan")}, "must not be negative, got gamma=nan"),
         ({"reduction": "mean"}, "SSDFocalLoss: reduction must be"),
     ],
 )

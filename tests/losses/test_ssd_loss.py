@@ -67,8 +67,104 @@ def test_no_positives_is_finite_and_zero_by_default():
     y_true = target(6, 3)[None]
     y_pred = np.full((1, 6, 7), 1.0, np.float32)
     assert numpy(SSDLoss()(y_true, y_pred)) == 0
-    # Two negatives of uniform logits, divided by one.
-    np.testing.assert_allclose(numpy(SSDLoss(min_negatives=2)(y_true, y_pred)), 2 * np.log(3), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"min_negatives": 2}, 2),  # 2 / 3 is less than 1
+        ({"min_negatives": 6}, 3),  # 6 negatives, divided by 6 / 3
+        ({"min_negatives": 6, "negative_ratio": 1}, 1),
+        ({"min_negatives": 6, "negative_ratio": 0}, 1),
+        ({"mining": "all_images"}, 3),  # as if there were one positive
+        ({"mining": "batch"}, 3),
+    ],
+)
+@pytest.mark.parametrize("images", [1, 16])
+def test_a_batch_without_positives_does_not_grow_with_its_size(options, expected, images):
+    y_true, y_pred = np.stack([target(6, 3)] * images), np.zeros((images, 6, 7), np.float32)
+    found = numpy(SSDLoss(**options)(y_true, y_pred))
+    if images == 16 and options == {"min_negatives": 2}:
+        expected = 3  # 32 negatives, divided by 32 / 3
+    np.testing.assert_allclose(found, expected * np.log(3), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("mining", "localization", "confidence", "divisor"),
+    [("image", 1.5, 4, 1), ("all_images", 1.5, 7, 2), ("batch", 1.5, 4, 1)],
+)
+def test_images_with_and_without_objects(mining, localization, confidence, divisor):
+    """One positive in the first image. "all_images": six negatives make a divisor of two."""
+    y_true = np.stack([target(6, 2, {0: (1, [2, 0, 0, 0])}), target(6, 2)])
+    y_pred = np.zeros((2, 6, 6), np.float32)
+    parts = {k: numpy(v).sum() for k, v in SSDLoss(mining=mining).parts(y_true, y_pred).items()}
+    np.testing.assert_allclose(parts["localization"], localization / divisor, rtol=1e-6)
+    np.testing.assert_allclose(parts["confidence"], confidence * np.log(2) / divisor, rtol=1e-6)
+
+
+@pytest.mark.parametrize("mining", ["image", "all_images", "batch"])
+def test_mining_in_a_compiled_step(mining):
+    """The false alarm of an image without objects: only the paper's rule leaves it alone."""
+    image = keras.Input((1,))
+    layer = keras.layers.Dense(6 * 6, use_bias=False, kernel_initializer="zeros")
+    model = keras.Model(image, keras.layers.Reshape((6, 6))(layer(image)))
+    model.compile(keras.optimizers.SGD(1.0), SSDLoss(mining=mining))
+    before = np.zeros((6, 6), np.float32)
+    before[3, 5] = 4.0  # surely an object, which is wrong
+    layer.set_weights([before.reshape(1, -1)])
+    model.fit(np.ones((1, 1), np.float32), target(6, 2)[None], verbose=0)
+    step = layer.get_weights()[0].reshape(6, 6)[3, 5] - before[3, 5]
+    assert (step == 0) if mining == "image" else (step < -0.9)
+
+
+@pytest.mark.parametrize("column", [0, 4, 5])
+@pytest.mark.parametrize("objects", [{}, {0: (1, [0.0] * 4)}])
+def test_a_nan_shows_wherever_it_is(column, objects):
+    y_true = np.stack([target(6, 2, objects, neutral=[1]), target(6, 2, {2: (1, [0.0] * 4)})])
+    for anchor in (0, 1, 4):
+        y_pred = np.zeros((2, 6, 6), np.float32)
+        y_pred[0, anchor, column] = np.nan
+        parts = {k: numpy(v) for k, v in SSDLoss().parts(y_true, y_pred).items()}
+        assert all(np.isnan(v[0]) and np.isfinite(v[1]) for v in parts.values())
+        assert np.isnan(numpy(SSDLoss()(y_true, y_pred)))
+
+
+@pytest.mark.parametrize("wrong", [2, 9, -2, -5, 0.5, 1.5, np.nan, np.inf])
+def test_sparse_targets_that_are_no_class_ids_make_the_loss_nan(wrong):
+    sparse = np.zeros((2, 6, 5), np.float32)
+    sparse[:, 0, 4], sparse[:, 1, 4] = 1, -1
+    y_pred = np.zeros((2, 6, 6), np.float32)
+    np.testing.assert_allclose(numpy(SSDLoss()(sparse, y_pred)), 4 * np.log(2), rtol=1e-6)
+    sparse[1, 5, 4] = wrong
+    assert np.isnan(numpy(SSDLoss()(sparse, y_pred)))
+
+
+def test_nan_in_dense_classes_makes_the_loss_nan():
+    y_true = np.stack([target(6, 2, {0: (1, [0.0] * 4)})])
+    y_true[0, 4, 5] = np.nan
+    assert np.isnan(numpy(SSDLoss()(y_true, np.zeros((1, 6, 6), np.float32))))
+
+
+@pytest.mark.parametrize("activation", ["softmax", "sigmoid"])
+def test_class_weights_by_hand(activation):
+    """Positives of the classes 1 and 2, two negatives with a loss; offsets count once."""
+    y_true = target(8, 3, {0: (1, [1, 0, 0, 0]), 1: (2, [0] * 4)})[None]
+    y_pred = np.zeros((1, 8, 7), np.float32)
+    y_pred[..., 4] = 100.0 * np.array([0, 0, 0, 0, 1, 1, 1, 1])
+    y_pred[0, 4:, 5:] = -100.0
+    loss = SSDLoss(class_weights=(2, 5), activation=activation)
+    parts = {k: numpy(v) for k, v in loss.parts(y_true, y_pred).items()}
+    each = np.log(3) if activation == "softmax" else 2 * np.log(2)
+    np.testing.assert_allclose(parts["confidence"], [(2 + 5 + 2) * each / 2], rtol=1e-6)
+    np.testing.assert_allclose(parts["localization"], [0.5 / 2], rtol=1e-6)
+
+
+def test_class_weights_of_another_number_of_classes():
+    loss = SSDLoss(class_weights=(2, 5, 1))
+    with pytest.raises(ValueError, match="one weight for each of the model's 2 classes, got 3"):
+        loss(np.zeros((1, 6, 7)), np.zeros((1, 6, 7)))
+    with pytest.raises(ValueError, match=r"takes names"):
+        SSDLoss(class_weights={"cat": 2})
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e4])
@@ -96,33 +192,6 @@ def test_gradients_are_finite_and_reach_only_what_counts(objects):
     if objects:
         np.testing.assert_allclose(step[1, :4], 0.5)
         np.testing.assert_allclose(step[1, 4:], [-1 / 3, -1 / 3, 2 / 3], rtol=1e-5)
-
-
-def mine(confidence_loss, positive, negative):
-    tensors = [
-        keras.ops.convert_to_tensor(x) for x in (confidence_loss.astype("float32"), positive, negative)
-    ]
-    return numpy(hard_negatives(*tensors, 3, 0))
-
-
-def test_ties_choose_exactly_as_many_as_wanted():
-    positive = np.zeros((1, 10), bool)
-    positive[0, 4] = True
-    chosen = mine(np.ones((1, 10)), positive, ~positive)
-    assert chosen.sum() == 3
-    assert not chosen[0, 4]
-
-
-def test_fewer_negatives_than_wanted():
-    positive = np.array([[True, True, False, False]])
-    negative = np.array([[False, False, True, False]])  # the last is neutral
-    chosen = mine(np.ones((1, 4)), positive, negative)
-    np.testing.assert_array_equal(chosen, negative)
-
-
-def test_a_negative_without_loss_comes_before_what_is_no_negative():
-    positive, negative = np.array([[True, False, False, False]]), np.array([[False, False, False, True]])
-    np.testing.assert_array_equal(mine(np.zeros((1, 4)), positive, negative), negative)
 
 
 def targets_of(golden, tag, case, classes):
@@ -158,7 +227,8 @@ def test_losses_and_hard_negatives_equal_torchvision(golden, tag, case):
     log_softmax = numpy(keras.ops.log_softmax(keras.ops.convert_to_tensor(y_pred[..., 4:]), axis=-1))
     confidence = -(y_true[..., 4:] * log_softmax).sum(axis=-1)
     negative = y_true[..., 4] > 0
-    chosen = mine(confidence, ~negative, negative)
+    tensors = [keras.ops.convert_to_tensor(x) for x in (np.float32(confidence), ~negative, negative)]
+    chosen = numpy(hard_negatives(*tensors, 3, 0))
     for i in (0, 1):
         np.testing.assert_array_equal(np.flatnonzero(chosen[i]), negatives[i])
 
@@ -177,14 +247,29 @@ def test_unknown_activation():
         SSDLoss(activation="relu")
 
 
+@pytest.mark.parametrize("value", [-1, np.nan, np.inf])
 @pytest.mark.parametrize("option", ["negative_ratio", "min_negatives", "localization_weight"])
-def test_negative_options(option):
-    with pytest.raises(ValueError, match="must not be negative"):
-        SSDLoss(**{option: -1})
+def test_options_that_are_negative_or_not_finite(option, value):
+    with pytest.raises(ValueError, match=f"must not be negative, got .*{value}"):
+        SSDLoss(**{option: value})
+    with pytest.raises(ValueError, match=r"must not be negative, got .*class_weights\[1\]="):
+        SSDLoss(class_weights=[1.0, value])
+
+
+def test_unknown_mining():
+    with pytest.raises(ValueError, match="mining must be one of image, all_images, batch, got 'all'"):
+        SSDLoss(mining="all")
 
 
 def test_config_round_trips():
-    options = {"negative_ratio": 2, "min_negatives": 5, "localization_weight": 0.5, "activation": "sigmoid"}
+    options = {
+        "negative_ratio": 2,
+        "min_negatives": 5,
+        "mining": "batch",
+        "localization_weight": 0.5,
+        "activation": "sigmoid",
+        "class_weights": [1.0, 2.5],
+    }
     loss = SSDLoss(**options)
     assert options.items() <= loss.get_config().items()
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
