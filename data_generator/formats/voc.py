@@ -21,6 +21,7 @@ from ...class_names import VOC_CLASSES, name_tuple
 from ...files import atomic, check_absent
 from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
+from .cleaning import MAX_DROPPED
 from .csv_file import SIDES
 from .fields import IMAGE_SUFFIXES, inside_folder, number, size_or_none
 from .new_files import (
@@ -37,6 +38,7 @@ def load_voc(
     classes: Sequence[str] | None = None,
     *,
     progress: bool = True,
+    max_dropped: float = MAX_DROPPED,
 ) -> DetectionDataset:
     """Reads Pascal VOC annotations.
 
@@ -48,6 +50,8 @@ def load_voc(
         classes: names in the order of the labels 1, 2, ... None takes `VOC_CLASSES` for the devkit. For your
             own folder it takes all names in its annotations, sorted; all its image sets then share them.
         progress: whether to show a progress bar.
+        max_dropped: share of the boxes that may be dropped because they have no area or lie outside their
+            image.
 
     Returns:
         `DetectionDataset`:
@@ -61,7 +65,8 @@ def load_voc(
     Raises:
         FileNotFoundError: for a missing folder, image set, annotation or image; names it.
         ValueError: for an unknown class, a missing or non-numeric field, broken XML, an image listed more
-            than once; names file and field.
+            than once; names file and field. If more than `max_dropped` of the boxes, and at least five, would
+            be dropped, or if all look relative to their images (0..1).
     """
     pairs = _pairs(image_sets)
     if classes is None:
@@ -70,7 +75,8 @@ def load_voc(
     classes = name_tuple(classes, "load_voc: classes")
     names = "+".join(f"{year} {name}".strip() for year, name in pairs)
     annotations = scan_voc(devkit, pairs, progress=progress)
-    return assemble(annotations, classes, f"VOC {names}", f"load_voc({str(devkit)!r})")
+    source = f"load_voc({str(devkit)!r})"
+    return assemble(annotations, classes, f"VOC {names}", source, max_dropped=max_dropped)
 
 
 def _pairs(image_sets):
