@@ -1,7 +1,6 @@
 """Shared by all writers: image files, their names, and checks of ids and texts."""
 
 import filecmp
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -9,10 +8,7 @@ import cv2
 
 from ...files import atomic, check_absent
 from ..images import read_image
-from .fields import inside_folder, normal_path
-
-# Control characters, line separators, lone surrogates and others that XML or CSV files cannot hold.
-_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+from .fields import UNWRITABLE, inside_folder, normal_path
 
 
 def check_unique_ids(dataset):
@@ -27,7 +23,7 @@ def check_unique_ids(dataset):
 def check_writable(texts, what):
     """Raises ValueError for a text that would not read back unchanged."""
     for text in texts:
-        if not text or text != text.strip() or _UNWRITABLE.search(text):
+        if not text or text != text.strip() or UNWRITABLE.search(text):
             raise ValueError(
                 f"{what} must not be empty, start or end with spaces, or contain control characters: {text!r}"
             )
