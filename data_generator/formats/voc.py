@@ -28,6 +28,7 @@ from .new_files import (
     check_unique_ids,
     check_writable,
     exact,
+    image_target,
     place_image,
 )
 
@@ -284,18 +285,13 @@ def save_voc(
 
 def _voc_image(record, folder):
     """Path of the image in the data set."""
-    image_id = inside_folder(record.image_id, "save_voc", "an image id")
-    check_writable([image_id], "save_voc: an image id")
+    target = image_target(record, folder, record.image_id, "save_voc")
+    image_id = record.image_id
     if re.search(r"\s", image_id):
         raise ValueError(
             f"save_voc: an image id must not contain spaces, the separator of image lists: {image_id!r}"
         )
-    suffix = ".png" if callable(record.image) else Path(record.image).suffix.lower()
-    if suffix not in IMAGE_SUFFIXES:
-        raise ValueError(f"save_voc: {record.image}: expected an image of {', '.join(IMAGE_SUFFIXES)}")
-    # Of several images with the same name, the reader would take the first.
-    check_absent(folder / f"{image_id}{other}" for other in IMAGE_SUFFIXES if other != suffix)
-    return folder / f"{image_id}{suffix}"
+    return target
 
 
 def _voc_tree(record, class_names, filename):
