@@ -69,10 +69,10 @@ class BoxCleaner:
             ValueError: if boxes look relative to their images (0..1), or if more than `max_dropped` of them
                 are dropped, and these are at least five.
         """
-        if not self.counts and not self._looks_relative():
+        if not self.counts and not self.looks_relative():
             return
         first = partial(self._first, image_ids)
-        if self._looks_relative():
+        if self.looks_relative():
             raise ValueError(
                 f"{source}: all {len(self.given)} boxes lie within 0..1 (first {first(slice(None))}), so "
                 "they look relative to their images. Multiply them by the width and height of the image. "
@@ -90,7 +90,8 @@ class BoxCleaner:
             )
         warnings.warn(message, stacklevel=4)
 
-    def _looks_relative(self):
+    def looks_relative(self):
+        """Whether all boxes, at least five, lie within 0..1, although the images are larger."""
         return (
             len(self.given) >= _FEW
             and (np.abs(self.given) <= 1 + _SLACK).all()
