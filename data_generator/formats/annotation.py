@@ -126,6 +126,8 @@ def assemble(annotations, classes, name, source, *, max_dropped=MAX_DROPPED):
         ValueError: if objects have other classes; lists these classes, how often they occur, and the file
             where each occurs first. If there are no classes. For boxes that `BoxCleaner.report` refuses.
     """
+    if not 0 <= max_dropped <= 1:
+        raise ValueError(f"{source}: max_dropped must be between 0 and 1, got {max_dropped}")
     read = [(a, a.size or image_size(a.image)) for a in annotations]
     read, sizes = [a for a, _ in read], np.array([size for _, size in read]).reshape(-1, 2)
     names = list(chain.from_iterable(a.names for a in read))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
+from ...messages import printable
 from ..dataset import FLAGS
 from .fields import SIDES, number
 from .picture_files import is_picture
@@ -114,7 +115,7 @@ def _find_box(known):
 
 
 def _advice(header, known, path):
-    there = f"there are: {', '.join(header) or 'none'}."
+    there = f"there are: {', '.join(map(printable, header)) or 'none'}."
     if known.keys() >= {"width", "height"} and known.keys() & {"x", "left"}:
         return (
             f"{there} width and height may be those of the image: call the box's w and h, or the image's "

@@ -40,6 +40,7 @@ class CsvReader:
         self.path, self.relative, self.on_error = path, relative, on_error
         check_regular(path)
         self.pictures = PictureFiles(Path(path).parent if folder is None else folder)
+        self.folder_hint = "; pass the folder of the images as image_folder" if folder is None else ""
         self.images = {}  # name of the file: its lines
         self.without_box = []  # lines with a class
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
@@ -100,7 +101,7 @@ class CsvReader:
     def _annotation(self, class_names, name):
         lines = self.images[name]
         where = self._where(lines[0])
-        file = str(self.pictures.find(name, where))
+        file = self._find(name, where)
         objects = [self._object(class_names, line) for line in lines if self._has_box(line)]
         self.without_box += [line for line in lines if self._cell(line, "class") and not self._has_box(line)]
         boxes = np.array([box for box, _, _ in objects], np.float64).reshape(-1, 4)
@@ -111,6 +112,12 @@ class CsvReader:
         image_id = self._common(lines, "image_id") or self._path_id(file)
         size = self._size(lines)
         return Annotation(image_id, file, size, boxes, names, *flags, where, relative=self.relative)
+
+    def _find(self, name, where):
+        try:
+            return str(self.pictures.find(name, where))
+        except FileNotFoundError as error:
+            raise FileNotFoundError(f"{error}{self.folder_hint}") from None
 
     def _path_id(self, file):
         return without_suffix(Path(file).relative_to(self.pictures.folder).as_posix())

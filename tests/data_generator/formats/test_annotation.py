@@ -73,5 +73,7 @@ def test_assemble_passes_the_share_on():
     annotations = [annotation("a", np.full((6, 4), 5), ("cat",) * 6)]
     with pytest.raises(ValueError, match=r"6 \(100%\) dropped"):
         assemble(annotations, None, "name", "source")
+    with pytest.raises(ValueError, match="source: max_dropped must be between 0 and 1, got 33"):
+        assemble(annotations, None, "name", "source", max_dropped=33)
     with pytest.warns(UserWarning, match="6 without area"):
         assert len(assemble(annotations, None, "name", "source", max_dropped=1)[0].labels) == 0

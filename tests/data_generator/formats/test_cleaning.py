@@ -112,6 +112,8 @@ def test_small_shares_are_not_stated():
 def test_what_many_bad_boxes_usually_mean():
     with pytest.raises(ValueError, match="columns are in another order, or that x, y, width, height"):
         report([[30, 40, 10, 20]] * 6)
+    with pytest.warns(UserWarning, match="columns are in another order"):
+        report([[30, 40, 10, 20]] * 5 + [GOOD] * 50)
     with pytest.raises(ValueError, match="corners are read as x, y, width, height"):
         report([[700, 40, 710, 50]] * 6)
     with pytest.warns(UserWarning, match="corners are read as x, y, width, height"):

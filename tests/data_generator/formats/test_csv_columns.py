@@ -56,6 +56,11 @@ def test_a_size_that_may_be_the_images():
         places("path,x,y,width,height,label")
 
 
+def test_names_of_columns_in_messages():
+    with pytest.raises(ValueError, match=r"there are: path, x\\nmin, label\. Rename them"):
+        places("path,x\nmin,label")
+
+
 def test_image_ids():
     assert places("image_id,image,xmin,ymin,xmax,ymax,class", "image_id", "image") == [0, 1]
     assert places("image_id,xmin,ymin,xmax,ymax,class", "image_id", "image") == [None, 0]

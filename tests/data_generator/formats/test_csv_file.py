@@ -331,6 +331,9 @@ def test_the_folder_of_the_file(write):
     path, _ = write(HEADER + "images/a.jpg,1,2,3,4,dog\n")
     dataset = load((path,))
     assert dataset[0].image_id == "images/a"
+    path.write_text(HEADER + "c.jpg,1,2,3,4,dog\n")
+    with pytest.raises(FileNotFoundError, match=r"line 2: no image 'c\.jpg' in .*; pass .* as image_folder$"):
+        load((path,))
 
 
 def test_labels_as_pandas_writes_them(write):
