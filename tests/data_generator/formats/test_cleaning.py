@@ -84,6 +84,11 @@ def test_boxes_that_are_not_taken_for_relative(boxes, size):
     clean(boxes, size).report("source", list("abcdef"))
 
 
+def test_empty_boxes_are_not_taken_for_relative():
+    with pytest.raises(ValueError, match=r"5 \(100%\) dropped"):
+        report([[0, 0, 0, 0]] * 5)
+
+
 GOOD, FLAT = [10, 20, 30, 40], [5, 5, 5, 9]
 
 

@@ -61,6 +61,12 @@ def test_names_of_columns_in_messages():
         places("path,x\nmin,label")
 
 
+@pytest.mark.filterwarnings("ignore:.* are read as")
+def test_the_height_of_the_box_is_not_that_of_the_image():
+    header = "path,x,y,width,height,label,image_width"
+    assert places(header, "ymax", "width", "height") == [4, 6, None]
+
+
 def test_image_ids():
     assert places("image_id,image,xmin,ymin,xmax,ymax,class", "image_id", "image") == [0, 1]
     assert places("image_id,xmin,ymin,xmax,ymax,class", "image_id", "image") == [None, 0]

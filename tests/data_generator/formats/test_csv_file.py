@@ -365,3 +365,14 @@ def test_what_is_no_file_or_too_large(write, tmp_path, monkeypatch):
     monkeypatch.setattr(csv_reader, "MAX_BYTES", 10)
     with pytest.raises(ValueError, match=r"boxes\.csv: file is too large: 32 bytes \(limit 10\)"):
         load((path, folder))
+
+
+def test_corner_and_size(write):
+    paths = write("image,bbox_x,bbox_y,bbox_w,bbox_h,class\na.jpg,1,2,3,4,dog\na.jpg,5,6,7,8,dog\n")
+    np.testing.assert_array_equal(load(paths)[0].boxes, [[1, 2, 4, 6], [5, 6, 12, 14]])
+
+
+@pytest.mark.filterwarnings("ignore:.* lines have a class but no box")
+def test_a_class_without_a_box_does_not_decide_whether_there_are_labels(write):
+    paths = write(HEADER + "a.jpg,,,,,nothing\nsub/b.png,1,2,3,4,2\n")
+    np.testing.assert_array_equal(load(paths, classes=["cat", "dog"])[1].labels, [2])
