@@ -67,6 +67,7 @@ __all__ = [
     "map_names",
     "name_tuple",
     "same_class",
+    "similar_names",
 ]
 
 
@@ -102,6 +103,14 @@ def _choose(name, candidates):
     if len(set(candidates)) > 1:
         raise ValueError(f"the class {name!r} could be any of {', '.join(map(repr, candidates))}")
     return candidates[0]
+
+
+def similar_names(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Groups of different names that differ only in case, spaces, `-` and `_`, such as `Dog` and `dog`."""
+    groups: dict[str, dict[str, None]] = {}
+    for name in names:
+        groups.setdefault(_normalized(name), {})[name] = None
+    return [tuple(group) for group in groups.values() if len(group) > 1]
 
 
 def _normalized(name):

@@ -3,6 +3,7 @@
 import numpy as np
 
 from ..boxes import iou
+from ..data_generator.formats.cleaning import BoxCleaner
 from .findings import box_text, finding_in, size_text
 
 DUPLICATE_IOU = 0.9  # annotation tools paste a copy some pixels aside; true neighbors rarely reach 0.85
@@ -29,6 +30,25 @@ def box_findings(item):
         found += _partly_outside(item, usable)
         found += _box_by_box(item, "speck-box", usable & (high - low <= SPECK_SIDE).any(axis=1))
     return found + _duplicates(item, usable & ~item.annotation.crowd)
+
+
+def relative_findings(items):
+    """One finding for each split whose boxes look relative to their images, although the format has pixels.
+
+    Args:
+        items: list of `CheckedImage`.
+    """
+    found = []
+    for split in dict.fromkeys(item.split for item in items):
+        mine = [item for item in items if item.split == split and item.size and len(item.boxes)]
+        if not mine:
+            continue
+        boxes = [item.boxes for item in mine]
+        sizes = np.repeat([item.size for item in mine], list(map(len, boxes)), axis=0)
+        if BoxCleaner(np.concatenate(boxes), sizes).looks_relative():
+            message = f"all {len(sizes)} boxes lie within 0..1, first {box_text(boxes[0][0])}"
+            found.append(finding_in(mine[0], "relative-boxes", message, in_annotation=True, count=len(sizes)))
+    return found
 
 
 def size_findings(objects, anchors):

@@ -15,7 +15,7 @@ from ..data_generator.dataset import DetectionDataset
 from ..data_generator.formats.annotation import Annotation, annotation_of
 from ..networks import named_anchors
 from .anchor_fit import suggest_anchors
-from .boxes import box_findings, size_findings
+from .boxes import box_findings, relative_findings, size_findings
 from .classes import class_findings, count_classes, label_findings
 from .coverage import measure_coverage
 from .findings import KINDS, Finding
@@ -134,7 +134,7 @@ def _check_kinds(split, annotations):
 def _report(items, findings, splits, names, names_found, spec, progress):
     objects = collect_objects(items)
     counts = count_classes(items, splits, names)
-    findings = findings + _image_by_image(items)
+    findings = findings + relative_findings(items) + _image_by_image(items)
     findings += duplicate_findings(items) + class_findings(items, names, counts)
     findings += kind_findings(items) + size_findings(objects, spec)
     coverage = suggestion = None

@@ -2,10 +2,10 @@
 
 from collections import Counter, defaultdict
 
+from ..class_names import similar_names
 from .findings import Finding, finding_in
 
 IMBALANCE = 10  # ratio of the most frequent class to the rarest
-_SEPARATORS = str.maketrans("", "", " _-")
 
 
 def count_classes(items, splits, classes):
@@ -66,13 +66,10 @@ def _unknown(items, classes):
 
 
 def _similar(items, classes):
-    spellings = defaultdict(dict)
-    for name in (*classes, *(name for item in items for name in item.annotation.names)):
-        spellings[name.casefold().translate(_SEPARATORS)][name] = None
+    names = (*classes, *(name for item in items for name in item.annotation.names))
     return [
-        Finding("similar-names", ", ".join(map(repr, names)), detail={"names": list(names)})
-        for names in spellings.values()
-        if len(names) > 1
+        Finding("similar-names", ", ".join(map(repr, group)), detail={"names": list(group)})
+        for group in similar_names(names)
     ]
 
 

@@ -25,6 +25,9 @@ KINDS = {
     "different-classes": Kind(ERROR, "two splits list their classes differently: their labels do not agree"),
     "repeated-id": Kind(ERROR, "two images of one split have the same id"),
     "shared-image": Kind(ERROR, "an image is in two splits: the evaluation would include training images"),
+    "relative-boxes": Kind(
+        ERROR, "all boxes lie within 0..1: they are relative to their images, not in pixels"
+    ),
     "damaged-image": Kind(WARNING, "the decoder reports damage inside the image"),
     "listed-twice": Kind(WARNING, "an image is listed twice in one split"),
     "identical-images": Kind(WARNING, "two files of one split hold the same image"),

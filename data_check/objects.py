@@ -74,13 +74,14 @@ class Objects:
 
 def collect_objects(items):
     """`Objects` of a list of `CheckedImage`, without images of unknown size, which cannot be used."""
-    clean, columns = BoxCleaner(), []
+    columns = []
     for i, item in enumerate(items):
         if item.size is None:
             continue
         a = item.annotation
-        boxes, keep = clean(a.image_id, item.boxes, *item.size)
-        boxes, index = boxes[~a.crowd[keep]], np.flatnonzero(keep & ~a.crowd)
+        cleaned = BoxCleaner(item.boxes, item.size)
+        index = np.flatnonzero(cleaned.keep & ~a.crowd)
+        boxes = cleaned.boxes[index]
         names = np.array(a.names, object)[index]
         columns.append((np.full(len(index), i), index, names, boxes, np.tile(item.size, (len(index), 1))))
     empty = (np.zeros(0, int), np.zeros(0, int), np.zeros(0, object), np.zeros((0, 4)), np.zeros((0, 2)))

@@ -37,7 +37,8 @@ from .formats.coco import coco_categories, coco_image_ids, load_coco, save_coco,
 from .formats.csv_file import load_csv, save_csv, scan_csv
 from .formats.hdf5 import create_hdf5_dataset, load_hdf5
 from .formats.voc import load_voc, save_voc, scan_voc
-from .formats.yolo import load_yolo, scan_yolo, yolo_classes
+from .formats.yolo import load_yolo, scan_yolo, yolo_classes, yolo_splits
+from .formats.yolo_writer import save_yolo
 from .images import ImageError, read_image
 from .shapes import SHAPE_CLASSES, load_shapes
 
@@ -81,6 +82,7 @@ __all__ = [
     "save_coco",
     "save_csv",
     "save_voc",
+    "save_yolo",
     "scan_coco",
     "scan_csv",
     "scan_voc",
@@ -89,6 +91,7 @@ __all__ = [
     "ssdlite_augmentation",
     "variable_size_augmentation",
     "yolo_classes",
+    "yolo_splits",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of these

@@ -9,6 +9,7 @@ from multibox.class_names import (
     VOC_TO_COCO,
     map_names,
     same_class,
+    similar_names,
 )
 from multibox.data_generator import VOC_CLASSES
 
@@ -59,3 +60,9 @@ def test_the_very_name_goes_before_a_synonym():
     assert map_names(["tvmonitor", "tv", "cat"], known) == {"tvmonitor": "tvmonitor", "tv": "tv", "cat": None}
     with pytest.raises(ValueError, match="'TV' could be any of 'tv', 'tvmonitor'"):
         map_names(["TV"], known)
+
+
+def test_similar_names():
+    names = ["dog", "cat", "Dog", "hot dog", "dog", "hot-dog", "HOTDOG", "dogs"]
+    assert similar_names(names) == [("dog", "Dog"), ("hot dog", "hot-dog", "HOTDOG")]
+    assert similar_names(["cat", "cat"]) == []

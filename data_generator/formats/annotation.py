@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from typing import NoReturn
 
 import numpy as np
@@ -10,7 +11,8 @@ from tqdm import tqdm
 
 from ..dataset import DetectionDataset, Record
 from ..images import image_size
-from .cleaning import BoxCleaner
+from .cleaning import MAX_DROPPED, BoxCleaner
+from .found_classes import choose_classes
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -102,45 +104,65 @@ def scan(items, read, on_error, progress, description, known=None):
             yield annotation
 
 
-def assemble(annotations, classes, name, source):
+def assemble(annotations, classes, name, source, *, max_dropped=MAX_DROPPED):
     """Makes a data set.
 
     `BoxCleaner` cleans the boxes. An unknown size is read from the image's header.
 
     Args:
         annotations: iterable of `Annotation`.
-        classes: names in the order of the labels 1, 2, ...
+        classes: names in the order of the labels 1, 2, ... None takes all names that occur, sorted (whole
+            numbers by their value).
         name: name of the data set.
         source: name of what is read, for warnings and errors.
+        max_dropped: share of the boxes that may be dropped.
 
     Returns:
-        `DetectionDataset`.
+        `DetectionDataset`. Classes whose names differ only in case, spaces, `-` or `_` stay different
+        classes. One warning lists them.
 
     Raises:
         ImageError: for an image without annotated size whose header cannot be read.
         ValueError: if objects have other classes; lists these classes, how often they occur, and the file
-            where each occurs first.
+            where each occurs first. If there are no classes. For boxes that `BoxCleaner.report` refuses.
     """
+    if not 0 <= max_dropped <= 1:
+        raise ValueError(f"{source}: max_dropped must be between 0 and 1, got {max_dropped}")
+    read = [(a, a.size or image_size(a.image)) for a in annotations]
+    read, sizes = [a for a, _ in read], np.array([size for _, size in read]).reshape(-1, 2)
+    names = list(chain.from_iterable(a.names for a in read))
+    classes = choose_classes(classes, Counter(names), source)
     labels = {name: label for label, name in enumerate(classes, 1)}
-    clean, records, unknown, first = BoxCleaner(), [], Counter(), {}
+    if not labels.keys() >= set(names):
+        raise ValueError(f"{source}: {_unknown_classes(read, classes)}")
+    counts = [len(a.names) for a in read]
+    boxes = [a.boxes * (*size, *size) if a.relative else a.boxes for a, size in zip(read, sizes, strict=True)]
+    image = np.repeat(np.arange(len(read)), counts)  # (objects,)
+    cleaned = BoxCleaner(np.concatenate([np.zeros((0, 4)), *boxes]), sizes[image])
+    cleaned.report(source, [read[i].image_id for i in image], max_dropped)
+    labels = np.fromiter(map(labels.__getitem__, names), np.int32, len(names))
+    return DetectionDataset(classes, _records(read, sizes, cleaned, labels), name)
+
+
+def _unknown_classes(annotations, classes):
+    unknown, first = Counter(), {}
     for a in annotations:
-        missing = [n for n in a.names if n not in labels]
+        missing = [n for n in a.names if n not in classes]
         unknown.update(missing)
         for n in missing:
             first.setdefault(n, a.where)
-        if not unknown:
-            records.append(_record(a, labels, clean))
-    if unknown:
-        kinds = ", ".join(f"{n!r} ({count}, first in {first[n]})" for n, count in unknown.most_common())
-        raise ValueError(f"{source}: unknown class {kinds}; `classes` has {', '.join(classes)}")
-    clean.warn(source)
-    return DetectionDataset(classes, records, name)
+    kinds = ", ".join(f"{n!r} ({count}, first in {first[n]})" for n, count in unknown.most_common())
+    return f"unknown class {kinds}; `classes` has {', '.join(classes)}"
 
 
-def _record(a, labels, clean):
-    width, height = a.size or image_size(a.image)
-    boxes = a.boxes * (width, height, width, height) if a.relative else a.boxes
-    boxes, keep = clean(a.image_id, boxes, width, height)
-    of_each = np.array([labels[n] for n in a.names], np.int32)
-    flags = (a.difficult[keep], a.truncated[keep], a.crowd[keep])
-    return Record(a.image_id, a.image, width, height, boxes, of_each[keep], *flags)
+def _records(annotations, sizes, cleaned, labels):
+    """The `Record` of each annotation, without the dropped objects."""
+    records, end = [], 0
+    for a, (width, height) in zip(annotations, sizes.tolist(), strict=True):
+        start, end = end, end + len(a.names)
+        fields = (cleaned.boxes[start:end], labels[start:end], a.difficult, a.truncated, a.crowd)
+        keep = cleaned.keep[start:end]
+        if not keep.all():
+            fields = [field[keep] for field in fields]
+        records.append(Record(a.image_id, a.image, width, height, *fields))
+    return records

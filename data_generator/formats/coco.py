@@ -14,6 +14,7 @@ from ...class_names import name_tuple
 from ...files import atomic, check_absent
 from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
+from .cleaning import MAX_DROPPED
 from .fields import LIMIT, inside_folder, number, size_or_none
 from .new_files import (
     check_unique_ids,
@@ -66,6 +67,7 @@ def load_coco(
     classes: Sequence[str] | None = None,
     *,
     progress: bool = True,
+    max_dropped: float = MAX_DROPPED,
 ) -> DetectionDataset:
     """Reads an instances file in COCO's format.
 
@@ -76,6 +78,8 @@ def load_coco(
         classes: names in the order of the labels 1, 2, ... None takes the file's categories by ascending id
             (gaps in the ids are closed).
         progress: whether to show a progress bar.
+        max_dropped: share of the boxes that may be dropped because they have no area or lie outside their
+            image.
 
     Returns:
         `DetectionDataset`:
@@ -91,12 +95,15 @@ def load_coco(
         FileNotFoundError: for a missing file, folder or image; names it.
         ValueError: for a file that is too large, not JSON or not an instances file, an annotation of an
             unknown image or category, a number beyond 1e6, a duplicate image, category or class name, a
-            `file_name` that leaves the folder; names file, key and value.
+            `file_name` that leaves the folder; names file, key and value. If more than
+            `max_dropped` of the boxes, and at least five, would be dropped, or if all look relative to their
+            images (0..1).
     """
     reader = _Reader(annotation_file, image_folder, raise_error)
     classes = reader.names if classes is None else name_tuple(classes, "load_coco: classes")
     source = f"load_coco({str(annotation_file)!r})"
-    return assemble(reader.scan(progress), classes, f"COCO {Path(annotation_file).stem}", source)
+    name = f"COCO {Path(annotation_file).stem}"
+    return assemble(reader.scan(progress), classes, name, source, max_dropped=max_dropped)
 
 
 def scan_coco(

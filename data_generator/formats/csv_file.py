@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import csv
 import os
-import re
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from ...class_names import name_tuple
 from ...files import atomic, check_absent
 from ..dataset import FLAGS, DetectionDataset
-from .annotation import Annotation, assemble, raise_error, scan
-from .fields import inside_folder, number, size_or_none, without_suffix
+from .annotation import Annotation, assemble, raise_error
+from .cleaning import MAX_DROPPED
+from .csv_reader import CsvReader
+from .fields import SIDES
 from .new_files import (
     check_unique_ids,
     check_writable,
@@ -24,51 +23,52 @@ from .new_files import (
     file_names,
 )
 
-SIDES = ("xmin", "ymin", "xmax", "ymax")
-
-# Accepted column names of each field. If a file has several of them, the first in this list counts.
-COLUMNS = {
-    "image": ("image", "image_name", "filename", "file_name", "frame", "path"),
-    **{side: (side,) for side in SIDES},
-    "class": ("class", "class_name", "label", "class_id"),
-    "image_id": ("image_id",),
-    "width": ("width",),
-    "height": ("height",),
-    **{flag: (flag,) for flag in FLAGS},
-}
-REQUIRED = ("image", *SIDES, "class")
-_NO, _YES = ("", "false", "no"), ("true", "yes")
-
 
 def load_csv(
     csv_file: str | os.PathLike[str],
-    image_folder: str | os.PathLike[str],
+    image_folder: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     *,
     columns: Sequence[str] | None = None,
+    separator: str | None = None,
+    relative: bool = False,
+    max_dropped: float = MAX_DROPPED,
     progress: bool = True,
 ) -> DetectionDataset:
-    """Reads a comma-separated file with one object a line.
+    """Reads a file of separated values with one object a line.
 
-    Columns are found by name, in any order, in upper or lower case:
+    Columns are found by name, in any order. Upper case, spaces, `-` and `_` do not matter. Of several columns
+    for one field, the first in this list counts:
 
-    - the image: `image`, `image_name`, `filename`, `file_name`, `frame` or `path`
-    - the box: `xmin`, `ymin`, `xmax`, `ymax`
-    - the class: `class`, `class_name`, `label` or `class_id`
-    - optional: `image_id`, the image's `width` and `height`, and `difficult`, `truncated`, `crowd` (0 or 1,
-      true or false)
+    - the image: `image`, `image_name`, `filename`, `frame`, `path`, `image_path`, `file_path` or `image_id`
+    - the box as corners: `xmin`, `ymin`, `xmax`, `ymax`; `x1`, `y1`, `x2`, `y2`; `x0`, `y0`, `x1`, `y1`;
+      `left`, `top`, `right`, `bottom`; `minx`, `miny`, `maxx`, `maxy`; `xtl`, `ytl`, `xbr`, `ybr`
+    - the box as upper left corner and size: `x`, `y`, `w`, `h`. `x` or `left`, `y` or `top`, `width` and
+      `height` are read so only if the image's size has columns of its own, `image_width` and `image_height`.
+    - all of them also with `bbox` in front: `bbox_xmin`, `bbox_x`, `bbox_width`, ...
+    - the class: `class`, `class_name`, `label`, `label_name`, `category`, `category_name` or `class_id`
+    - optional: `image_id`; the image's `image_width` or `width`, `image_height` or `height`; `difficult`,
+      `truncated`, `crowd` (0 or 1, true or false)
 
-    Other columns are ignored. The lines of an image need not be adjacent; images keep the order of their
-    first lines. A line with an empty box and class is an image without objects.
+    Other columns are ignored. Without a header, lines of keras-retinanet's form `path,x1,y1,x2,y2,class` are
+    recognized; for others pass `columns`. The lines of an image need not be adjacent; images keep the order
+    of their first lines. A line with an empty box is an image without objects. Spaces around values are
+    removed.
 
     Args:
-        csv_file: path of the file, in UTF-8, separated by commas. A field may have up to 131072 characters.
-        image_folder: folder that the names of the images are relative to.
+        csv_file: path of the file, in UTF-8, at most 1 GiB. A field may have up to 131072 characters.
+        image_folder: folder that the names of the images are relative to. `PictureFiles` says how names with
+            other folders, backslashes or other suffixes are found. None: the folder of the file.
         classes: names in the order of the labels 1, 2, ... If the class column holds only whole
             numbers and `classes` contains none of them, they are labels; 0 is background and raises an error.
             None takes all classes of the file, sorted (whole numbers by their value).
-        columns: None if the first line holds the column names. For a file without header, the names, such as
-            `["image_name", "class_id", "xmin", "ymin", "xmax", "ymax"]`.
+        columns: None if the first line holds the column names. For a file without header, or with names that
+            mean something else, the names, such as
+            `["image_name", "class_id", "xmin", "ymin", "xmax", "ymax"]`. A header is skipped then.
+        separator: ",", ";", a tab or "|". None finds it in the first line.
+        relative: whether boxes are relative to the image, 0 to 1.
+        max_dropped: share of the boxes that may be dropped because they have no area or lie outside their
+            image.
         progress: whether to show a progress bar.
 
     Returns:
@@ -76,28 +76,36 @@ def load_csv(
 
         - Boxes are read as continuous pixels: the whole image is 0, 0, width, height.
         - A missing or empty size is read from the image.
-        - `image_id` comes from the column of that name. Without it, it is the image's name without suffix,
-          which must then be unique.
+        - `image_id` comes from the column of that name. Without it, it is the image's path in the folder
+          without suffix, which must then be unique.
         - `BoxCleaner` cleans, counts and reports bad boxes.
 
     Raises:
         FileNotFoundError: for a missing file, folder or image; names it.
-        ValueError: for a missing column, a line with a wrong number of fields, a field that is not a number,
-            an image that leaves the folder, sizes or ids of an image that contradict each other, an unknown
-            class; names file, line, column and value.
+        ValueError: names file, line, column and value. It is raised for
+
+            - a file that is no text, or too large
+            - a missing column, a line with a wrong number of fields, a field that is not a number
+            - an image whose name fits several pictures, sizes or ids of an image that contradict each other
+            - an unknown class, a class with control characters, a file without any class
+            - more than `max_dropped` of the boxes, and at least five, that would be dropped; boxes that all
+              look relative to their images (0..1)
     """
-    reader = _Reader(csv_file, image_folder, columns, raise_error)
-    classes = reader.classes() if classes is None else name_tuple(classes, "load_csv: classes")
+    reader = CsvReader(csv_file, image_folder, columns, separator, relative, raise_error)
+    classes = classes if classes is None else name_tuple(classes, "load_csv: classes")
     source = f"load_csv({str(csv_file)!r})"
-    return assemble(reader.scan(classes, progress), classes, f"CSV {Path(csv_file).stem}", source)
+    name = f"CSV {Path(csv_file).stem}"
+    return assemble(reader.scan(classes, progress), classes, name, source, max_dropped=max_dropped)
 
 
 def scan_csv(
     csv_file: str | os.PathLike[str],
-    image_folder: str | os.PathLike[str],
+    image_folder: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     *,
     columns: Sequence[str] | None = None,
+    separator: str | None = None,
+    relative: bool = False,
     on_error: Callable[[Exception], object] = raise_error,
     progress: bool = True,
 ) -> Iterator[Annotation]:
@@ -108,144 +116,14 @@ def scan_csv(
         image_folder: see `load_csv`.
         classes: see `load_csv`.
         columns: see `load_csv`.
+        separator: see `load_csv`.
+        relative: see `load_csv`.
         on_error: called with the exception if an image or line cannot be used. If it returns, that one is
             left out. A file without the required columns, or with broken quotes, always raises.
         progress: whether to show a progress bar.
     """
-    reader = _Reader(csv_file, image_folder, columns, on_error)
-    yield from reader.scan(reader.classes() if classes is None else tuple(classes), progress)
-
-
-def _is_whole(text):
-    return re.fullmatch("[+-]?[0-9]{1,9}", text) is not None
-
-
-class _Line(NamedTuple):
-    number: int
-    cells: list[str]
-
-
-class _Reader:
-    """The lines of a file, grouped by image."""
-
-    def __init__(self, path, folder, columns, on_error):
-        self.path, self.folder, self.on_error = path, Path(folder), on_error
-        if not self.folder.is_dir():
-            raise FileNotFoundError(f"no image folder {folder}")
-        self.images = {}  # name of the file: its lines
-        with Path(path).open(newline="", encoding="utf-8-sig") as file:
-            try:
-                self._read(csv.reader(file, strict=True), columns)
-            except (csv.Error, UnicodeDecodeError) as error:
-                raise ValueError(f"{path}: not a readable CSV file: {error}") from error
-
-    def _read(self, reader, columns):
-        header = next(reader, []) if columns is None else name_tuple(columns, "load_csv: columns")
-        self.columns = _find_columns([name.strip().lower() for name in header], self.path)
-        self.object_columns = [
-            self.columns[field] for field in (*SIDES, "class")
-        ]  # all empty for an image without objects
-        for cells in filter(None, reader):
-            line = _Line(reader.line_num, [cell.strip() for cell in cells])
-            if len(cells) == len(header):
-                self.images.setdefault(self._cell(line, "image"), []).append(line)
-            else:
-                counts = f"has {len(cells)} fields, but there are {len(header)} columns"
-                self.on_error(ValueError(f"{self._where(line)}: {counts}"))
-
-    def classes(self):
-        """The values of the class column, sorted; whole numbers by their value."""
-        values = {self._cell(line, "class") for lines in self.images.values() for line in lines} - {""}
-        return tuple(sorted(values, key=int if all(map(_is_whole, values)) else str))
-
-    def scan(self, classes, progress):
-        """Yields the `Annotation` of each image."""
-        found = self.classes()
-        # Class names may be digits: numbers are labels only if none of them is a class name.
-        labels = classes if all(map(_is_whole, found)) and set(found).isdisjoint(classes) else None
-        return scan(self.images, partial(self._annotation, labels), self.on_error, progress, "CSV")
-
-    def _annotation(self, labels, name):
-        lines = self.images[name]
-        where = self._where(lines[0])
-        file = self.folder / inside_folder(name, where, "image")
-        if not file.is_file():
-            raise FileNotFoundError(f"{file}: no such image, but {where} lists it")
-        objects = [
-            self._object(labels, line)
-            for line in lines
-            if any(map(line.cells.__getitem__, self.object_columns))
-        ]
-        boxes = np.array([box for box, _, _ in objects], np.float64).reshape(-1, 4)
-        names = tuple(name for _, name, _ in objects)
-        flags = np.array([flags for _, _, flags in objects], bool).reshape(-1, len(FLAGS)).T
-        image_id = self._common(lines, "image_id") or without_suffix(name)
-        return Annotation(image_id, str(file), self._size(lines), boxes, names, *flags, where)
-
-    def _object(self, labels, line):
-        """(sides of the box, class name, flags) of one line."""
-        where = self._where(line)
-        box = [number(self._cell(line, side), where, side) for side in SIDES]
-        flags = [_flag(self._cell(line, flag), where, flag) for flag in FLAGS]
-        return box, _class_name(self._cell(line, "class"), where, labels), flags
-
-    def _cell(self, line, field):
-        """The text of a field; empty if the file has no such column."""
-        return line.cells[self.columns[field]] if field in self.columns else ""
-
-    def _where(self, line):
-        return f"{self.path}, line {line.number}"
-
-    def _common(self, lines, field):
-        """The value of a field that all lines of an image must share; may be empty."""
-        for line in lines:
-            if self._cell(line, field) != self._cell(lines[0], field):
-                raise ValueError(
-                    f"{self._where(line)}: {field} is {self._cell(line, field)!r}, but in line "
-                    f"{lines[0].number} of the same image {self._cell(lines[0], field)!r}"
-                )
-        return self._cell(lines[0], field)
-
-    def _size(self, lines):
-        where = self._where(lines[0])
-        return size_or_none(
-            *(number(self._common(lines, s) or 0, where, s) for s in ("width", "height")), where
-        )
-
-
-def _class_name(value, where, labels):
-    """The class name of a field. `labels` are the class names if the field holds a label, else None."""
-    if not value:
-        raise ValueError(f"{where}: the class is empty, but there is a box")
-    if labels is None:
-        return value
-    if not 1 <= int(value) <= len(labels):
-        raise ValueError(
-            f"{where}: the class must be one of the labels 1..{len(labels)} of `classes` (0 is background) "
-            f"or a class name, got {value!r}"
-        )
-    return labels[int(value) - 1]
-
-
-def _flag(value, where, flag):
-    value = value.lower()
-    return value in _YES or (value not in _NO and number(value, where, flag) != 0)
-
-
-def _find_columns(header, path):
-    """{field: place of its column}."""
-    columns = {
-        field: header.index(next(name for name in names if name in header))
-        for field, names in COLUMNS.items()
-        if not set(names).isdisjoint(header)
-    }
-    missing = [" or ".join(COLUMNS[field]) for field in REQUIRED if field not in columns]
-    if missing:
-        raise ValueError(
-            f"{path}: no column {', '.join(missing)}; there are: {', '.join(header) or 'none'}. For a file "
-            f"without header pass the names as `columns`"
-        )
-    return columns
+    reader = CsvReader(csv_file, image_folder, columns, separator, relative, on_error)
+    yield from reader.scan(classes if classes is None else tuple(classes), progress)
 
 
 def save_csv(

@@ -1,7 +1,6 @@
 """Shared by all writers: image files, their names, and checks of ids and texts."""
 
 import filecmp
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -9,10 +8,7 @@ import cv2
 
 from ...files import atomic, check_absent
 from ..images import read_image
-from .fields import inside_folder, normal_path
-
-# Control characters, line separators, lone surrogates and others that XML or CSV files cannot hold.
-_UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+from .fields import IMAGE_SUFFIXES, UNWRITABLE, inside_folder, normal_path
 
 
 def check_unique_ids(dataset):
@@ -27,7 +23,7 @@ def check_unique_ids(dataset):
 def check_writable(texts, what):
     """Raises ValueError for a text that would not read back unchanged."""
     for text in texts:
-        if not text or text != text.strip() or _UNWRITABLE.search(text):
+        if not text or text != text.strip() or UNWRITABLE.search(text):
             raise ValueError(
                 f"{what} must not be empty, start or end with spaces, or contain control characters: {text!r}"
             )
@@ -75,6 +71,28 @@ def _file_name(record, image_folder):
     if not file.is_relative_to(folder):
         raise ValueError(f"{record.image_id}: the image {file} is not in the folder {folder}")
     return file.relative_to(folder).as_posix()
+
+
+def image_target(record, folder, name, owner):
+    """Path that a record's image gets in a folder.
+
+    Args:
+        record: a `Record`.
+        folder: the folder.
+        name: name of the file without suffix, with forward slashes.
+        owner: name of the writer, for messages.
+
+    Raises:
+        FileExistsError: if there is an image of that name with another suffix: the reader could take it.
+        ValueError: if the name leaves the folder or has control characters, or for another image format.
+    """
+    inside_folder(name, owner, "an image id")
+    check_writable([name], f"{owner}: an image id")
+    suffix = ".png" if callable(record.image) else Path(record.image).suffix.lower()
+    if suffix not in IMAGE_SUFFIXES:
+        raise ValueError(f"{owner}: {record.image}: expected an image of {', '.join(IMAGE_SUFFIXES)}")
+    check_absent(folder / f"{name}{other}" for other in IMAGE_SUFFIXES if other != suffix)
+    return folder / f"{name}{suffix}"
 
 
 def place_image(record, target, link=False):

@@ -21,12 +21,14 @@ from ...class_names import VOC_CLASSES, name_tuple
 from ...files import atomic, check_absent
 from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
+from .cleaning import MAX_DROPPED
 from .csv_file import SIDES
 from .fields import IMAGE_SUFFIXES, inside_folder, number, size_or_none
 from .new_files import (
     check_unique_ids,
     check_writable,
     exact,
+    image_target,
     place_image,
 )
 
@@ -37,6 +39,7 @@ def load_voc(
     classes: Sequence[str] | None = None,
     *,
     progress: bool = True,
+    max_dropped: float = MAX_DROPPED,
 ) -> DetectionDataset:
     """Reads Pascal VOC annotations.
 
@@ -48,6 +51,8 @@ def load_voc(
         classes: names in the order of the labels 1, 2, ... None takes `VOC_CLASSES` for the devkit. For your
             own folder it takes all names in its annotations, sorted; all its image sets then share them.
         progress: whether to show a progress bar.
+        max_dropped: share of the boxes that may be dropped because they have no area or lie outside their
+            image.
 
     Returns:
         `DetectionDataset`:
@@ -61,7 +66,8 @@ def load_voc(
     Raises:
         FileNotFoundError: for a missing folder, image set, annotation or image; names it.
         ValueError: for an unknown class, a missing or non-numeric field, broken XML, an image listed more
-            than once; names file and field.
+            than once; names file and field. If more than `max_dropped` of the boxes, and at least five, would
+            be dropped, or if all look relative to their images (0..1).
     """
     pairs = _pairs(image_sets)
     if classes is None:
@@ -70,7 +76,8 @@ def load_voc(
     classes = name_tuple(classes, "load_voc: classes")
     names = "+".join(f"{year} {name}".strip() for year, name in pairs)
     annotations = scan_voc(devkit, pairs, progress=progress)
-    return assemble(annotations, classes, f"VOC {names}", f"load_voc({str(devkit)!r})")
+    source = f"load_voc({str(devkit)!r})"
+    return assemble(annotations, classes, f"VOC {names}", source, max_dropped=max_dropped)
 
 
 def _pairs(image_sets):
@@ -278,18 +285,13 @@ def save_voc(
 
 def _voc_image(record, folder):
     """Path of the image in the data set."""
-    image_id = inside_folder(record.image_id, "save_voc", "an image id")
-    check_writable([image_id], "save_voc: an image id")
+    target = image_target(record, folder, record.image_id, "save_voc")
+    image_id = record.image_id
     if re.search(r"\s", image_id):
         raise ValueError(
             f"save_voc: an image id must not contain spaces, the separator of image lists: {image_id!r}"
         )
-    suffix = ".png" if callable(record.image) else Path(record.image).suffix.lower()
-    if suffix not in IMAGE_SUFFIXES:
-        raise ValueError(f"save_voc: {record.image}: expected an image of {', '.join(IMAGE_SUFFIXES)}")
-    # Of several images with the same name, the reader would take the first.
-    check_absent(folder / f"{image_id}{other}" for other in IMAGE_SUFFIXES if other != suffix)
-    return folder / f"{image_id}{suffix}"
+    return target
 
 
 def _voc_tree(record, class_names, filename):

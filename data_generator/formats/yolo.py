@@ -1,4 +1,4 @@
-"""Reads Ultralytics' YOLO layout: data.yaml, images, and one text file of labels for each image."""
+"""Reads the YOLO layout: images, and one text file of labels for each image."""
 
 from __future__ import annotations
 
@@ -10,42 +10,58 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import yaml
 
+from ...files import read_text
 from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
+from .cleaning import MAX_DROPPED
 from .fields import IMAGE_SUFFIXES, normal_path, number, without_suffix
+from .yolo_description import MAX_LIST_BYTES, moved, read_description
 
-MAX_YAML_BYTES = 2**20  # ten thousand class names take a third of it
+MAX_LABEL_BYTES = 2**24  # of one image
 _LAST_IMAGES = re.compile(r"(?<![^/])images/(?!(.*/)?images/)")
 SLACK = 0.01  # tolerance of relative coordinates around 0..1, as in Ultralytics
 
 
 def load_yolo(
-    data_yaml: str | os.PathLike[str], split: str = "train", *, progress: bool = True
+    data_yaml: str | os.PathLike[str],
+    split: str = "train",
+    *,
+    max_dropped: float = MAX_DROPPED,
+    progress: bool = True,
 ) -> DetectionDataset:
-    """Reads annotations in Ultralytics' YOLO layout.
+    """Reads annotations in a YOLO layout.
 
-    The yaml file has these keys:
+    The yaml file of Ultralytics and Roboflow has these keys:
 
     - `names`: a list of class names, or a dictionary from 0, 1, ... to names
-    - `path` (optional): the data set's folder, relative to the yaml file's folder, which is the default
+    - `path` (optional): the data set's folder. A relative path starts at the yaml file's folder, which is the
+      default, or else at the working directory or the folder above the yaml file's.
     - one for each split: a folder of images (searched with its subfolders), a text file that lists images, or
-      a list of folders and text files
+      a list of folders and text files. `val`, `valid` and `validation` are one split.
+
+    Also read are `obj.data` of darknet and CVAT (`names = obj.names`, `train = train.txt`; a folder `data/`
+    in front of a path may be missing), and a `classes.txt` of Label Studio and LabelImg, with one class name
+    a line. Its images are in `images/train` and other splits, in `images`, or beside it; the latter two are
+    the split "train".
 
     The path of an image gives that of its label file: the last folder `images` becomes `labels`, the suffix
     becomes `.txt`. If the label file is missing or empty, the image has no objects. A line of it is one of:
 
     - `class x y width height`, with the box's center and size relative to the image
-    - `class x1 y1 x2 y2 x3 y3 ...`, an outline of at least three points; it becomes the box around it
+    - `class x1 y1 x2 y2 x3 y3 ...`, an outline (segment) of at least three points; it becomes the box around
+      it
 
     All images and lists must be in the data set's folder. Paths are checked as written: a symbolic link in
     the folder may lead outside. As in Ultralytics, a `../` at the start of a split is ignored if it would
     lead outside. The lines of a list are relative to the list's folder, or absolute.
 
     Args:
-        data_yaml: path of the yaml file, at most 1 MiB.
-        split: "train", "val", "test" or another key of the yaml file.
+        data_yaml: path of the yaml file (at most 1 MiB), of another of these files, or of the folder that
+            holds one: data.yaml, the only yaml file with `names`, obj.data, classes.txt or obj.names.
+        split: "train", "val", "test" or another split.
+        max_dropped: share of the boxes that may be dropped because they have no area or lie outside their
+            image.
         progress: whether to show a progress bar.
 
     Returns:
@@ -54,6 +70,7 @@ def load_yolo(
         - Boxes are scaled to pixels by the size in each image's header.
         - `image_id` is the image's path in the data set without its suffix and its last folder `images`:
           `train/a` for `images/train/a.jpg`.
+        - Spaces around class names are removed.
         - `BoxCleaner` cleans, counts and reports bad boxes.
 
     Raises:
@@ -61,15 +78,18 @@ def load_yolo(
         ImageError: for an image whose size cannot be read.
         ValueError: names file, line, field and value. It is raised for
 
-            - a yaml file that is too large or broken, has aliases or `kpt_shape` (key points look like
-              outlines), or lacks the split
+            - a yaml file that is too large, too deep or broken, has tags, aliases or `kpt_shape` (key points
+              look like outlines), or lacks the split
+            - class names that are empty, repeated or have control characters
             - a path that leaves the folder
             - a class id without a name, a field that is not a number, a coordinate outside 0..1, or a line
               with a wrong number of fields
+            - more than `max_dropped` of the boxes, and at least five, that would be dropped
     """
-    annotations = scan_yolo(data_yaml, split, progress=progress)
+    description = read_description(data_yaml)
+    annotations = _scan(description, split, raise_error, progress)
     source = f"load_yolo({str(data_yaml)!r}, {split!r})"
-    return assemble(annotations, yolo_classes(data_yaml), f"YOLO {split}", source)
+    return assemble(annotations, description.names, f"YOLO {split}", source, max_dropped=max_dropped)
 
 
 def scan_yolo(
@@ -88,12 +108,30 @@ def scan_yolo(
             An unusable yaml file or a missing split always raises.
         progress: whether to show a progress bar.
     """
-    content = _read_yaml(data_yaml)
-    names = _class_names(content, data_yaml)
-    root = _root(content, data_yaml)
-    images = [
-        image for entry in _entries(content, split, data_yaml) for image in _images(root, entry, data_yaml)
-    ]
+    yield from _scan(read_description(data_yaml), split, on_error, progress)
+
+
+def yolo_classes(data_yaml: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The class names, in the order of the labels 1, 2, ... (YOLO's class ids plus one).
+
+    Raises:
+        FileNotFoundError, ValueError: see `load_yolo`.
+    """
+    return read_description(data_yaml).names
+
+
+def yolo_splits(data_yaml: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The names of the splits.
+
+    Raises:
+        FileNotFoundError, ValueError: see `load_yolo`.
+    """
+    return tuple(read_description(data_yaml).splits)
+
+
+def _scan(description, split, on_error, progress):
+    root, names, path = description.root, description.names, description.path
+    images = [image for entry in description.entries(split) for image in _images(root, entry, path)]
     found = labeled = 0
     for annotation in scan(images, partial(_annotation, root, names), on_error, progress, f"YOLO {split}"):
         found += 1
@@ -101,76 +139,14 @@ def scan_yolo(
         yield annotation
     if found and not labeled:
         warnings.warn(
-            f"{data_yaml}: no image of {split} has a label file; expected for example {annotation.where}",
+            f"{path}: no image of {split} has a label file; expected for example {annotation.where}",
             stacklevel=2,
         )
 
 
-def yolo_classes(data_yaml: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The class names of a yaml file, in the order of the labels 1, 2, ... (YOLO's class ids plus one).
-
-    Raises:
-        FileNotFoundError, ValueError: see `load_yolo`.
-    """
-    return _class_names(_read_yaml(data_yaml), data_yaml)
-
-
-def _read_yaml(path):
-    path = Path(path)
-    size = path.stat().st_size
-    if size > MAX_YAML_BYTES:
-        raise ValueError(f"{path}: file is too large: {size} bytes (limit {MAX_YAML_BYTES})")
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        # A few lines of aliases of aliases can expand to a billion values.
-        if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise ValueError(f"{path}: aliases (*name) are not supported; write out the values")
-        content = yaml.safe_load(text)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not a readable yaml file: {error}") from error
-    if not isinstance(content, dict):
-        raise ValueError(f"{path}: expected keys such as names and train, got {type(content).__name__}")
-    if "kpt_shape" in content:
-        raise ValueError(f"{path}: kpt_shape: labels with key points are not supported; export boxes")
-    return content
-
-
-def _class_names(content, path):
-    names = content.get("names")
-    if isinstance(names, dict):
-        if set(names) != set(range(len(names))):
-            raise ValueError(f"{path}: names: expected the class ids 0..{len(names) - 1}, got {list(names)}")
-        names = [names[i] for i in range(len(names))]
-    if not isinstance(names, list) or not names:
-        raise ValueError(f"{path}: names must be a list or a dictionary of class names, got {names!r}")
-    for name in names:
-        if isinstance(name, bool) or not isinstance(name, str | int):
-            raise ValueError(
-                f"{path}: names: {name!r} is not a name; quote words such as 'yes', 'no' and 'null'"
-            )
-    if content.get("nc", len(names)) != len(names):
-        raise ValueError(f"{path}: nc is {content['nc']!r}, but there are {len(names)} names")
-    return tuple(map(str, names))
-
-
-def _root(content, data_yaml):
-    path = content.get("path") or "."
-    root = normal_path(Path(data_yaml).absolute().parent / str(path))
-    if not root.is_dir():
-        raise FileNotFoundError(
-            f"{data_yaml}: path: no folder {root}; a relative path starts at the folder of the yaml file"
-        )
-    return root
-
-
-def _entries(content, split, path):
-    entries = content.get(split)
-    entries = entries if isinstance(entries, list) else [entries]
-    if not all(isinstance(entry, str) and entry for entry in entries):
-        splits = ", ".join(key for key in ("train", "val", "test") if content.get(key)) or "none"
-        got = f"got {content.get(split)!r}; there are: {splits}"
-        raise ValueError(f"{path}: {split} must be a path or a list of paths, {got}")
-    return entries
+def label_path(image_path: str) -> str:
+    """The path of the label file of an image, both relative to the data set's folder."""
+    return f"{_LAST_IMAGES.sub('labels/', without_suffix(image_path))}.txt"
 
 
 def _images(root, entry, data_yaml):
@@ -187,7 +163,8 @@ def _images(root, entry, data_yaml):
         return found
     if place.suffix != ".txt" or not place.is_file():
         raise FileNotFoundError(f"{where}: no folder of images and no .txt list of images at {place}")
-    images = [normal_path(place.parent / line.strip()) for line in _lines(place) if line.strip()]
+    lines = [line.strip() for line in read_text(place, MAX_LIST_BYTES).splitlines() if line.strip()]
+    images = [normal_path(place.parent / moved(place.parent, line)) for line in lines]
     for image in images:
         _check_inside(root, image, place)
     return images
@@ -203,19 +180,12 @@ def _is_image(path):
     return path.suffix.lower() in IMAGE_SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
-def _lines(path):
-    try:
-        return path.read_text(encoding="utf-8-sig").splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: not a text file: {error}") from error
-
-
 def _annotation(root, names, image):
     if not image.is_file():
         raise FileNotFoundError(f"{image}: no such image, but a list names it")
-    name = without_suffix(image.relative_to(root).as_posix())
-    label_file = root / f"{_LAST_IMAGES.sub('labels/', name)}.txt"
-    lines = _lines(label_file) if label_file.is_file() else []
+    path = image.relative_to(root).as_posix()
+    label_file = root / label_path(path)
+    lines = read_text(label_file, MAX_LABEL_BYTES).splitlines() if label_file.exists() else []
     rows = [
         _object(line.split(), names, f"{label_file}, line {i}")
         for i, line in enumerate(lines, 1)
@@ -224,7 +194,7 @@ def _annotation(root, names, image):
     boxes = np.array([box for _, box in rows], np.float64).reshape(-1, 4)
     flags = {flag: np.zeros(len(rows), bool) for flag in FLAGS}
     return Annotation(
-        image_id=_LAST_IMAGES.sub("", name),
+        image_id=_LAST_IMAGES.sub("", without_suffix(path)),
         image=str(image),
         size=None,
         boxes=boxes,

@@ -3,7 +3,7 @@ import pytest
 from annotated_images import BOX, annotation, write_image
 
 from multibox.anchors import SSD300_VOC
-from multibox.data_check.boxes import box_findings, size_findings
+from multibox.data_check.boxes import box_findings, relative_findings, size_findings
 from multibox.data_check.inspection import CheckedImage, inspect_image
 from multibox.data_check.objects import collect_objects
 
@@ -105,3 +105,19 @@ def test_objects_that_are_trained_on(tmp_path):
     assert objects.index.tolist() == [1, 2, 1, 2]
     np.testing.assert_array_equal(objects.boxes, [BOX, (50, 5, 60, 35)] * 2)
     assert [objects.image[one].tolist() for one in objects.per_image()] == [[0, 0], [1, 1]]
+
+
+def test_boxes_that_look_relative(tmp_path):
+    path = write_image(tmp_path / "a.png")
+    relative = [(0.1, 0.2, 0.5, 0.6)] * 3
+
+    def item(split, boxes, **fields):
+        return CheckedImage(split, annotation(path, boxes, **fields), inspect_image(path))
+
+    items = [item("train", relative), item("train", []), item("train", relative)]
+    (finding,) = relative_findings(
+        [*items, item("val", [BOX] * 5), item("yolo", relative * 2, relative=True)]
+    )
+    assert (finding.kind, finding.split, finding.count) == ("relative-boxes", "train", 6)
+    assert finding.message == "all 6 boxes lie within 0..1, first [0.1, 0.2, 0.5, 0.6]"
+    assert relative_findings([*items, item("train", [BOX])]) == []

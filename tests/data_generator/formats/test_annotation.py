@@ -1,10 +1,11 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 import multibox as mb
 from multibox.data_generator.dataset import Record
-from multibox.data_generator.formats.annotation import annotation_of
+from multibox.data_generator.formats.annotation import Annotation, annotation_of, assemble
 
 
 def test_annotation_of_a_record():
@@ -27,3 +28,52 @@ def test_annotation_of_an_image_that_a_function_makes():
     annotation = annotation_of(record, mb.load_shapes(1).class_names)
     assert annotation.image is record.image
     assert (annotation.path, annotation.where) == (None, "shapes-0-0")
+
+
+def annotation(image_id, boxes, names, size=(60, 40), **changes):
+    flags = {flag: np.zeros(len(names), bool) for flag in ("difficult", "truncated", "crowd")}
+    fields = {"image": f"{image_id}.png", "size": size, "where": f"{image_id}.xml", **flags, **changes}
+    return Annotation(image_id, boxes=np.array(boxes, float).reshape(-1, 4), names=names, **fields)
+
+
+def test_assemble():
+    annotations = [
+        annotation(
+            "a", [[1, 2, 3, 4], [5, 5, 5, 5], [6, 7, 80, 9]], ("dog", "dog", "cat"), crowd=np.eye(3)[2] > 0
+        ),
+        annotation("b", [], ()),
+        annotation("c", [[0.5, 0.25, 1, 1]], ("dog",), size=(20, 40), relative=True),
+    ]
+    with pytest.warns(UserWarning, match=r"source: boxes 1 without area, dropped \(first a: .*; 1 partly .*"):
+        dataset = assemble(annotations, None, "name", "source")
+    assert (dataset.class_names, dataset.name) == (("cat", "dog"), "name")
+    assert [(r.image_id, r.image, r.width, r.height) for r in dataset] == [
+        ("a", "a.png", 60, 40),
+        ("b", "b.png", 60, 40),
+        ("c", "c.png", 20, 40),
+    ]
+    np.testing.assert_array_equal(dataset[0].boxes, [[1, 2, 3, 4], [6, 7, 60, 9]])
+    np.testing.assert_array_equal(dataset[0].labels, [2, 1])
+    np.testing.assert_array_equal(dataset[0].crowd, [False, True])
+    assert (dataset[1].boxes.shape, dataset[1].boxes.dtype, dataset[1].labels.dtype) == ((0, 4), "f4", "i4")
+    np.testing.assert_array_equal(dataset[2].boxes, [[10, 10, 20, 40]])
+
+
+def test_assemble_names_all_unknown_classes():
+    annotations = [
+        annotation("a", np.ones((3, 4)), ("cow", "cat", "owl")),
+        annotation("b", [[1] * 4], ("cow",)),
+    ]
+    message = r"^source: unknown class 'cow' \(2, first in a\.xml\), 'owl' \(1, .*`classes` has cat, dog$"
+    with pytest.raises(ValueError, match=message):
+        assemble(annotations, ("cat", "dog"), "name", "source")
+
+
+def test_assemble_passes_the_share_on():
+    annotations = [annotation("a", np.full((6, 4), 5), ("cat",) * 6)]
+    with pytest.raises(ValueError, match=r"6 \(100%\) dropped"):
+        assemble(annotations, None, "name", "source")
+    with pytest.raises(ValueError, match="source: max_dropped must be between 0 and 1, got 33"):
+        assemble(annotations, None, "name", "source", max_dropped=33)
+    with pytest.warns(UserWarning, match="6 without area"):
+        assert len(assemble(annotations, None, "name", "source", max_dropped=1)[0].labels) == 0
