@@ -33,7 +33,8 @@ from .batches.cache import cache_in_ram
 from .batches.generator import DataGenerator
 from .dataset import DetectionDataset, Record
 from .encoder import GroundTruthEncoder
-from .formats.coco import coco_categories, coco_image_ids, load_coco, save_coco, scan_coco
+from .formats.coco import coco_categories, load_coco, scan_coco
+from .formats.coco_writer import coco_image_ids, save_coco
 from .formats.csv_file import load_csv, save_csv, scan_csv
 from .formats.hdf5 import create_hdf5_dataset, load_hdf5
 from .formats.voc import load_voc, save_voc, scan_voc
