@@ -37,8 +37,8 @@ def load_open_images(
 
     Args:
         boxes_csv: file with the columns ImageID, LabelName, XMin, XMax, YMin, YMax, and possibly IsTruncated
-            and IsGroupOf, such as `oidv6-train-annotations-bbox.csv`. It is read line by line: 14 million
-            lines of other pictures take time, but no memory.
+            and IsGroupOf, such as `oidv6-train-annotations-bbox.csv`. It is read line by line, and
+            lines of other pictures take no memory.
         image_folder: folder with the pictures, named by their ImageID, in any subfolder.
         class_descriptions: `class-descriptions-boxable.csv`, which gives "/m/01yrx" the name "Cat". None keeps
             the codes as class names.
@@ -125,16 +125,16 @@ class _Reader:
             )
 
     def _read(self, image, kind, boxes, flags):
-        for line, row in _rows(self.path, _REQUIRED, self.on_error):
-            image_id = row["ImageID"]
+        for line, cells, columns in _rows(self.path, _REQUIRED, self.on_error):
+            image_id = cells[columns["ImageID"]]
             if image_id not in self._files:
                 self._elsewhere.add(image_id)
                 continue
             where = f"{self.path}, line {line}"
             try:
-                label = self._label(row["LabelName"], where)
-                sides = [number(row[side], where, side) for side in _SIDES]
-                both = [number(row.get(flag) or 0, where, flag) > 0 for flag in _FLAGS]
+                label = self._label(cells[columns["LabelName"]], where)
+                sides = [number(cells[columns[side]], where, side) for side in _SIDES]
+                both = [flag in columns and _is_yes(cells[columns[flag]], where, flag) for flag in _FLAGS]
             except ValueError as error:
                 self.on_error(error)
                 continue
@@ -170,6 +170,10 @@ class _Reader:
         return Annotation(self.ids[i], file, None, boxes, names, *flags, where, relative=True)
 
 
+def _is_yes(cell, where, flag):
+    return number(cell or 0, where, flag) > 0
+
+
 def _by_id(pictures):
     """{ImageID: path of the picture}."""
     files = {}
@@ -196,12 +200,13 @@ def _read_descriptions(path):
 
 
 def _rows(path, required, on_error):
-    """Yields (line number, {column: cell})."""
+    """Yields (line number, cells, {column: its place})."""
     check_regular(path)
     with Path(path).open(newline="", encoding="utf-8-sig") as file:
         try:
             reader = csv.reader(_lines(file, path))
             header = [name.strip() for name in next(reader, [])]
+            columns = {name: i for i, name in enumerate(header)}
             missing = [name for name in required if name not in header]
             if missing:
                 raise ValueError(
@@ -209,7 +214,7 @@ def _rows(path, required, on_error):
                 )
             for cells in filter(None, reader):
                 if len(cells) == len(header):
-                    yield reader.line_num, dict(zip(header, cells, strict=True))
+                    yield reader.line_num, cells, columns
                 else:
                     on_error(
                         ValueError(

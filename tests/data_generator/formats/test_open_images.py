@@ -12,7 +12,10 @@ from multibox.data_generator.formats.open_images import (
     scan_open_images,
 )
 
-HEADER = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
+HEADER = (
+    "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,"
+    "IsOccluded,IsTruncated,IsGroupOf,IsDepiction,IsInside"
+)
 LINES = [
     "000002b66c9c498e,xclick,/m/01g317,1,0.25,0.5,0.125,0.75,0,1,0,0,0",
     "00009999aaaabbbb,xclick,/m/01g317,1,0.1,0.2,0.3,0.4,0,0,0,0,0",
