@@ -37,6 +37,9 @@ from .formats.coco import coco_categories, load_coco, scan_coco
 from .formats.coco_writer import coco_image_ids, save_coco
 from .formats.csv_file import load_csv, save_csv, scan_csv
 from .formats.hdf5 import create_hdf5_dataset, load_hdf5
+from .formats.huggingface import load_huggingface
+from .formats.open_images import load_open_images, scan_open_images
+from .formats.tfrecord import load_tfrecord, scan_tfrecord
 from .formats.voc import load_voc, save_voc, scan_voc
 from .formats.yolo import load_yolo, scan_yolo, yolo_classes
 from .images import ImageError, read_image
@@ -73,7 +76,10 @@ __all__ = [
     "load_coco",
     "load_csv",
     "load_hdf5",
+    "load_huggingface",
+    "load_open_images",
     "load_shapes",
+    "load_tfrecord",
     "load_voc",
     "load_yolo",
     "read_image",
@@ -84,6 +90,8 @@ __all__ = [
     "save_voc",
     "scan_coco",
     "scan_csv",
+    "scan_open_images",
+    "scan_tfrecord",
     "scan_voc",
     "scan_yolo",
     "ssd_augmentation",

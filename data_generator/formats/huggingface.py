@@ -66,8 +66,8 @@ def load_huggingface(
 
     Raises:
         TypeError: for something that is no data set, or several splits.
-        ValueError: for a missing column or key, lists of different lengths, a box that has not four numbers, a
-            class without name; names the row.
+        ValueError: for a missing column or key, lists of different lengths, a box that has not four numbers,
+            a class without name; names the row.
     """
     check_box_format(box_format, "load_huggingface")
     if classes is not None:
@@ -147,8 +147,8 @@ class _Reader:
 def _check_columns(dataset, features, image, objects):
     if isinstance(dataset, dict):
         raise TypeError(
-            f"load_huggingface: expected one split, got {', '.join(map(repr, dataset))}; pass one of these, such "
-            f"as dataset[{next(iter(dataset), 'train')!r}]"
+            f"load_huggingface: expected one split, got {', '.join(map(repr, dataset))}; pass one of "
+            f"these, such as dataset[{next(iter(dataset), 'train')!r}]"
         )
     if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
         raise TypeError(
@@ -164,7 +164,7 @@ def _check_columns(dataset, features, image, objects):
 
 
 def _class_label_names(feature):
-    """The names of the `ClassLabel` of the objects, or None. Versions of the library nest features differently."""
+    """The names of the `ClassLabel` of the objects, or None. Each version of the library nests it its way."""
     feature = _inner(feature)
     kinds = [_inner(feature[key]) for key in _CLASSES if isinstance(feature, dict) and key in feature]
     names = next((kind.names for kind in kinds if getattr(kind, "names", None)), None)

@@ -40,8 +40,8 @@ def load_open_images(
             and IsGroupOf, such as `oidv6-train-annotations-bbox.csv`. It is read line by line, and
             lines of other pictures take no memory.
         image_folder: folder with the pictures, named by their ImageID, in any subfolder.
-        class_descriptions: `class-descriptions-boxable.csv`, which gives "/m/01yrx" the name "Cat". None keeps
-            the codes as class names.
+        class_descriptions: `class-descriptions-boxable.csv`, which gives "/m/01yrx" the name "Cat". None
+            keeps the codes as class names.
         classes: names in the order of the labels 1, 2, ... None takes those that occur, sorted. For some of
             the classes use `load_open_images(...).subset(classes)`.
         progress: whether to show a progress bar.

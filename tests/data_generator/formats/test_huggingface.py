@@ -103,7 +103,7 @@ def test_pictures_as_files(tmp_path):
 def test_corners():
     boxes = [[40, 20, 55, 35], [30, 5, 50, 38]]
     objects = {"bbox": boxes, "category": [0, 0]}
-    with pytest.raises(ValueError, match="2 of 2 boxes reach outside .* pass box_format='xyxy'"):
+    with pytest.raises(ValueError, match=r"2 of 2 boxes reach outside .* pass box_format='xyxy'"):
         load(rows(row(objects=objects)))
     assert load(rows(row(objects=objects)), box_format="xyxy")[0].boxes.tolist() == boxes
 
@@ -130,11 +130,11 @@ def test_bad_rows(objects, message):
 def test_what_is_no_split():
     with pytest.raises(TypeError, match=r"expected one split, got 'train', 'test'; .* dataset\['train'\]"):
         load({"train": rows(), "test": rows()})
-    with pytest.raises(TypeError, match="got generator; load it without streaming"):
+    with pytest.raises(TypeError, match=r"got generator; load it without streaming"):
         load(row for _ in ())
-    with pytest.raises(ValueError, match="no column 'picture'; there are image, objects. Pass image="):
+    with pytest.raises(ValueError, match=r"no column 'picture'; there are image, objects\. Pass image="):
         load(rows(row()), image="picture")
-    with pytest.raises(ValueError, match="row 0: the class 1 is a number, .* pass `classes`"):
+    with pytest.raises(ValueError, match=r"row 0: the class 1 is a number, .* pass `classes`"):
         load([row()])
 
 
