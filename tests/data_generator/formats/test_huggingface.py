@@ -140,18 +140,21 @@ def test_what_is_no_split():
 
 def test_the_library(tmp_path):
     datasets = pytest.importorskip("datasets")
+    table = pytest.importorskip("pyarrow").table
     (tmp_path / "a.png").write_bytes(png()["bytes"])
     lists = getattr(datasets, "List", datasets.Sequence)
     objects = {
-        "bbox": lists(datasets.Sequence(datasets.Value("float32"), length=4)),
+        "bbox": lists(lists(datasets.Value("float32"), length=4)),
         "category": lists(datasets.ClassLabel(names=["Coverall", "Mask"])),
     }
     features = datasets.Features({"image": datasets.Image(), "objects": objects})
-    columns = {"bbox": [[10, 5, 20, 30]], "category": [1]}
-    made = datasets.Dataset.from_dict(
-        {"image": [str(tmp_path / "a.png"), png()], "objects": [columns, {"bbox": [], "category": []}]},
-        features=features,
-    )
+    columns = {
+        "image": [{"bytes": None, "path": str(tmp_path / "a.png")}, png()],
+        "objects": [{"bbox": [[10, 5, 20, 30]], "category": [1]}, {"bbox": [], "category": []}],
+    }
+    content = datasets.table.InMemoryTable(table(columns).cast(features.arrow_schema))
+    # With a fingerprint the library does not pickle the table to compute one, which fails in some versions.
+    made = datasets.Dataset(content, info=datasets.DatasetInfo(features=features), fingerprint="x")
     dataset = load(made)
     assert dataset.class_names == ("Coverall", "Mask")
     assert dataset[0].boxes.tolist() == [[10, 5, 30, 35]] and dataset[0].labels.tolist() == [2]
