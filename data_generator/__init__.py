@@ -33,9 +33,13 @@ from .batches.cache import cache_in_ram
 from .batches.generator import DataGenerator
 from .dataset import DetectionDataset, Record
 from .encoder import GroundTruthEncoder
-from .formats.coco import coco_categories, coco_image_ids, load_coco, save_coco, scan_coco
+from .formats.coco import coco_categories, load_coco, scan_coco
+from .formats.coco_writer import coco_image_ids, save_coco
 from .formats.csv_file import load_csv, save_csv, scan_csv
 from .formats.hdf5 import create_hdf5_dataset, load_hdf5
+from .formats.huggingface import load_huggingface
+from .formats.open_images import load_open_images, scan_open_images
+from .formats.tfrecord import load_tfrecord, scan_tfrecord
 from .formats.voc import load_voc, save_voc, scan_voc
 from .formats.yolo import load_yolo, scan_yolo, yolo_classes, yolo_splits
 from .formats.yolo_writer import save_yolo
@@ -73,7 +77,10 @@ __all__ = [
     "load_coco",
     "load_csv",
     "load_hdf5",
+    "load_huggingface",
+    "load_open_images",
     "load_shapes",
+    "load_tfrecord",
     "load_voc",
     "load_yolo",
     "read_image",
@@ -85,6 +92,8 @@ __all__ = [
     "save_yolo",
     "scan_coco",
     "scan_csv",
+    "scan_open_images",
+    "scan_tfrecord",
     "scan_voc",
     "scan_yolo",
     "ssd_augmentation",

@@ -17,7 +17,8 @@ def test_promised_names_are_exported():
     promised = (
         "SSD300 SSD512 SSDLite SSDMobileNet SSD7 SSDLoss SSDFocalLoss AnchorSpec GroundTruthEncoder "
         "DataGenerator DetectionDataset Record SampleTransform ImageError Detections load_voc "
-        "load_coco load_csv load_yolo load_hdf5 load_shapes save_voc save_coco save_csv read_image "
+        "load_coco load_csv load_yolo load_hdf5 "
+        "load_open_images load_tfrecord load_huggingface load_shapes save_voc save_coco save_csv read_image "
         "check_dataset detect predict_dataset to_pixels evaluate_voc plot_detections "
         "plot_detection_grid plot_history plot_precision_recall plot_samples train loss_of "
         "load_weights pretrained sample_classes to_inference anchors_of class_names_of num_classes_of "

@@ -1,82 +1,51 @@
-"""Reads and writes COCO's instances files."""
+"""Reads COCO's instances files, as COCO and as labeling tools write them."""
+
+from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from ...class_names import name_tuple
-from ...files import atomic, check_absent
 from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
+from .box_formats import check_box_format, corners, corners_instead
 from .cleaning import MAX_DROPPED
-from .fields import LIMIT, inside_folder, number, size_or_none
-from .new_files import (
-    check_unique_ids,
-    file_names,
-)
-
-MAX_BYTES = 4 * 2**30  # an annotation file is read at once; COCO's largest has 0.5 GB
-
-
-# The fields that are decoded. All others, above all `segmentation`, are skipped and never become Python
-# objects. With `gc=False` the garbage collector does not visit a million of them.
-class _Image(msgspec.Struct, gc=False):
-    id: int | str
-    file_name: str
-    width: float | None = None
-    height: float | None = None
-    multibox_id: str | None = None
-
-    @property
-    def image_id(self):
-        return str(self.id) if self.multibox_id is None else self.multibox_id
-
-
-class _Object(msgspec.Struct, gc=False):
-    image_id: int | str
-    category_id: int
-    bbox: tuple[float, float, float, float]
-    crowd: int | bool = msgspec.field(default=0, name="iscrowd")
-    difficult: int | bool = 0
-    truncated: int | bool = 0
-
-
-class _Category(msgspec.Struct):
-    id: int
-    name: str
-
-
-class _Categories(msgspec.Struct):
-    categories: list[_Category]
-
-
-class _Instances(_Categories):
-    images: list[_Image]
-    annotations: list[_Object]
+from .coco_classes import check_ids, check_names, choose_categories
+from .coco_content import read_content, read_kinds
+from .fields import LIMIT, number, size_or_none
+from .listed_pictures import ListedPictures
+from .object_table import ObjectTable
 
 
 def load_coco(
     annotation_file: str | os.PathLike[str],
-    image_folder: str | os.PathLike[str],
+    image_folder: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     *,
+    box_format: str | None = None,
     progress: bool = True,
     max_dropped: float = MAX_DROPPED,
 ) -> DetectionDataset:
-    """Reads an instances file in COCO's format.
+    """Reads an instances file in COCO's format, also as Roboflow, CVAT and Label Studio write it.
 
     Args:
         annotation_file: JSON file with `images`, `annotations` and `categories`, at most 4 GiB. Other
             content, such as segmentations, is skipped.
-        image_folder: folder that the `file_name` of each image is relative to.
+        image_folder: folder that the `file_name` of each image is relative to. None is the folder of the
+            file. An image that is not at that path is searched in the folder by its file name, with and
+            without the prefix of Label Studio; a warning counts these.
         classes: names in the order of the labels 1, 2, ... None takes the file's categories by ascending id
-            (gaps in the ids are closed).
+            (gaps in the ids are closed), except those without objects that are the `supercategory` of
+            another one. Of two categories with one name the one with objects counts.
+        box_format: "xywh" for `bbox` [x, y, width, height], which is COCO's, or "xyxy" for corners. None is
+            "xywh", and refuses a file whose boxes fit their images only as corners.
         progress: whether to show a progress bar.
         max_dropped: share of the boxes that may be dropped because they have no area or lie outside their
             image.
@@ -84,32 +53,36 @@ def load_coco(
     Returns:
         `DetectionDataset`:
 
-        - `bbox` [x, y, width, height] becomes xyxy in the same continuous pixels, `iscrowd` becomes `crowd`.
+        - `bbox` becomes xyxy in the same continuous pixels, `iscrowd` becomes `crowd`.
+        - An object without `bbox` has the box around its polygons in `segmentation`; a warning counts these.
         - `difficult` and `truncated`, which `save_coco` adds, are read if present.
         - `image_id` is COCO's id as text, unless `save_coco` stored another one. `coco_image_ids` returns
-          COCO's ids.
+          COCO's ids. Ids may be numbers or texts: 1 and "1" are the same.
         - Images without objects are kept. A missing size is read from the image.
         - `BoxCleaner` cleans, counts and reports bad boxes.
 
     Raises:
         FileNotFoundError: for a missing file, folder or image; names it.
         ValueError: for a file that is too large, not JSON or not an instances file, an annotation of an
-            unknown image or category, a number beyond 1e6, a duplicate image, category or class name, a
-            `file_name` that leaves the folder; names file, key and value. If more than
-            `max_dropped` of the boxes, and at least five, would be dropped, or if all look relative to their
-            images (0..1).
+            unknown image or category, a number beyond 1e6, a `bbox` that has not four numbers, a duplicate
+            image or category id, two categories with objects and the same name, an image that is found only
+            by its file name if several have it; names file, key and value. If more than `max_dropped` of the
+            boxes, and at least five, would be dropped, or if all look relative to their images (0..1).
     """
-    reader = _Reader(annotation_file, image_folder, raise_error)
-    classes = reader.names if classes is None else name_tuple(classes, "load_coco: classes")
     source = f"load_coco({str(annotation_file)!r})"
+    check_box_format(box_format, "load_coco")
+    if classes is not None:
+        classes = name_tuple(classes, "load_coco: classes")
+    reader = _Reader(annotation_file, image_folder, raise_error, box_format, classes)
     name = f"COCO {Path(annotation_file).stem}"
-    return assemble(reader.scan(progress), classes, name, source, max_dropped=max_dropped)
+    return assemble(reader.scan(progress), classes or reader.classes, name, source, max_dropped=max_dropped)
 
 
 def scan_coco(
     annotation_file: str | os.PathLike[str],
-    image_folder: str | os.PathLike[str],
+    image_folder: str | os.PathLike[str] | None = None,
     *,
+    box_format: str | None = None,
     on_error: Callable[[Exception], object] = raise_error,
     progress: bool = True,
 ) -> Iterator[Annotation]:
@@ -118,15 +91,17 @@ def scan_coco(
     Args:
         annotation_file: see `load_coco`.
         image_folder: see `load_coco`.
-        on_error: called with the exception if an image or annotation cannot be used. If it returns, that one
-            is left out. A file that cannot be decoded always raises.
+        box_format: see `load_coco`.
+        on_error: called with the exception for each fault. If it returns, the images that the fault concerns
+            are left out. A file that is not JSON, or without the three lists, always raises.
         progress: whether to show a progress bar.
     """
-    yield from _Reader(annotation_file, image_folder, on_error).scan(progress)
+    check_box_format(box_format, "scan_coco")
+    yield from _Reader(annotation_file, image_folder, on_error, box_format).scan(progress)
 
 
-def coco_categories(annotation_file: str | os.PathLike[str]) -> dict[str, int]:
-    """The categories of a COCO file.
+def coco_categories(annotation_file: str | os.PathLike[str]) -> dict[str, int | str]:
+    """The categories of a COCO file that are classes (see `classes` of `load_coco`).
 
     Returns:
         Dictionary from class name to category id, by ascending id: the order of the labels of `load_coco`.
@@ -134,217 +109,90 @@ def coco_categories(annotation_file: str | os.PathLike[str]) -> dict[str, int]:
     Raises:
         FileNotFoundError, ValueError: see `load_coco`.
     """
-    return {c.name: c.id for c in _sorted_categories(_decode(annotation_file, _Categories), annotation_file)}
-
-
-def _decode(path, kind):
-    path = Path(path)
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise ValueError(f"{path}: annotation file is too large: {size} bytes (limit {MAX_BYTES})")
-    try:
-        return msgspec.json.decode(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"{path}: not a COCO instances file: {error}") from error
-
-
-def _sorted_categories(content, path):
-    for key in ("id", "name"):
-        values = [getattr(category, key) for category in content.categories]
-        repeated = [value for i, value in enumerate(values) if value in values[:i]]
-        if repeated:
-            raise ValueError(f"{path}: $.categories: the {key} {repeated[0]!r} occurs more than once")
-    return sorted(content.categories, key=attrgetter("id"))
+    categories, used = read_kinds(annotation_file)
+    check_ids(categories, annotation_file, raise_error)
+    check_names(categories, used, annotation_file, raise_error)
+    return {category.name: category.id for category in choose_categories(categories, used)}
 
 
 class _Reader:
-    """The content of a file: a list of images, and all objects in flat arrays, sorted by image.
+    """The content of a file: a list of images, and all objects in flat arrays.
 
     The decoded objects, which take ten times the memory, are freed when the reader is complete.
     """
 
-    def __init__(self, path, folder, on_error):
-        self.path, self.folder, self.on_error = path, Path(folder), on_error
-        if not self.folder.is_dir():
-            raise FileNotFoundError(f"no image folder {folder}")
-        content = _decode(path, _Instances)
-        categories = _sorted_categories(content, path)
-        self.names = tuple(category.name for category in categories)
-        self.images = content.images
-        self._arrange(content.annotations, {category.id: i for i, category in enumerate(categories)})
+    def __init__(self, path, folder, on_error, box_format, classes=None):
+        self.path, self.on_error = path, on_error
+        self.pictures = ListedPictures(Path(path).parent if folder is None else folder)
+        content = read_content(path, on_error)
+        self.images, self.places = content.images, content.image_numbers
+        self.flawed, self.outlined = content.flawed, content.outlined
+        used = Counter(map(str, map(attrgetter("category_id"), content.objects)))
+        check_ids(content.categories, path, on_error)
+        check_names(content.categories, used, path, on_error, classes)
+        self.classes = tuple(c.name for c in choose_categories(content.categories, used))
+        self.names = [c.name for c in content.categories]
+        self._arrange(content, box_format)
 
-    def _arrange(self, objects, kinds):
-        count = len(objects)
-        images = {}
-        for i, image in enumerate(self.images):
-            images.setdefault(image.id, i)
+    def _arrange(self, content, box_format):
+        objects, count = content.objects, len(content.objects)
+        images = {image.id: i for i, image in enumerate(self.images)}
+        kinds = {category.id: i for i, category in enumerate(content.categories)}
         image = np.fromiter((images.get(o.image_id, -1) for o in objects), int, count)
         kind = np.fromiter((kinds.get(o.category_id, -1) for o in objects), int, count)
         sides = chain.from_iterable(o.bbox for o in objects)
         boxes = np.fromiter(sides, float, 4 * count).reshape(-1, 4)
         flags = [np.fromiter(map(attrgetter(flag), objects), bool, count) for flag in FLAGS]
-        self._find_flaws(objects, image, kind, boxes)
+        self._find_flaws(content, image, kind, boxes)
+        if box_format is None:
+            self._check_boxes(image, boxes)
+        self.objects = ObjectTable(len(self.images), image, kind, corners(boxes, box_format), flags)
 
-        boxes[:, 2:] += boxes[:, :2]
-        order = np.argsort(image, kind="stable")
-        self.starts = np.searchsorted(image[order], np.arange(len(self.images) + 1))
-        self.kinds, self.boxes, self.flags = kind[order], boxes[order], [flag[order] for flag in flags]
+    def _find_flaws(self, content, image, kind, boxes):
+        """Reports all objects that cannot be used; an unknown id once."""
+        lost = set(self.flawed)  # images that are already reported, with the objects that name them
+        unknown = [(i, "image_id", "image") for i in np.flatnonzero(image < 0)]
+        unknown += [(i, "category_id", "category") for i in np.flatnonzero(kind < 0)]
+        groups = {}
+        for i, key, what in unknown:
+            image_id, id_ = str(content.objects[i].image_id), getattr(content.objects[i], key)
+            self.flawed.add(image_id)
+            if what == "category" or image_id not in lost:
+                groups.setdefault((key, what, id_), []).append(content.object_numbers[i])
+        for (key, what, id_), places in groups.items():
+            more = f" ({len(places) - 1} more annotations have it)" if len(places) > 1 else ""
+            where = f"{self.path}: $.annotations[{places[0]}].{key}"
+            self.on_error(ValueError(f"{where}: no {what} has the id {id_!r}{more}"))
+        for i in np.flatnonzero(~(np.abs(boxes) < LIMIT).all(axis=1)):
+            box, place = list(content.objects[i].bbox), content.object_numbers[i]
+            self.flawed.add(str(content.objects[i].image_id))
+            where = f"{self.path}: $.annotations[{place}].bbox"
+            self.on_error(ValueError(f"{where}: must have numbers below 1e6, got {box}"))
 
-    def _find_flaws(self, objects, image, kind, boxes):
-        """Stores the first error of each image. An object of an unknown image is reported at once."""
-        for i in np.flatnonzero(image < 0):
-            where = f"{self.path}: $.annotations[{i}].image_id"
-            self.on_error(ValueError(f"{where}: no image has the id {objects[i].image_id!r}"))
-        self.flaws = {}
-        for i in np.flatnonzero((kind < 0) | ~(np.abs(boxes) < LIMIT).all(axis=1)):
-            where = f"{self.path}: $.annotations[{i}]"
-            if kind[i] < 0:
-                flaw = f"{where}.category_id: no category has the id {objects[i].category_id}"
-            else:
-                flaw = f"{where}.bbox: must have numbers below 1e6, got {list(objects[i].bbox)}"
-            self.flaws.setdefault(int(image[i]), ValueError(flaw))
+    def _check_boxes(self, image, boxes):
+        sizes = np.array([(i.width or 0, i.height or 0) for i in self.images], float).reshape(-1, 2)
+        reason = corners_instead(boxes[image >= 0], sizes[image[image >= 0]])
+        if reason:
+            self.on_error(ValueError(f"{self.path}: $.annotations: {reason}"))
 
     def scan(self, progress):
-        """Yields the `Annotation` of each image."""
-        return scan(range(len(self.images)), self._annotation, self.on_error, progress, "COCO")
+        """Yields the `Annotation` of each image without faults."""
+        flawed = {image.image_id for image in self.images if str(image.id) in self.flawed}
+        for a in scan(range(len(self.images)), self._annotation, self.on_error, progress, "COCO"):
+            if a.image_id not in flawed:
+                yield a
+        self.pictures.warn(str(self.path))
+        if self.outlined:
+            warnings.warn(
+                f"{self.path}: {self.outlined} objects without bbox have the box around their polygons",
+                stacklevel=4,
+            )
 
     def _annotation(self, i):
-        image, where = self.images[i], f"{self.path}: $.images[{i}]"
-        if i in self.flaws:
-            raise self.flaws[i]
-        file = self.folder / inside_folder(image.file_name, where, "file_name")
-        if not file.is_file():
-            raise FileNotFoundError(f"{file}: no such image, but {where} lists it")
+        image, where = self.images[i], f"{self.path}: $.images[{self.places[i]}]"
+        file = self.pictures.find(image.file_name, where, "file_name")
         sides = (number(getattr(image, side) or 0, where, side) for side in ("width", "height"))
-        mine = slice(self.starts[i], self.starts[i + 1])
-        names = tuple(self.names[kind] for kind in self.kinds[mine])
-        flags = [flag[mine] for flag in self.flags]
-        return Annotation(
-            image.image_id, str(file), size_or_none(*sides, where), self.boxes[mine], names, *flags, where
-        )
-
-
-class _SavedImage(msgspec.Struct, omit_defaults=True, gc=False):
-    id: int
-    file_name: str
-    width: int
-    height: int
-    multibox_id: str | None = None
-
-
-class _SavedObject(msgspec.Struct, omit_defaults=True, gc=False):
-    id: int
-    image_id: int
-    category_id: int
-    bbox: tuple[float, float, float, float]
-    area: float
-    iscrowd: int
-    segmentation: tuple[()]  # some readers require the key
-    difficult: int = 0
-    truncated: int = 0
-
-
-def save_coco(
-    dataset: DetectionDataset,
-    annotation_file: str | os.PathLike[str],
-    image_folder: str | os.PathLike[str] | None = None,
-    *,
-    category_ids: Mapping[str, int] | None = None,
-) -> None:
-    """Writes a data set as an instances file in COCO's format: `load_coco(annotation_file, image_folder)`.
-
-    - `bbox` is [x, y, width, height] in continuous pixels.
-    - `difficult` and `truncated`, which COCO does not have, are additional keys of objects with that flag.
-    - `coco_image_ids` gives the ids of the images. If an image's own id differs, it is stored in the
-      additional key `multibox_id`.
-
-    Args:
-        dataset: a `DetectionDataset`.
-        annotation_file: path of the JSON file.
-        image_folder: folder that `file_name` is relative to; the folder that was passed to `load_coco` gives
-            the original names. Images that a function makes are written to it as PNG. None: names without
-            folders.
-        category_ids: None for 1, 2, ..., or a dictionary from class names to ids, such as
-            `coco_categories(original_file)`.
-
-    Raises:
-        FileExistsError: if the file, or another file with the path of a generated image, exists; names it.
-        ValueError: for duplicate image ids, a class without category id, or two classes with the same one;
-            see also `file_names`.
-    """
-    path = Path(annotation_file)
-    check_absent([path])
-    check_unique_ids(dataset)
-    categories = _coco_category_ids(dataset, category_ids)
-    ids = coco_image_ids(dataset)
-    names = file_names(dataset, image_folder)
-    images = [
-        _SavedImage(image_id, name, r.width, r.height, None if str(image_id) == r.image_id else r.image_id)
-        for r, image_id, name in zip(dataset, ids, names, strict=True)
-    ]
-    objects = []
-    for record, image_id in zip(dataset, ids, strict=True):
-        objects += _coco_objects(record, image_id, categories, len(objects) + 1)
-    content = {
-        "info": {"description": dataset.name},
-        "images": images,
-        "annotations": objects,
-        "categories": [
-            {"id": category_id, "name": name}
-            for category_id, name in zip(categories, dataset.class_names, strict=True)
-        ],
-    }
-    with atomic(path, overwrite=False) as partial:
-        partial.write_bytes(msgspec.json.encode(content))
-
-
-def coco_image_ids(dataset: DetectionDataset) -> list[int]:
-    """The number of each image in the COCO file that `save_coco` makes of a data set.
-
-    If all image ids are different whole numbers, as in COCO's own files, they are used: results for a part of
-    COCO then match the original file. Otherwise images are numbered 1, 2, ...
-
-    Returns:
-        List of int, one for each record.
-    """
-    texts = [record.image_id for record in dataset]
-    # JSON readers that use floating-point numbers are exact up to fifteen digits.
-    if all(re.fullmatch(r"-?[0-9]{1,15}", text) for text in texts):
-        numbers = [int(text) for text in texts]
-        if len(set(numbers)) == len(numbers):
-            return numbers
-    return list(range(1, len(texts) + 1))
-
-
-def _coco_category_ids(dataset, category_ids):
-    """Category id of each class, in the order of the labels."""
-    if category_ids is None:
-        return list(range(1, dataset.num_classes + 1))
-    missing = [name for name in dataset.class_names if name not in category_ids]
-    if missing:
-        raise ValueError(f"save_coco: category_ids has no id for {', '.join(map(repr, missing))}")
-    ids = [category_ids[name] for name in dataset.class_names]
-    if len(set(ids)) != len(ids):
-        raise ValueError(f"save_coco: category_ids must be different, got {ids}")
-    return ids
-
-
-def _coco_objects(record, image_id, categories, first_id):
-    boxes = record.boxes.astype(np.float64)
-    # With float64 sides, x + width rounds to the same float32 as before.
-    boxes[:, 2:] -= boxes[:, :2]
-    columns = (boxes.tolist(), record.labels, record.crowd, record.difficult, record.truncated)
-    return [
-        _SavedObject(
-            id=first_id + i,
-            image_id=image_id,
-            category_id=categories[label - 1],
-            bbox=tuple(box),
-            area=box[2] * box[3],
-            iscrowd=int(crowd),
-            segmentation=(),
-            difficult=int(difficult),
-            truncated=int(truncated),
-        )
-        for i, (box, label, crowd, difficult, truncated) in enumerate(zip(*columns, strict=True))
-    ]
+        boxes, kinds, flags = self.objects.of_image(i)
+        names = tuple(self.names[kind] for kind in kinds)
+        size = size_or_none(*sides, where)
+        return Annotation(image.image_id, file, size, boxes, names, *flags, where)

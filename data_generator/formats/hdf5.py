@@ -114,7 +114,7 @@ def _mapped(path, changed):
     """The bytes of a file. Each process has its own map, or inherits a read-only one."""
     try:
         if Path(path).stat().st_mtime_ns != changed:
-            raise ImageError(f"{path}: the file was changed after load_hdf5")
+            raise ImageError(f"{path}: the file was changed after it was loaded")
         return np.memmap(path, np.uint8, "r")
     except OSError as error:
         raise ImageError(f"{path}: cannot read the images: {error.strerror}") from error

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from ...messages import one_line
+from ...protobuf import BYTES, FIXED32, FIXED64, VARINT, WireError, read_varint, wire_fields
 
 NET_NAME, NET_V1_LAYERS, NET_LAYER = 1, 2, 100
 NET_FIELDS = {NET_NAME, NET_V1_LAYERS, 3, 4, 5, 6, 7, 8, NET_LAYER}
@@ -24,12 +25,6 @@ LAYER_FIELDS = {NET_LAYER: (1, 2, 7), NET_V1_LAYERS: (4, 5, 6)}
 KERNEL_TYPES = {b"Convolution", b"Deconvolution", 4, 39}
 MATRIX_TYPES = {b"InnerProduct", 14}
 MAX_DIMENSIONS = 32  # Caffe's kMaxBlobAxes
-
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-
-
-class WireError(ValueError):
-    """Describes what is wrong with the bytes. `read_caffe` adds the path of the file."""
 
 
 def read_caffe(path):
@@ -77,56 +72,6 @@ def looks_like_caffe(data):
     except WireError:
         pass
     return False
-
-
-def wire_fields(data, to_end=True):
-    """Yields (field number, wire type, value) for each field of a protobuf message.
-
-    Args:
-        data: memoryview of the message.
-        to_end: whether the message must be complete. If False, the last value may be cut off.
-
-    Yields:
-        The value is an int for a varint, a memoryview for the other wire types.
-
-    Raises:
-        WireError: if the bytes end inside a field, or are not protobuf.
-    """
-    position = 0
-    while position < len(data):
-        start = position
-        tag, position = _varint(data, position)
-        number, wire = tag >> 3, tag & 7
-        if wire == VARINT:
-            value, position = _varint(data, position)
-            yield number, wire, value
-            continue
-        if wire == BYTES:
-            size, position = _varint(data, position)
-        elif wire in (FIXED32, FIXED64):
-            size = 4 if wire == FIXED32 else 8
-        else:
-            raise WireError(f"the unknown wire type {wire} at byte {start} of a message")
-        if position + size > len(data) and to_end:
-            raise WireError(
-                f"field {number} of {size} bytes where {len(data) - position} are left: cut off or damaged"
-            )
-        yield number, wire, data[position : position + size]
-        position += size
-
-
-def _varint(data, position):
-    """Reads a varint, which has at most ten bytes: (value, position after it)."""
-    value = 0
-    for shift in range(0, 70, 7):
-        if position >= len(data):
-            raise WireError("the end of the data inside a number: cut off or damaged")
-        byte = data[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-    raise WireError(f"a number of more than ten bytes before byte {position} of a message")
 
 
 def _layer(data, name_field, type_field, blobs_field):
@@ -177,7 +122,7 @@ def _shape(data):
             continue
         value, position = _expect(value, wire, BYTES, "a blob's dimensions"), 0
         while position < len(value):
-            dim, position = _varint(value, position)
+            dim, position = read_varint(value, position)
             dims.append(dim)
     return tuple(dims)
 

@@ -199,5 +199,5 @@ def test_a_file_that_changes_after_it_was_opened(tmp_path):
     create_hdf5_dataset(DRAWN, path, progress=False)
     loaded = load_hdf5(path)
     os.utime(path, (time.time() + 5, time.time() + 5))
-    with pytest.raises(ImageError, match="changed after load_hdf5"):
+    with pytest.raises(ImageError, match="changed after it was loaded"):
         read_image(loaded[0].image)
