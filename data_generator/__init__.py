@@ -36,7 +36,10 @@ from .encoder import GroundTruthEncoder
 from .formats.coco import coco_categories, coco_image_ids, load_coco, save_coco, scan_coco
 from .formats.csv_file import load_csv, save_csv, scan_csv
 from .formats.hdf5 import create_hdf5_dataset, load_hdf5
-from .formats.voc import load_voc, save_voc, scan_voc
+from .formats.labelme import load_labelme, scan_labelme
+from .formats.layouts import load_dataset
+from .formats.voc import load_voc, scan_voc
+from .formats.voc_writer import save_voc
 from .formats.yolo import load_yolo, scan_yolo, yolo_classes
 from .images import ImageError, read_image
 from .shapes import SHAPE_CLASSES, load_shapes
@@ -71,7 +74,9 @@ __all__ = [
     "create_hdf5_dataset",
     "load_coco",
     "load_csv",
+    "load_dataset",
     "load_hdf5",
+    "load_labelme",
     "load_shapes",
     "load_voc",
     "load_yolo",
@@ -83,6 +88,7 @@ __all__ = [
     "save_voc",
     "scan_coco",
     "scan_csv",
+    "scan_labelme",
     "scan_voc",
     "scan_yolo",
     "ssd_augmentation",

@@ -115,6 +115,19 @@ def yolo_classes(data_yaml: str | os.PathLike[str]) -> tuple[str, ...]:
     return _class_names(_read_yaml(data_yaml), data_yaml)
 
 
+def yolo_splits(data_yaml: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The splits of a yaml file: those of train, val and test that it has.
+
+    Raises:
+        FileNotFoundError, ValueError: see `load_yolo`; also if there are none.
+    """
+    content = _read_yaml(data_yaml)
+    splits = tuple(key for key in ("train", "val", "test") if content.get(key))
+    if not splits:
+        raise ValueError(f"{data_yaml}: expected one of the splits train, val and test")
+    return splits
+
+
 def _read_yaml(path):
     path = Path(path)
     size = path.stat().st_size
