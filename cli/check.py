@@ -1,6 +1,8 @@
 """`multibox check`: one command for a path in any layout, and one for each annotation format."""
 
 import sys
+import warnings
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -65,7 +67,8 @@ def any_layout(
 ):
     """Check a data set in any layout that load_dataset reads. `check PATH` is short for this."""
     try:
-        layout = find_layout(path)
+        with _plain_warnings():
+            layout = find_layout(path)
         unknown = [name for name in sets or () if name not in layout.splits]
         if unknown:
             raise ValueError(f"{path}: no split {unknown[0]!r}; there are: {', '.join(layout.splits)}")
@@ -130,15 +133,25 @@ def yolo(
 def _check(splits, model, classes, output, read_classes=None):
     """Runs the check, prints the report and exits. Errors have status 2 here, because 1 means findings."""
     try:
-        if classes is None and read_classes is not None:
-            classes = tuple(read_classes())
-        report = check_dataset(splits, classes=classes, anchors=model, output=output)
+        with _plain_warnings():
+            if classes is None and read_classes is not None:
+                classes = tuple(read_classes())
+            report = check_dataset(splits, classes=classes, anchors=model, output=output)
     except (OSError, ValueError) as error:
         _stop(error)
     print(report)
     if output is not None:
         print(f"\nWritten to {output}: report.json, report.txt and pictures")
     raise typer.Exit(0 if report.is_clean else 1)
+
+
+@contextmanager
+def _plain_warnings():
+    """Prints warnings as one line each, without the place in the code."""
+    with warnings.catch_warnings(record=True) as caught:
+        yield
+    for warning in caught:
+        print(f"multibox check: warning: {printable(warning.message, limit=2000)}", file=sys.stderr)
 
 
 def _stop(error):

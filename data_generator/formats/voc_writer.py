@@ -46,9 +46,9 @@ def save_voc(
         FileExistsError: if the list, an annotation, or another image of that name exists; names it.
         OSError: for an image that cannot be read, copied or linked.
         ImageError: if a function does not return a usable image.
-        ValueError: for image ids that are duplicates, start with a quotation mark or leave the folder; for class names
-            that contain control characters or start or end with spaces; for image formats that `load_voc`
-            does not read.
+        ValueError: for image ids that are duplicates, start with a quotation mark or leave the folder; for
+            class names that contain control characters or start or end with spaces; for image formats that
+            `load_voc` does not read.
     """
     if images not in ("copy", "link"):
         raise ValueError(f'save_voc: images must be "copy" or "link", got {images!r}')
