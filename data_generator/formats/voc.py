@@ -195,8 +195,9 @@ def _image_ids(root, name, on_error):
 def _listed(root, pictures, image_id):
     """The annotation of an image that a set lists."""
     path = root / "Annotations" / f"{image_id}.xml"
+    names = (pictures.folder / f"{image_id}{suffix}" for suffix in IMAGE_SUFFIXES)
     try:
-        image = pictures.find(image_id, str(path))
+        image = next((name for name in names if name.is_file()), None) or pictures.find(image_id, str(path))
     except FileNotFoundError:
         raise FileNotFoundError(
             f"{pictures.folder / image_id}: no such image ({', '.join(IMAGE_SUFFIXES)}), but the image set "
