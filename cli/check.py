@@ -1,24 +1,41 @@
-"""`multibox check`: one command for each annotation format."""
+"""`multibox check`: one command for a path in any layout, and one for each annotation format."""
 
 import sys
+import warnings
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from ..data_check.check import check_dataset
 from ..data_generator.formats.coco import coco_categories, scan_coco
 from ..data_generator.formats.csv_file import scan_csv
+from ..data_generator.formats.layouts import find_layout
 from ..data_generator.formats.voc import scan_voc
 from ..data_generator.formats.yolo import scan_yolo, yolo_classes
 from ..messages import printable
 from ..networks import ANCHOR_NAMES_HELP
 
+
+class _PathOrFormat(TyperGroup):
+    """`check PATH` is short for `check any PATH`: the first word is a path unless it names a format."""
+
+    def parse_args(self, ctx, args):
+        if args and args[0] not in (*self.commands, "--help"):
+            args = ["any", *args]
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
+    cls=_PathOrFormat,
     no_args_is_help=True,
+    subcommand_metavar="PATH | FORMAT ...",
     help="Find problems in a data set. Exit status: 0 no errors or warnings, 1 errors or warnings, "
-    "2 the check could not run.",
+    "2 the check could not run. `multibox check PATH` recognizes the format; the commands below are for "
+    "files in other places.",
 )
 
 Model = Annotated[
@@ -35,6 +52,31 @@ Pairs = Annotated[
         metavar="ANNOTATIONS IMAGES ...", help="An annotation file and its image folder, by split."
     ),
 ]
+
+
+@app.command(name="any")
+def any_layout(
+    path: Annotated[Path, typer.Argument(help="Folder or file of a data set, as for load_dataset.")],
+    sets: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Split of the data set. Default: all that it consists of. Repeatable."),
+    ] = None,
+    model: Model = "ssd300",
+    classes: Classes = None,
+    output: Output = None,
+):
+    """Check a data set in any layout that load_dataset reads. `check PATH` is short for this."""
+    try:
+        with _plain_warnings():
+            layout = find_layout(path)
+        unknown = [name for name in sets or () if name not in layout.splits]
+        if unknown:
+            raise ValueError(f"{path}: no split {unknown[0]!r}; there are: {', '.join(layout.splits)}")
+    except (OSError, ValueError) as error:
+        _stop(error)
+    print(f"{layout.name}: {layout.at}")
+    splits = {name: layout.splits[name] for name in sets or layout.default}
+    _check(splits, model, _names(classes), output, layout.classes)
 
 
 @app.command()
@@ -91,16 +133,30 @@ def yolo(
 def _check(splits, model, classes, output, read_classes=None):
     """Runs the check, prints the report and exits. Errors have status 2 here, because 1 means findings."""
     try:
-        if classes is None and read_classes is not None:
-            classes = tuple(read_classes())
-        report = check_dataset(splits, classes=classes, anchors=model, output=output)
+        with _plain_warnings():
+            if classes is None and read_classes is not None:
+                classes = tuple(read_classes())
+            report = check_dataset(splits, classes=classes, anchors=model, output=output)
     except (OSError, ValueError) as error:
-        print(f"multibox check: {printable(error, limit=2000)}", file=sys.stderr)
-        raise typer.Exit(2) from None
+        _stop(error)
     print(report)
     if output is not None:
         print(f"\nWritten to {output}: report.json, report.txt and pictures")
     raise typer.Exit(0 if report.is_clean else 1)
+
+
+@contextmanager
+def _plain_warnings():
+    """Prints warnings as one line each, without the place in the code."""
+    with warnings.catch_warnings(record=True) as caught:
+        yield
+    for warning in caught:
+        print(f"multibox check: warning: {printable(warning.message, limit=2000)}", file=sys.stderr)
+
+
+def _stop(error):
+    print(f"multibox check: {printable(error, limit=2000)}", file=sys.stderr)
+    raise typer.Exit(2) from None
 
 
 def _names(classes):

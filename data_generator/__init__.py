@@ -38,9 +38,12 @@ from .formats.coco_writer import coco_image_ids, save_coco
 from .formats.csv_file import load_csv, save_csv, scan_csv
 from .formats.hdf5 import create_hdf5_dataset, load_hdf5
 from .formats.huggingface import load_huggingface
+from .formats.labelme import load_labelme, scan_labelme
+from .formats.layouts import load_dataset
 from .formats.open_images import load_open_images, scan_open_images
 from .formats.tfrecord import load_tfrecord, scan_tfrecord
-from .formats.voc import load_voc, save_voc, scan_voc
+from .formats.voc import load_voc, scan_voc
+from .formats.voc_writer import save_voc
 from .formats.yolo import load_yolo, scan_yolo, yolo_classes, yolo_splits
 from .formats.yolo_writer import save_yolo
 from .images import ImageError, read_image
@@ -76,8 +79,10 @@ __all__ = [
     "create_hdf5_dataset",
     "load_coco",
     "load_csv",
+    "load_dataset",
     "load_hdf5",
     "load_huggingface",
+    "load_labelme",
     "load_open_images",
     "load_shapes",
     "load_tfrecord",
@@ -92,6 +97,7 @@ __all__ = [
     "save_yolo",
     "scan_coco",
     "scan_csv",
+    "scan_labelme",
     "scan_open_images",
     "scan_tfrecord",
     "scan_voc",

@@ -32,3 +32,12 @@ def voc_mini():
     if not folder.is_dir():
         pytest.skip(f"Pascal VOC images not found at {folder} (set MULTIBOX_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder of small real data sets in several layouts. Tests that need it are skipped without it."""
+    folder = SHARED / "data"
+    if not folder.is_dir():
+        pytest.skip(f"real data sets not found at {folder} (set MULTIBOX_SHARED)")
+    return folder

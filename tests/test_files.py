@@ -172,7 +172,7 @@ def test_what_is_no_file_is_not_read(tmp_path):
         read_bytes(tmp_path, 4)
     with pytest.raises(ValueError, match=r"large: file is too large: 5 bytes \(limit 4\)"):
         read_bytes(tmp_path / "large", 4)
-    with pytest.raises(ValueError, match="latin: expected a text file in UTF-8; .* at byte 0"):
+    with pytest.raises(ValueError, match=r"latin: expected a text file in UTF-8; .* at byte 0"):
         read_text(tmp_path / "latin", 4)
     assert read_bytes(tmp_path / "large", 5) == b"12345"
 

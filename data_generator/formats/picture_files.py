@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import os
+import posixpath
+import warnings
 from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from itertools import takewhile
+from pathlib import Path, PurePath, PurePosixPath
 
 from .fields import IMAGE_SUFFIXES, normal_path
+
+SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
 
 
 class PictureFiles:
@@ -20,29 +26,28 @@ class PictureFiles:
     2. the same path with any image suffix in any case, in place of its suffix or after it
     3. the only picture anywhere in the folder with that file name, by the rules of 1 and 2
 
-    Nothing outside the folder is ever found: of an absolute path, or one with `..`, only the file name
-    counts.
+    Nothing outside the folder is ever found: of an absolute path, or one that leaves the folder with `..`,
+    only the file name counts.
+
+    `find_for` is for annotation files of one picture each. It keeps account of the pictures it found.
 
     Attributes:
         folder: path of the folder.
-        counts: number of pictures that `find` found "by file name", by rule 3.
+        counts: number of pictures that were found "by file name", by rule 3.
     """
 
     def __init__(self, folder: str | os.PathLike[str]):
         self.folder = normal_path(folder)
         self.counts: Counter[str] = Counter()
+        self._owners: dict[Path, Path] = {}
         if not self.folder.is_dir():
             raise FileNotFoundError(f"no image folder {folder}")
 
     @cached_property
     def paths(self) -> tuple[PurePosixPath, ...]:
         """Paths of all pictures, relative to the folder, sorted; hidden files and folders are left out."""
-        found = []
-        for parent, folders, files in os.walk(self.folder):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            at = PurePosixPath(Path(parent).relative_to(self.folder).as_posix())
-            found += [at / name for name in files if is_picture(name)]
-        return tuple(sorted(found))
+        found = files_with_suffix(self.folder, IMAGE_SUFFIXES)
+        return tuple(sorted(PurePosixPath(path.relative_to(self.folder).as_posix()) for path in found))
 
     def find(self, name: str, where: str) -> Path:
         """The path of a picture.
@@ -56,10 +61,62 @@ class PictureFiles:
             ValueError: if the name is empty or has a zero byte, or if only the file name fits and several
                 pictures have it; lists these.
         """
+        return self._find(name, where, None)
+
+    def find_for(self, annotation: Path, name: str | None) -> Path:
+        """The path of the picture that an annotation file in this folder is about.
+
+        The name that stands in the file decides. If there is no such picture, or no name, it is the picture
+        with the name of the annotation file. A name is first relative to the file's own folder, then to this
+        folder. Of several pictures with that file name, the one counts whose folders are most like those of
+        the annotation file: of `train/labels/a.xml` it is `train/images/a.jpg`, not `val/images/a.jpg`.
+
+        Args:
+            annotation: path of the annotation file.
+            name: name of the picture that stands in the file, or None.
+
+        Raises:
+            FileNotFoundError: if there is no such picture; names it.
+            ValueError: if several pictures fit, or another annotation file has the same one; lists these.
+        """
+        where, own = str(annotation), annotation.stem
+        near = PurePosixPath(annotation.parent.relative_to(self.folder).as_posix())
+        try:
+            picture = self._find(name or own, where, near)
+        except FileNotFoundError:
+            if not name:
+                raise
+            try:
+                picture = self._find(own, where, near)
+            except FileNotFoundError:
+                raise FileNotFoundError(f"{where}: no image {name!r} or {own!r} in {self.folder}") from None
+        owner = self._owners.setdefault(picture, annotation)
+        if owner != annotation:
+            raise ValueError(f"{where}: names the image {picture}, but {owner} does so too")
+        return picture
+
+    def warn_without_annotation(self, what: str, split: str | None = None) -> None:
+        """Warns about pictures that `find_for` never found.
+
+        Args:
+            what: kind of annotation file, for the warning.
+            split: None, or the only split (see `split_of`) whose pictures count.
+        """
+        lost = [path for path in self.paths if self.folder / path not in self._owners]
+        if split is not None:
+            lost = [path for path in lost if split_of(path) == split]
+        if lost:
+            warnings.warn(
+                f"{self.folder}: {len(lost)} pictures have no {what} and are left out, first {lost[0]}",
+                stacklevel=2,
+            )
+
+    def _find(self, name, where, near):
         parts = _parts(name, where)
-        if not _leaves(name, parts) and (path := self._at(PurePosixPath(*parts))):
-            return self.folder / path
-        found = self._named(parts[-1])
+        for path in _places(name, parts, near):
+            if path := self._at(path):
+                return self.folder / path
+        found = _nearest(self._named(parts[-1]), near)
         if len(found) > 1:
             several = ", ".join(map(str, found[:3]))
             raise ValueError(
@@ -99,6 +156,32 @@ class PictureFiles:
         return _grouped((_stem(PurePosixPath(path.name)), path) for path in self.paths)
 
 
+def files_with_suffix(folder: Path, suffix: str | tuple[str, ...]) -> list[Path]:
+    """Paths of the files with a suffix, or one of several, in any case, in a folder and its subfolders.
+
+    They are sorted. Hidden files and folders are left out.
+    """
+    found = []
+    for parent, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        fits = (n for n in names if n.lower().endswith(suffix) and not n.startswith("."))
+        found += [Path(parent) / name for name in fits]
+    return sorted(found)
+
+
+def split_of(path: PurePath) -> str | None:
+    """The first folder of a relative path that is named as a split, such as "train", or None."""
+    return next((part for part in path.parts[:-1] if part.lower() in SPLITS), None)
+
+
+def by_split(folder: Path, files: Sequence[Path]) -> dict[str, list[Path]]:
+    """Files grouped by `split_of`; a single group "all" if any of them is in no split."""
+    groups: dict[str, list[Path]] = {}
+    for path in files:
+        groups.setdefault(split_of(path.relative_to(folder)) or "", []).append(path)
+    return {"all": list(files)} if "" in groups else groups
+
+
 def is_picture(name: str) -> bool:
     """Whether a file name has an image suffix, in any case, and is not hidden."""
     return not name.startswith(".") and PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
@@ -111,9 +194,31 @@ def _parts(name, where):
     return parts
 
 
-def _leaves(name, parts):
-    """Whether a name is absolute (also with a Windows drive) or has `..`."""
-    return name[:1] in ("/", "\\") or name[1:2] == ":" or ".." in parts
+def _places(name, parts, near):
+    """Paths relative to the folder that a name may mean; none of them leaves the folder."""
+    if name[:1] in ("/", "\\") or name[1:2] == ":":
+        return
+    for start in (near, PurePosixPath()):
+        if start is not None:
+            path = posixpath.normpath("/".join((*start.parts, *parts)))
+            if PurePosixPath(path).parts[:1] != ("..",):
+                yield PurePosixPath(path)
+
+
+def _nearest(paths, near):
+    """Those of several paths whose folders have most in common with `near`, at the start and at the end."""
+    if len(paths) < 2 or near is None:
+        return paths
+
+    def common(a, b):
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False)))
+
+    def likeness(path):
+        mine, other = path.parent.parts, near.parts
+        return mine == other, common(mine, other) + common(mine[::-1], other[::-1])
+
+    best = max(map(likeness, paths))
+    return [path for path in paths if likeness(path) == best]
 
 
 def _stem(path):

@@ -108,6 +108,33 @@ def test_check_of_a_data_set_with_findings(voc, monkeypatch, capsys):
         assert (output / name).is_file()
 
 
+def test_check_of_a_path(voc, monkeypatch, capsys):
+    """Any layout, without its name; options may come first."""
+    assert run(monkeypatch, "check", voc) == 0
+    printed = capsys.readouterr().out
+    assert printed.startswith(f"Pascal VOC: {voc}\ntrain: 1 images, 1 objects\nval: 1 images, 1 objects\n")
+    assert run(monkeypatch, "check", "--set", "val", "--model", "ssdlite320", voc) == 0
+    assert "train: 1 images" not in capsys.readouterr().out
+    coco_file(voc, "val", [10, 5, 60, 30])
+    assert run(monkeypatch, "check", voc / "val.json") == 1
+    assert "all/1: dog [10, 5, 70, 35] extends 10 px beyond" in capsys.readouterr().out
+
+
+def test_warnings_of_a_check_are_one_line(voc, monkeypatch, capfd):
+    coco_file(voc, "val", [10, 5, 30, 30])
+    assert run(monkeypatch, "check", voc) == 0
+    message = f"multibox check: warning: {voc}: read as Pascal VOC; there is also COCO ({voc}/val.json)"
+    assert message in capfd.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize("arguments", [("nowhere",), ("Annotations/train1.xml",), (".", "--set", "test")])
+def test_a_path_that_cannot_be_checked(voc, monkeypatch, capfd, arguments):
+    monkeypatch.chdir(voc)
+    assert run(monkeypatch, "check", *arguments) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith("multibox check: ")
+
+
 def test_what_is_only_worth_knowing_is_status_0(voc, monkeypatch, capsys):
     (voc / "Annotations/train1.xml").write_text("<annotation/>")
     assert run(monkeypatch, "check", "voc", voc, "--set", "train") == 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from multibox.data_generator import DetectionDataset, Record, load_shapes
-from multibox.data_generator.formats.voc import voc_to_continuous
+from multibox.data_generator.formats.voc_xml import voc_to_continuous
 from multibox.eval_utils import evaluate_voc, predict_dataset
 from multibox.models import SSD7
 
