@@ -90,19 +90,22 @@ class DetectionDataset(Sequence[Record]):
 
     @property
     def pixels(self) -> Pixels:
-        """How the images are read, the same for all of them; see `with_pixels`.
+        """How the images are read, see `with_pixels`. The range is None if it is not the same for all images.
 
         Raises:
             ValueError: if images are read with different channels.
         """
-        pixels = self.records[0].pixels if self.records else Pixels()
+        if not self.records:
+            return Pixels()
+        first = self.records[0]
         for record in self.records:
-            if record.pixels.channels != pixels.channels:
+            if record.pixels.channels != first.pixels.channels:
                 raise ValueError(
-                    f"{self.name}: {self.records[0].image_id} has {pixels.channels} channels, "
+                    f"{self.name}: {first.image_id} has {first.pixels.channels} channels, "
                     f"{record.image_id} has {record.pixels.channels}; use with_pixels(channels=...)"
                 )
-        return pixels
+        ranges = {record.pixels.value_range for record in self.records}
+        return first.pixels._replace(value_range=ranges.pop() if len(ranges) == 1 else None)
 
     def __len__(self) -> int:
         return len(self.records)

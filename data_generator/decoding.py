@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from .headers import (
+    CMYK,
     JPEG,
     NPY,
     ORIENTATION,
@@ -45,7 +46,7 @@ JPEG_END = b"\xff\xd9"
 # In pixel data, FF 00 stands for the byte FF, and FF D0 to FF D7 are restarts. FF before a marker is padding.
 _MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
-_GRAYS, _RGB, _PALETTE, _CMYK = (0, 1), 2, 3, 5  # "photometric interpretation" of TIFF
+_GRAYS, _RGB, _PALETTE = (0, 1), 2, 3  # "photometric interpretation" of TIFF
 _DARK = 255 // 4  # an image of 14 bits in 16 has no larger number after 8 bits are dropped
 
 
@@ -180,7 +181,7 @@ def _tiff(data, source, channels):
     is_paged = tiff.has_more and tiff.samples == 1 and tiff.photometric in _GRAYS and channels not in (1, 3)
     if is_paged:
         return _pages(data, source, channels), False
-    if tiff.photometric == _CMYK:
+    if tiff.photometric == CMYK:
         return _pillow(data, source)
     if _is_plain_tiff(tiff):
         return _rgb(_opencv(data, source, cv2.IMREAD_UNCHANGED)), False

@@ -20,6 +20,8 @@ TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 ORIENTATION = 0x0112  # EXIF tag; its values 5 to 8 swap width and height
 TURNED = (5, 6, 7, 8)
 
+CMYK = 5  # "photometric interpretation" of TIFF
+
 # Brands of ISO media files with pictures: what decodes them is another library.
 _AVIF_BRANDS = {b"avif", b"avis"}
 _HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
@@ -50,7 +52,7 @@ class Tiff:
         height: pixels, as stored.
         bits: of one number.
         samples: numbers of a pixel.
-        photometric: 0 and 1 gray, 2 RGB, 3 palette, 5 CMYK, 6 YCbCr, see the TIFF specification.
+        photometric: 0 and 1 gray, 2 RGB, 3 palette, 5 CMYK, 6 YCbCr.
         is_planar: whether each channel is stored by itself.
         has_alpha: whether the last sample is transparency.
         orientation: as in EXIF.
@@ -83,7 +85,8 @@ def stored_size(data: bytes) -> tuple[int, int] | None:
             tiff = tiff_header(data)
             return tiff.width, tiff.height
         if data.startswith(NPY):
-            return _npy_size(data)
+            rows, columns, *_ = npy_shape(data)
+            return columns, rows
         return pillow_size(data)
     except struct.error:
         raise ValueError("the header of the image is cut off") from None
@@ -149,7 +152,12 @@ def _jpeg_size(data):
     return None
 
 
-def _npy_size(data):
+def npy_shape(data: bytes) -> tuple[int, ...]:
+    """(rows, columns) or (rows, columns, channels) of an array in a NumPy file.
+
+    Raises:
+        ValueError: if it has another shape, or the file is damaged.
+    """
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
@@ -158,7 +166,7 @@ def _npy_size(data):
         raise ValueError(f"expected an array (rows, columns, channels), got {shape}")
     if math.prod(shape) * dtype.itemsize > len(data):
         raise ValueError(f"the file is truncated ({len(data)} bytes)")
-    return shape[1], shape[0]
+    return shape
 
 
 def tiff_header(data: bytes) -> Tiff:

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from ..dataset import DetectionDataset, Record
 from ..images import image_size
+from ..pixels import Pixels
 from .cleaning import BoxCleaner
 
 
@@ -31,6 +32,7 @@ class Annotation:
         crowd: (objects,) bool.
         where: file (and line) of the annotation, for messages.
         relative: whether boxes are relative to the image (0..1).
+        pixels: how the image is read, see `Record`.
     """
 
     image_id: str
@@ -43,6 +45,7 @@ class Annotation:
     crowd: np.ndarray
     where: str
     relative: bool = False
+    pixels: Pixels = Pixels()
 
     @property
     def path(self):
@@ -68,6 +71,7 @@ def annotation_of(record, class_names):
         record.truncated,
         record.crowd,
         where=record.image_id if callable(image) else image,
+        pixels=record.pixels,
     )
 
 
