@@ -294,8 +294,8 @@ def _check_pixels(model, training, validation):
     channels, found = channels_of(model), training.pixels.channels
     if channels != found:
         raise ValueError(
-            f"train: the model takes {channels} channels, the images of {training.name} are read with {found}; "
-            f"build the model with channels={found}, or use with_pixels(channels={channels})"
+            f"train: the model takes {channels} channels, the images of {training.name} are read with "
+            f"{found}; build the model with channels={found}, or use with_pixels(channels={channels})"
         )
     if training.pixels != validation.pixels:
         raise ValueError(

@@ -7,7 +7,6 @@ import numpy as np
 from .findings import finding_in, size_text
 from .inspection import RGB
 
-
 DARK = (1 << 14) - 1  # the largest number of a camera with 14 bits
 
 

@@ -9,9 +9,9 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
+
 from ..data_generator.decoding import read_numbers
 from ..data_generator.formats.annotation import Annotation
 from ..data_generator.headers import (
@@ -27,7 +27,7 @@ from ..data_generator.headers import (
     tiff_header,
 )
 from ..data_generator.images import MAX_BYTES, ImageError, read_image
-from ..data_generator.pixels import Pixels
+from ..data_generator.pixels import RGB as PLAIN
 from ..files import read_bytes
 
 RGB = "RGB"
@@ -123,7 +123,7 @@ def inspect_images(split, annotations, workers=None):
             yield from map(CheckedImage, [split] * len(chunk), chunk, facts)
 
 
-def inspect_image(image, pixels=Pixels()):
+def inspect_image(image, pixels=PLAIN):
     """Reads and decodes one image.
 
     Args:
@@ -134,7 +134,9 @@ def inspect_image(image, pixels=Pixels()):
         `ImageFacts`. Problems are recorded there; nothing is raised.
     """
     try:
-        content = image() if callable(image) else read_bytes(image, MAX_BYTES)
+        content = image() if callable(image) else _content(image)
+    except ImageError as error:
+        return ImageFacts(error=str(error))
     except OSError as error:
         return ImageFacts(missing=isinstance(error, FileNotFoundError), error=error.strerror or str(error))
     except Exception as error:  # a function of the user may raise anything
@@ -144,6 +146,13 @@ def inspect_image(image, pixels=Pixels()):
     if isinstance(content, np.ndarray):
         return _facts_of_pixels(content, pixels)
     return ImageFacts(error=f"expected uint8 pixels or bytes, got {type(content).__name__}")
+
+
+def _content(path):
+    try:
+        return read_bytes(path, MAX_BYTES)
+    except ValueError as error:
+        raise ImageError(str(error).removeprefix(f"{path}: ")) from error
 
 
 def capture_stderr(action):
@@ -167,7 +176,7 @@ def capture_stderr(action):
 
 
 def _inspect_chunk(images, pool):
-    """`ImageFacts` of (image, pixels). After a warning, each is decoded once more to find which it is about."""
+    """`ImageFacts` of (image, pixels). After a warning, each is decoded again to find which it is about."""
     facts, warnings = capture_stderr(lambda: list(pool.map(lambda image: inspect_image(*image), images)))
     return [_inspect_alone(image) for image in images] if _DAMAGE.search(warnings) else facts
 

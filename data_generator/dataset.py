@@ -11,7 +11,7 @@ import numpy as np
 
 from ..class_names import name_tuple
 from .images import read_image
-from .pixels import Pixels, ValueRange, checked_pixels
+from .pixels import RGB, Pixels, ValueRange, checked_pixels
 
 FLAGS = ("difficult", "truncated", "crowd")
 
@@ -45,7 +45,7 @@ class Record:
     difficult: np.ndarray = None  # type: ignore[assignment]
     truncated: np.ndarray = None  # type: ignore[assignment]
     crowd: np.ndarray = None  # type: ignore[assignment]
-    pixels: Pixels = Pixels()
+    pixels: Pixels = RGB
 
     def __post_init__(self):
         for flag in FLAGS:
@@ -96,7 +96,7 @@ class DetectionDataset(Sequence[Record]):
             ValueError: if images are read with different channels.
         """
         if not self.records:
-            return Pixels()
+            return RGB
         first = self.records[0]
         for record in self.records:
             if record.pixels.channels != first.pixels.channels:

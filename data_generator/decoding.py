@@ -254,6 +254,17 @@ def _turned(image, orientation):
     return np.ascontiguousarray(np.rot90(image, turns))
 
 
+def encode_png(image: np.ndarray, source: object) -> bytes:
+    """A PNG file of an image (rows, columns, channels) uint8.
+
+    Raises:
+        ImageError: for a number of channels that PNG does not have; names the source.
+    """
+    if image.shape[2] not in (1, 3, 4):
+        raise ImageError(f"{source}: PNG has 1, 3 or 4 channels, the image has {image.shape[2]}")
+    return cv2.imencode(".png", _rgb(image))[1].tobytes()  # swaps red and blue back
+
+
 def _jpeg_ends(data):
     """Whether a JPEG is complete. Decoders fill the rest of a truncated one with gray, without an error.
 

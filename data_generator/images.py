@@ -13,6 +13,8 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
 
 import numpy as np
 
@@ -105,7 +107,7 @@ def image_size(source: str | os.PathLike[str]) -> tuple[int, int]:
     """
     try:
         check_regular(source)
-        with open(source, "rb") as file:
+        with Path(source).open("rb") as file:
             start = file.read(16)
             file.seek(0)
             return _shown_size(start, file)
@@ -154,10 +156,8 @@ def _check_size(data, source, size):
     if reason := too_large(*stored, samples):
         raise ImageError(f"{source}: {reason}")
     if size is not None and tuple(size) not in (stored, stored[::-1]):
-        try:
+        with suppress(*PILLOW_ERRORS):  # only the orientation is unknown then
             stored = _shown_size(data[:16], io.BytesIO(data))
-        except PILLOW_ERRORS:
-            pass  # only the orientation is unknown
         raise _wrong_size(source, size, stored)
 
 

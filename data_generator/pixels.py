@@ -35,6 +35,9 @@ class Pixels(NamedTuple):
     value_range: ValueRange = None
 
 
+RGB = Pixels()
+
+
 def checked_pixels(where: str, channels: int, value_range: ValueRange) -> Pixels:
     """`Pixels` of arguments.
 

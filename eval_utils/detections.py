@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 import numpy as np
 
 from ..data_generator.images import read_image
-from ..data_generator.pixels import Pixels
+from ..data_generator.pixels import RGB, Pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,7 +57,7 @@ class Detections:
     class_names: tuple[str | None, ...] | None
     image_size: tuple[int, int]
     image: str | np.ndarray = field(repr=False)
-    pixels: Pixels = Pixels()
+    pixels: Pixels = RGB
 
     @classmethod
     def from_rows(
@@ -66,7 +66,7 @@ class Detections:
         class_names: tuple[str | None, ...] | None,
         image_size: tuple[int, int],
         image: str | np.ndarray,
-        pixels: Pixels = Pixels(),
+        pixels: Pixels = RGB,
     ) -> Detections:
         """Creates `Detections` from rows (n, 6) [class_id, score, xmin, ymin, xmax, ymax] in pixels."""
         ids = rows[:, 0].astype(np.int32)

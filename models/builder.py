@@ -61,8 +61,8 @@ def build_ssd(name, backbone, head, pixels, anchors, request, activation="softma
         TypeError: for an unknown argument, or if num_classes is not a whole number.
         FileNotFoundError: if the weight file does not exist.
         ValueError: for an unknown mode or activation, if num_classes < 1, if the number of class names is not
-            num_classes, if the anchors do not fit the feature maps, for a number of channels that cannot be, or if
-            Keras' image data format is channels_first.
+            num_classes, if the anchors do not fit the feature maps, for a number of channels that cannot be,
+            or if Keras' image data format is channels_first.
     """
     anchors = as_spec(anchors)
     _check_mode(name, request.mode, request.decoding)

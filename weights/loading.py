@@ -73,8 +73,8 @@ def load_weights(
     recognized by its content, and none of these projects needs to be installed.
 
     If the weights expect other pixel values (channel order, mean or scale) than the model's normalization
-    produces, the first layer is rewritten accordingly. If the model has other channels than RGB, its kernel is
-    fitted: additional channels get the mean of the three kernels, a single gray one their sum.
+    produces, the first layer is rewritten accordingly. If the model has other channels than RGB, its kernel
+    is fitted: additional channels get the mean of the three kernels, a single gray one their sum.
 
     Args:
         model: a model of this package, for training or inference.

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...boxes import clip, flip
 from ..dataset import Record
-from ..pixels import Pixels
+from ..pixels import RGB, Pixels
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -30,7 +30,7 @@ class Picture:
     place: tuple[float, float, float, float]
     window: tuple[float, float, float, float]
     opacity: float = 1.0
-    pixels: Pixels = Pixels()
+    pixels: Pixels = RGB
 
 
 @dataclass(frozen=True, eq=False, slots=True)

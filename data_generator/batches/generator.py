@@ -32,8 +32,8 @@ MAX_ATTEMPTS = 20  # to replace one sample
 class DataGenerator(keras.utils.PyDataset):
     """Batches of a data set.
 
-    With an encoder, a batch is (images, targets) for `fit`: (batch, height, width, channels) uint8, RGB
-    first, and (batch, num_anchors, 4 + 1 + num_classes) float32, or (batch, num_anchors, 5) from a sparse encoder.
+    With an encoder, a batch is (images, targets) for `fit`: (batch, height, width, channels) uint8, RGB first,
+    and (batch, num_anchors, 4 + 1 + num_classes) float32, or (batch, num_anchors, 5) from a sparse encoder.
     Without one it is (images, annotations), a list of dictionaries with `image_id`, `boxes` (relative xyxy),
     `labels` and `difficult`. The last batch may be smaller.
 
@@ -72,9 +72,9 @@ class DataGenerator(keras.utils.PyDataset):
 
     Raises:
         TypeError: for a data set, transform or count of another kind.
-        ValueError: for an empty data set, images with different channels, an option out of range, an encoder whose image size or number of
-            classes differs from the transform's or the data set's, or a RAM cache for processes that cannot
-            share it.
+        ValueError: for an empty data set, images with different channels, an option out of range, an encoder
+            whose image size or number of classes differs from the transform's or the data set's, or a RAM
+            cache for processes that cannot share it.
         ImageError: (from a batch) for an image that cannot be read; names it.
     """
 

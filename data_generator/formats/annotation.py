@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from ..dataset import DetectionDataset, Record
 from ..images import image_size
-from ..pixels import Pixels
+from ..pixels import RGB, Pixels
 from .cleaning import BoxCleaner
 
 
@@ -45,7 +45,7 @@ class Annotation:
     crowd: np.ndarray
     where: str
     relative: bool = False
-    pixels: Pixels = Pixels()
+    pixels: Pixels = RGB
 
     @property
     def path(self):

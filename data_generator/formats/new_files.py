@@ -5,10 +5,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import cv2
-
 from ...files import atomic, check_absent
-from ..images import read_image
+from ..decoding import encode_png
 from .fields import inside_folder, normal_path
 
 # Control characters, line separators, lone surrogates and others that XML or CSV files cannot hold.
@@ -89,8 +87,7 @@ def place_image(record, target, link=False):
         FileExistsError: if another file has that path.
     """
     if callable(record.image):
-        image = read_image(record.image, size=(record.width, record.height))
-        _place_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes(), target)
+        _place_bytes(encode_png(record.read(), record.image_id), target)
     elif target.exists() and filecmp.cmp(record.image, target, shallow=False):
         return
     elif link:
