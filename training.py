@@ -29,7 +29,15 @@ from .deprecated import renamed_arguments
 from .files import atomic
 from .layers.multibox import multibox_of
 from .losses import SSDFocalLoss, SSDLoss
-from .models.detector import activation_of, anchors_of, class_names_of, is_detector, num_classes_of
+from .models.detector import (
+    activation_of,
+    anchors_of,
+    channels_of,
+    class_names_of,
+    is_detector,
+    num_classes_of,
+    set_value_range,
+)
 from .recipes import default_optimizer
 
 BATCH_SIZE = 16
@@ -64,7 +72,8 @@ def train(
 
     To resume, load `last.keras` and pass the number of finished epochs as `initial_epoch`.
 
-    A model without class names gets those of the data set.
+    A model without class names gets those of the data set, and every model its `value_range`, with which
+    `detect` then reads images.
 
     Args:
         model: a model built for training.
@@ -111,10 +120,12 @@ def train(
     validation = None
     if validation_data is not None:
         validation = _validation_batches(model, validation_data, batch_size)
+    _check_pixels(model, data.dataset, (validation or data).dataset)
     _check_epochs(log, initial_epoch, epochs)
     _compile(model, optimizer, loss, epochs * len(data), resumed=initial_epoch > 0)
     if class_names_of(model) is None:
         multibox_of(model).class_names = data.dataset.class_names
+    set_value_range(model, data.dataset.pixels.value_range)
     output.mkdir(parents=True, exist_ok=True)
 
     saved = [_Checkpoint(output / "last.keras")]
@@ -277,6 +288,20 @@ def _check_fit(model, generator, name):
     if names is not None and names != generator.dataset.class_names:
         difference = class_difference("the model", names, name, generator.dataset.class_names)
         raise ValueError(f"train: {difference}; make the encoder with GroundTruthEncoder(model)")
+
+
+def _check_pixels(model, training, validation):
+    channels, found = channels_of(model), training.pixels.channels
+    if channels != found:
+        raise ValueError(
+            f"train: the model takes {channels} channels, the images of {training.name} are read with "
+            f"{found}; build the model with channels={found}, or use with_pixels(channels={channels})"
+        )
+    if training.pixels != validation.pixels:
+        raise ValueError(
+            f"train: the images of {training.name} are read with {training.pixels}, those of "
+            f"{validation.name} with {validation.pixels}; use with_pixels(...) on both"
+        )
 
 
 def _check_loss(model, loss):

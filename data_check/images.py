@@ -7,6 +7,8 @@ import numpy as np
 from .findings import finding_in, size_text
 from .inspection import RGB
 
+DARK = (1 << 14) - 1  # the largest number of a camera with 14 bits
+
 
 def image_findings(item):
     """Findings about the image of a `CheckedImage`, and about an image without objects."""
@@ -27,7 +29,7 @@ def image_findings(item):
 
 
 def kind_findings(items):
-    """One finding for each kind of image that is not 8-bit RGB.
+    """One finding for each kind of image that is not 8-bit RGB, and one about 16-bit images that are dark.
 
     Args:
         items: list of `CheckedImage`.
@@ -45,7 +47,21 @@ def kind_findings(items):
             image_kind=kind,
         )
         for kind, images in of_kind.items()
-    ]
+    ] + _dark_findings(items)
+
+
+def _dark_findings(items):
+    """A finding if no 16-bit image uses the upper three quarters of its range: fewer bits in 16."""
+    images = [item for item in items if item.facts.largest is not None]
+    largest = max((item.facts.largest for item in images), default=0)
+    if not images or largest > DARK:
+        return []
+    bits = max(largest.bit_length(), 8)
+    message = (
+        f"the largest number in {len(images)} images is {largest}: {bits} bits in 16; read them "
+        f"with_pixels(value_range=(0, {2**bits - 1}))"
+    )
+    return [finding_in(images[0], "dark-16-bit", message, count=len(images), largest=largest)]
 
 
 def duplicate_findings(items):

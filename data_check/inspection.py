@@ -9,15 +9,29 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from ..data_generator.decoding import read_numbers
 from ..data_generator.formats.annotation import Annotation
-from ..data_generator.images import ORIENTATION, TURNED, ImageError, read_image
+from ..data_generator.headers import (
+    CMYK,
+    NPY,
+    ORIENTATION,
+    PILLOW_ERRORS,
+    TIFF,
+    TURNED,
+    npy_shape,
+    open_pillow,
+    stored_size,
+    tiff_header,
+)
+from ..data_generator.images import MAX_BYTES, ImageError, read_image
+from ..data_generator.pixels import RGB as PLAIN
+from ..files import read_bytes
 
 RGB = "RGB"
+SIXTEEN_BITS = "16 bit"
 # Names of Pillow's modes other than RGB.
 _MODES = {
     "1": "black and white",
@@ -48,6 +62,7 @@ class ImageFacts:
         missing: whether the file does not exist.
         error: why the image cannot be decoded, or None.
         damage: the decoder's warning about damage inside the image, or None.
+        largest: largest number of a 16-bit image, or None for other images.
     """
 
     stored: tuple[int, int] | None = None
@@ -57,6 +72,7 @@ class ImageFacts:
     missing: bool = False
     error: str | None = None
     damage: str | None = None
+    largest: int | None = None
 
     @property
     def shown(self):
@@ -103,30 +119,40 @@ def inspect_images(split, annotations, workers=None):
     annotations = iter(annotations)
     with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
         while chunk := list(islice(annotations, _CHUNK)):
-            facts = _inspect_chunk([a.image for a in chunk], pool)
+            facts = _inspect_chunk([(a.image, a.pixels) for a in chunk], pool)
             yield from map(CheckedImage, [split] * len(chunk), chunk, facts)
 
 
-def inspect_image(image):
+def inspect_image(image, pixels=PLAIN):
     """Reads and decodes one image.
 
     Args:
-        image: path of a file, or a function that returns RGB uint8 pixels or the bytes of an image file.
+        image: path of a file, or a function that returns uint8 pixels or the bytes of an image file.
+        pixels: how the image is read.
 
     Returns:
         `ImageFacts`. Problems are recorded there; nothing is raised.
     """
     try:
-        content = image() if callable(image) else Path(image).read_bytes()
+        content = image() if callable(image) else _content(image)
+    except ImageError as error:
+        return ImageFacts(error=str(error))
     except OSError as error:
         return ImageFacts(missing=isinstance(error, FileNotFoundError), error=error.strerror or str(error))
     except Exception as error:  # a function of the user may raise anything
         return ImageFacts(error=f"{type(error).__name__}: {error}")
     if isinstance(content, bytes):
-        return _facts_of_file(content)
+        return _facts_of_file(content, pixels)
     if isinstance(content, np.ndarray):
-        return _facts_of_pixels(content)
-    return ImageFacts(error=f"expected RGB uint8 pixels or bytes, got {type(content).__name__}")
+        return _facts_of_pixels(content, pixels)
+    return ImageFacts(error=f"expected uint8 pixels or bytes, got {type(content).__name__}")
+
+
+def _content(path):
+    try:
+        return read_bytes(path, MAX_BYTES)
+    except ValueError as error:
+        raise ImageError(str(error).removeprefix(f"{path}: ")) from error
 
 
 def capture_stderr(action):
@@ -150,39 +176,62 @@ def capture_stderr(action):
 
 
 def _inspect_chunk(images, pool):
-    """`ImageFacts` of images. If there was a warning, each is decoded once more to find which it is about."""
-    facts, warnings = capture_stderr(lambda: list(pool.map(inspect_image, images)))
+    """`ImageFacts` of (image, pixels). After a warning, each is decoded again to find which it is about."""
+    facts, warnings = capture_stderr(lambda: list(pool.map(lambda image: inspect_image(*image), images)))
     return [_inspect_alone(image) for image in images] if _DAMAGE.search(warnings) else facts
 
 
 def _inspect_alone(image):
-    facts, warnings = capture_stderr(lambda: inspect_image(image))
+    facts, warnings = capture_stderr(lambda: inspect_image(*image))
     damage = _DAMAGE.search(warnings)
     return replace(facts, damage=damage[0]) if damage else facts
 
 
-def _facts_of_file(data):
+def _facts_of_file(data, pixels):
     digest = _digest(data)
-    error = _decoding_error(data)
     try:
-        with Image.open(io.BytesIO(data)) as header:
-            # The kind comes first: looking for EXIF may read the file to its end, after which it is lost.
-            kind, stored = _kind(header), header.size
-            orientation = header.getexif().get(ORIENTATION, 1)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as reason:
-        return ImageFacts(digest=digest, error=error or f"cannot read the size of the image: {reason}")
-    return ImageFacts(stored, orientation, kind, digest, error=error)
+        stored, orientation, kind, channels = _header(data)
+    except PILLOW_ERRORS as reason:
+        error = _decoding_error(data, pixels) or f"cannot read the size of the image: {reason}"
+        return ImageFacts(digest=digest, error=error)
+    if pixels.channels == 3 and channels is not None:
+        # Which channels a model takes is not known here; that the file has others is a finding of its own.
+        pixels = pixels._replace(channels=channels)
+    error, largest = _decoding_error(data, pixels), None
+    if error is None and kind == SIXTEEN_BITS and pixels.value_range is None:
+        largest = int(read_numbers(data, "", pixels.channels)[0].max())
+    return ImageFacts(stored, orientation, kind, digest, error=error, largest=largest)
 
 
-def _facts_of_pixels(pixels):
-    error = _decoding_error(pixels)
+def _header(data):
+    """(width, height) as stored, EXIF orientation, kind, and the number of channels if they are unusual."""
+    if data.startswith(TIFF):
+        tiff = tiff_header(data)
+        # All decoders turn TIFF files.
+        size = (tiff.height, tiff.width) if tiff.orientation in TURNED else (tiff.width, tiff.height)
+        if tiff.samples not in (1, 3) and not tiff.has_alpha and tiff.photometric != CMYK:
+            return size, 1, f"{tiff.samples} channels", tiff.samples
+        if tiff.bits == 16:
+            return size, 1, SIXTEEN_BITS, None
+    if data.startswith(NPY):
+        channels = npy_shape(data)[2:] or (1,)
+        return stored_size(data), 1, f"NumPy array of {channels[0]} channels", channels[0]
+    with open_pillow(io.BytesIO(data)) as header:
+        # The kind comes first: looking for EXIF may read the file to its end, after which it is lost.
+        kind, stored = _kind(header), header.size
+        orientation = 1 if data.startswith(TIFF) else header.getexif().get(ORIENTATION, 1)
+    return stored, orientation, kind, None
+
+
+def _facts_of_pixels(array, pixels):
+    error = _decoding_error(array, pixels)
     if error is not None:
         return ImageFacts(error=error)
-    height, width = pixels.shape[:2]
-    return ImageFacts((width, height), digest=_digest(repr(pixels.shape).encode(), pixels.tobytes()))
+    height, width = array.shape[:2]
+    return ImageFacts((width, height), digest=_digest(repr(array.shape).encode(), array.tobytes()))
 
 
-def _decoding_error(content):
+def _decoding_error(content, pixels):
     """Why `read_image` refuses bytes or pixels, or None."""
 
     def source():
@@ -190,7 +239,7 @@ def _decoding_error(content):
 
     try:
         # The smallest scale reads all data of a JPEG and saves most of the arithmetic.
-        read_image(source, reduction=8)
+        read_image(source, reduction=8, **pixels._asdict())
     except ImageError as error:
         return str(error).removeprefix(f"{source}: ")
     return None
@@ -206,5 +255,5 @@ def _digest(*parts):
 def _kind(header):
     # 16-bit color opens as RGB; only the raw mode of the decoder tells it from 8 bits.
     if "16" in header.mode or any("16" in str(tile[3]) for tile in header.tile):
-        return "16 bit"
+        return SIXTEEN_BITS
     return _MODES.get(header.mode, RGB)

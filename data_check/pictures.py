@@ -9,6 +9,7 @@ from itertools import zip_longest
 import numpy as np
 
 from ..data_generator.images import REDUCTIONS, ImageError, read_image
+from ..data_generator.pixels import shown
 from ..messages import printable
 from .inspection import capture_stderr
 
@@ -113,7 +114,8 @@ def _read_small(item):
     fitting = [r for r in REDUCTIONS if size and max(size) / r >= CELL_PIXELS]
     for reduction, expected in ((max(fitting, default=1), size), (1, None)):
         try:
-            return read_image(source, reduction=reduction, size=expected)
+            options = item.annotation.pixels._asdict()
+            return shown(read_image(source, reduction=reduction, size=expected, **options))
         except ImageError:
             continue
     return None

@@ -10,6 +10,8 @@ from typing import overload
 import numpy as np
 
 from ..class_names import name_tuple
+from .images import read_image
+from .pixels import RGB, Pixels, ValueRange, checked_pixels
 
 FLAGS = ("difficult", "truncated", "crowd")
 
@@ -30,6 +32,7 @@ class Record:
         truncated: (objects,) bool, the object extends beyond the image. None: no object.
         crowd: (objects,) bool, COCO's flag of a region with many objects. Ignored in training and evaluation.
             None: no object.
+        pixels: how the image is read, see `DetectionDataset.with_pixels`.
     """
 
     image_id: str
@@ -42,11 +45,16 @@ class Record:
     difficult: np.ndarray = None  # type: ignore[assignment]
     truncated: np.ndarray = None  # type: ignore[assignment]
     crowd: np.ndarray = None  # type: ignore[assignment]
+    pixels: Pixels = RGB
 
     def __post_init__(self):
         for flag in FLAGS:
             if getattr(self, flag) is None:
                 object.__setattr__(self, flag, np.zeros(len(self.labels), bool))
+
+    def read(self) -> np.ndarray:
+        """The image, (height, width, channels) uint8, see `read_image`."""
+        return read_image(self.image, size=(self.width, self.height), **self.pixels._asdict())
 
 
 class DetectionDataset(Sequence[Record]):
@@ -79,6 +87,25 @@ class DetectionDataset(Sequence[Record]):
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def pixels(self) -> Pixels:
+        """How the images are read, see `with_pixels`. The range is None if it is not the same for all images.
+
+        Raises:
+            ValueError: if images are read with different channels.
+        """
+        if not self.records:
+            return RGB
+        first = self.records[0]
+        for record in self.records:
+            if record.pixels.channels != first.pixels.channels:
+                raise ValueError(
+                    f"{self.name}: {first.image_id} has {first.pixels.channels} channels, "
+                    f"{record.image_id} has {record.pixels.channels}; use with_pixels(channels=...)"
+                )
+        ranges = {record.pixels.value_range for record in self.records}
+        return first.pixels._replace(value_range=ranges.pop() if len(ranges) == 1 else None)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -152,6 +179,33 @@ class DetectionDataset(Sequence[Record]):
         excluded = ["difficult"] * exclude_difficult + ["truncated"] * exclude_truncated
         records = [_reduced(record, new_labels, excluded) for record in self]
         return DetectionDataset(classes, records, self.name)
+
+    def with_pixels(self, *, channels: int = 3, value_range: ValueRange = None) -> DetectionDataset:
+        """The same images, read in another way. Whatever takes the data set reads them so.
+
+        `train` stores the range in the model, so that `detect` reads its images in the same way.
+
+        Example:
+
+        ```python
+        data = mb.load_coco("thermal.json", "images").with_pixels(value_range=(0, 4095))
+        ```
+
+        Args:
+            channels: number of channels: 3 for RGB, 1 for gray, or as many as the files have. The model must
+                be built with the same `channels`.
+            value_range: which numbers of images with more than 8 bits become 0 and 255: (lowest, highest),
+                "percentile" or None, see `read_image`.
+
+        Returns:
+            `DetectionDataset`.
+
+        Raises:
+            ValueError: for channels or a range that cannot be.
+        """
+        pixels = checked_pixels("with_pixels", channels, value_range)
+        records = [replace(record, pixels=pixels) for record in self.records]
+        return DetectionDataset(self.class_names, records, self.name)
 
     def split(self, fraction: float, *, seed: int = 0) -> tuple[DetectionDataset, DetectionDataset]:
         """Divides the images at random.

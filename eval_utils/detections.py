@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
 from ..data_generator.images import read_image
+from ..data_generator.pixels import RGB, Pixels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -46,6 +48,7 @@ class Detections:
         class_names: names of the model's classes in the order of its labels, or None.
         image_size: (height, width) in pixels.
         image: path or array of the image, as it was passed to `detect`.
+        pixels: how the image is read to plot it.
     """
 
     boxes: np.ndarray
@@ -54,6 +57,7 @@ class Detections:
     class_names: tuple[str | None, ...] | None
     image_size: tuple[int, int]
     image: str | np.ndarray = field(repr=False)
+    pixels: Pixels = RGB
 
     @classmethod
     def from_rows(
@@ -62,9 +66,11 @@ class Detections:
         class_names: tuple[str | None, ...] | None,
         image_size: tuple[int, int],
         image: str | np.ndarray,
+        pixels: Pixels = RGB,
     ) -> Detections:
         """Creates `Detections` from rows (n, 6) [class_id, score, xmin, ymin, xmax, ymax] in pixels."""
-        return cls(rows[:, 2:], rows[:, 1], rows[:, 0].astype(np.int32), class_names, image_size, image)
+        ids = rows[:, 0].astype(np.int32)
+        return cls(rows[:, 2:], rows[:, 1], ids, class_names, image_size, image, pixels)
 
     @property
     def path(self) -> str | None:
@@ -126,7 +132,8 @@ class Detections:
         """
         from .plots import plot_detections
 
-        image = read_image(self.image) if isinstance(self.image, str) else self.image
+        source = self.image if isinstance(self.image, str) else partial(np.asarray, self.image)
+        image = read_image(source, **self.pixels._asdict())
         return plot_detections(image, self, **{"min_score": 0.0, **options})
 
     def _detection(self, i):

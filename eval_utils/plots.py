@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..data_generator import DetectionDataset, Record
+from ..data_generator.pixels import shown
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +34,7 @@ def plot_detections(
     """Draws boxes on an image.
 
     Args:
-        image: (rows, columns, 3) RGB uint8.
+        image: (rows, columns, channels) uint8; the first three channels are drawn as RGB.
         detections: `Detections`, or (n, 6) rows [class_id, score, xmin, ymin, xmax, ymax] in pixels, drawn
             with solid lines.
         ground_truth: a `Record`, drawn with dashed white lines.
@@ -51,7 +52,7 @@ def plot_detections(
     detections = getattr(detections, "rows", detections)
     if axes is None:
         axes = plt.subplots(figsize=(8, 8 * image.shape[0] / image.shape[1]), layout="tight")[1]
-    axes.imshow(image)
+    axes.imshow(shown(image))
     axes.set_axis_off()
     if ground_truth is not None:
         for label, box in zip(ground_truth.labels, ground_truth.boxes, strict=True):
@@ -83,8 +84,6 @@ def plot_detection_grid(
     """
     import matplotlib.pyplot as plt
 
-    from ..data_generator.images import read_image
-
     if len(dataset) == 0:
         raise ValueError("plot_detection_grid: the data set is empty")
     if detections is not None and len(detections) != len(dataset):
@@ -96,9 +95,8 @@ def plot_detection_grid(
         if i < len(dataset):
             found = None if detections is None else detections[i]
             record = dataset[i]
-            image = read_image(record.image, size=(record.width, record.height))
             plot_detections(
-                image,
+                record.read(),
                 found,
                 ground_truth=record,
                 class_names=dataset.class_names,
@@ -202,7 +200,7 @@ def plot_precision_recall(result: VOCResult, *, columns: int = 5) -> Figure:
 def _draw_sample(axes, image, view, class_names):
     """Draws a sample. Without class names, only boxes are drawn, because labels can hide small objects."""
     height, width = image.shape[:2]
-    axes.imshow(image)
+    axes.imshow(shown(image))
     axes.set_axis_off()
     for label, box in zip(view.labels, view.relative_boxes() * (width, height, width, height), strict=True):
         _draw_box(axes, box, _color(label), class_names and _class_name(label, class_names), "-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from contextlib import closing
 from functools import partial
@@ -20,8 +21,17 @@ from ..data_generator.batches.generator import naming_failures
 from ..data_generator.dataset import align_classes
 from ..data_generator.formats.fields import IMAGE_SUFFIXES
 from ..data_generator.images import ImageError, image_size
+from ..data_generator.pixels import ValueRange, checked_pixels
 from ..layers.multibox import multibox_of
-from ..models.detector import anchors_of, class_names_of, is_detector, num_classes_of, to_inference
+from ..models.detector import (
+    anchors_of,
+    channels_of,
+    class_names_of,
+    is_detector,
+    num_classes_of,
+    to_inference,
+    value_range_of,
+)
 from .detections import Detections
 
 # Batches that are prepared while the model runs.
@@ -44,6 +54,7 @@ def detect(
     min_score: float = 0.5,
     batch_size: int = 8,
     progress: bool | None = None,
+    value_range: ValueRange = None,
 ) -> Any: ...
 
 
@@ -55,6 +66,7 @@ def detect(
     min_score: float = 0.5,
     batch_size: int = 8,
     progress: bool | None = None,
+    value_range: ValueRange = None,
 ) -> Detections: ...
 
 
@@ -66,6 +78,7 @@ def detect(
     min_score: float = 0.5,
     batch_size: int = 8,
     progress: bool | None = None,
+    value_range: ValueRange = None,
 ) -> list[Detections]: ...
 
 
@@ -76,6 +89,7 @@ def detect(
     min_score: float = 0.5,
     batch_size: int = 8,
     progress: bool | None = None,
+    value_range: ValueRange = None,
 ) -> Detections | list[Detections]:
     """Detects objects in images.
 
@@ -84,12 +98,15 @@ def detect(
         images: one of
 
             * the path of an image,
-            * an array (height, width, 3) RGB uint8,
+            * an array (height, width, channels) uint8, RGB first,
             * a list of paths and arrays, whose sizes may differ,
             * the path of a folder, whose image files are read in the order of their names.
         min_score: minimum score of the detections that are returned.
         batch_size: images per batch.
         progress: whether to show a progress bar; None: for 16 images or more.
+        value_range: for images with more than 8 bits, which numbers become 0 and 255, see `read_image`. None:
+            the range of the images that `train` has trained the model on. With a range, arrays may be of
+            other types than uint8.
 
     Returns:
         `Detections` for one image, a list of `Detections` for a list or a folder.
@@ -109,13 +126,17 @@ def detect(
     sources = [images] if single else _files_in(images) if _is_folder(images) else list(images)
     if not sources:
         raise ValueError("detect: expected at least one image, got an empty list")
-    records = [_record(source, i) for i, source in enumerate(sources)]
+    value_range = value_range_of(model) if value_range is None else value_range
+    pixels = checked_pixels("detect", channels_of(model), value_range)
+    records = [_record(source, i, pixels) for i, source in enumerate(sources)]
     names = class_names_of(model)
     dataset = DetectionDataset([str(i + 1) for i in range(num_classes_of(model))], records, "detect")
     show = len(records) >= MIN_IMAGES_FOR_PROGRESS if progress is None else progress
     found = _predict(model, dataset, batch_size, resize_only(anchors_of(model).image_size), show, None)
     detections = [
-        Detections.from_rows(rows[rows[:, 1] >= min_score], names, (r.height, r.width), _given(source))
+        Detections.from_rows(
+            rows[rows[:, 1] >= min_score], names, (r.height, r.width), _given(source), pixels
+        )
         for rows, r, source in zip(found, records, sources, strict=True)
     ]
     return detections[0] if single else detections
@@ -136,7 +157,8 @@ def predict_dataset(
         model: a model of this package. A model for training is converted with `to_inference` and its default
             options.
         dataset: a `DetectionDataset` with the model's classes. If their order differs, the returned class ids
-            are those of the data set.
+            are those of the data set. Without a `value_range` of its own, its images are read with that of
+            the images that `train` has trained the model on.
         batch_size: images per batch.
         transform: a `SampleTransform` that keeps whole images; None: `resize_only` at the model's size.
         progress: whether to show a progress bar.
@@ -149,8 +171,8 @@ def predict_dataset(
 
     Raises:
         ImageError: for an image that cannot be read; the message names it.
-        ValueError: if the model and the data set have different classes, or if the model and the transform
-            have different image sizes.
+        ValueError: if the model and the data set have different classes or channels, or if the model and the
+            transform have different image sizes.
     """
     multibox_of(model)  # refuses anything but a model of this package
     if not isinstance(dataset, DetectionDataset):
@@ -164,6 +186,7 @@ def predict_dataset(
             f"{dataset.num_classes} ({', '.join(dataset.class_names)})"
         )
     aligned = align_classes(dataset, class_names_of(model), "predict_dataset")
+    aligned = _with_pixels_of(model, aligned)
     size = anchors_of(model).image_size
     transform = transform or resize_only(size)
     if transform.image_size != size:
@@ -171,11 +194,30 @@ def predict_dataset(
             f"predict_dataset: the transform makes {transform.image_size}, the model takes {size}"
         )
     found = _predict(model, aligned, batch_size, transform, progress, workers)
-    if aligned is not dataset:
+    if aligned.class_names != dataset.class_names:
         ids = np.array([0, *(dataset.class_names.index(name) + 1 for name in aligned.class_names)])
         for rows in found:
             rows[:, 0] = ids[rows[:, 0].astype(int)]
     return found
+
+
+def _with_pixels_of(model, dataset):
+    """The data set as the model must see it. A data set with a range of its own keeps it."""
+    channels, value_range = channels_of(model), value_range_of(model)
+    if dataset.pixels.channels != channels:
+        raise ValueError(
+            f"predict_dataset: the model takes {channels} channels, the images are read with "
+            f"{dataset.pixels.channels}; use dataset.with_pixels(channels={channels})"
+        )
+    if value_range is None or any(record.pixels.value_range is not None for record in dataset):
+        if value_range is not None and dataset.pixels.value_range != value_range:
+            warnings.warn(
+                f"predict_dataset: the model was trained on images read with value_range={value_range}, "
+                f"those of {dataset.name} are read with another one",
+                stacklevel=3,
+            )
+        return dataset
+    return dataset.with_pixels(channels=channels, value_range=value_range)
 
 
 def to_pixels(rows: np.ndarray, width: int, height: int) -> np.ndarray:
@@ -244,7 +286,7 @@ def _files_in(folder):
     return files
 
 
-def _record(source, index):
+def _record(source, index, pixels):
     """A `Record` without objects. Its id is the index, because a file may be given more than once."""
     if isinstance(source, str | os.PathLike):
         if not Path(source).exists():
@@ -252,16 +294,29 @@ def _record(source, index):
         width, height = image_size(source)
         image = str(source)
     else:
-        if np.shape(source)[2:] != (3,) or getattr(source, "dtype", None) != np.uint8 or not source.size:
-            raise ImageError(
-                "detect: expected a path or an array (height, width, 3) RGB uint8, got "
-                f"{np.shape(source)} {getattr(source, 'dtype', type(source).__name__)} at position {index}; "
-                "for values from 0 to 1 pass (image * 255).astype('uint8'), for a picture of Pillow "
-                "np.asarray(image.convert('RGB'))"
-            )
+        _check_array(source, index, pixels)
         height, width = source.shape[:2]
         image = partial(np.asarray, source)
-    return Record(f"{index}", image, width, height, np.zeros((0, 4), np.float32), np.zeros(0, np.int32))
+    boxes, labels = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
+    return Record(f"{index}", image, width, height, boxes, labels, pixels=pixels)
+
+
+def _check_array(array, index, pixels):
+    dtype = getattr(array, "dtype", None)
+    is_known = dtype == np.uint8 or (pixels.value_range is not None and getattr(dtype, "kind", "") in "uif")
+    if np.shape(array)[2:] == (pixels.channels,) and is_known and array.size:
+        return
+    hint = "for a picture of Pillow pass np.asarray(image.convert('RGB'))"
+    if getattr(dtype, "kind", "") == "f" and pixels.value_range is None and array.size:
+        low, high = float(np.nanmin(array)), float(np.nanmax(array))
+        hint = (
+            f"its numbers are {low:g} to {high:g}: the model takes 0 to 255, so pass value_range=(lowest, "
+            "highest), such as (0, 1), or for values from 0 to 1 (image * 255).astype('uint8')"
+        )
+    raise ImageError(
+        f"detect: expected a path or an array (height, width, {pixels.channels}) RGB uint8, got "
+        f"{np.shape(array)} {dtype or type(array).__name__} at position {index}; {hint}"
+    )
 
 
 def _given(source):

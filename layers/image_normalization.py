@@ -12,24 +12,38 @@ from keras import ops
 class ImageNormalization(keras.layers.Layer):
     """(pixels - mean) * scale, then optionally RGB to BGR.
 
-    Input: (batch, rows, columns, 3) RGB, 0..255, integer or float. Output: same shape, float.
+    Input: (batch, rows, columns, channels) 0..255, RGB first, integer or float. Output: same shape, float.
 
     Args:
-        mean: one number, or three in RGB order, subtracted from the pixels.
+        mean: one number, or one for each channel, subtracted from the pixels.
         scale: factor applied after the subtraction.
-        bgr: whether the output channels are in the order BGR, which Caffe uses.
+        bgr: whether the first three output channels are in the order BGR, which Caffe uses.
+        value_range: the `value_range` of the images that the model was trained on, see `read_image`. The
+            layer only stores it for `detect`: its input has 0 to 255.
     """
 
-    def __init__(self, mean: Sequence[float], scale: float = 1.0, bgr: bool = False, **kwargs):
+    def __init__(
+        self,
+        mean: float | Sequence[float],
+        scale: float = 1.0,
+        bgr: bool = False,
+        value_range: Sequence[float] | str | None = None,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.mean = mean
         self.scale = scale
         self.bgr = bgr
+        self.value_range = value_range
 
     def call(self, inputs):
         x = ops.cast(inputs, self.compute_dtype)
         x = (x - ops.convert_to_tensor(self.mean, self.compute_dtype)) * self.scale
-        return ops.flip(x, axis=-1) if self.bgr else x
+        if not self.bgr or x.shape[-1] < 3:
+            return x
+        if x.shape[-1] == 3:
+            return ops.flip(x, axis=-1)
+        return ops.concatenate([ops.flip(x[..., :3], axis=-1), x[..., 3:]], axis=-1)
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs.shape, self.compute_dtype)
@@ -38,4 +52,5 @@ class ImageNormalization(keras.layers.Layer):
         return input_shape
 
     def get_config(self):
-        return {**super().get_config(), "mean": self.mean, "scale": self.scale, "bgr": self.bgr}
+        settings = {"mean": self.mean, "scale": self.scale, "bgr": self.bgr, "value_range": self.value_range}
+        return {**super().get_config(), **settings}

@@ -12,6 +12,7 @@ import keras
 
 from ..anchors import as_spec
 from ..class_names import check_names
+from ..data_generator.pixels import checked_pixels
 from ..layers import ImageNormalization, MultiBox
 from ..weights.loading import load_weights
 from .detector import to_inference
@@ -32,6 +33,7 @@ class Request(NamedTuple):
         mode: "training" or "inference".
         weights: None, the path of a weight file, "imagenet" or "coco", see `load_weights`.
         decoding: options of `to_inference`, for mode "inference".
+        channels: number of channels of the images.
     """
 
     num_classes: int | None
@@ -39,6 +41,7 @@ class Request(NamedTuple):
     mode: str
     weights: str | os.PathLike[str] | None
     decoding: Mapping[str, Any]
+    channels: int = 3
 
 
 def build_ssd(name, backbone, head, pixels, anchors, request, activation="softmax"):
@@ -49,7 +52,7 @@ def build_ssd(name, backbone, head, pixels, anchors, request, activation="softma
         backbone: function from the normalized image tensor to {source name: feature map}, fine to coarse.
         head: function (feature map, channels, name) that returns the head's output, which has the rows and
             columns of the feature map.
-        pixels: arguments of `ImageNormalization`.
+        pixels: arguments of `ImageNormalization` for RGB.
         anchors: an `AnchorSpec`; its image_size becomes the input size of the model.
         request: a `Request`.
         activation: "softmax" or "sigmoid", see `MultiBox`.
@@ -58,14 +61,16 @@ def build_ssd(name, backbone, head, pixels, anchors, request, activation="softma
         TypeError: for an unknown argument, or if num_classes is not a whole number.
         FileNotFoundError: if the weight file does not exist.
         ValueError: for an unknown mode or activation, if num_classes < 1, if the number of class names is not
-            num_classes, if the anchors do not fit the feature maps, or if Keras' image data format is
-            channels_first.
+            num_classes, if the anchors do not fit the feature maps, for a number of channels that cannot be,
+            or if Keras' image data format is channels_first.
     """
     anchors = as_spec(anchors)
     _check_mode(name, request.mode, request.decoding)
     num_classes = _count_classes(name, request.num_classes, request.class_names)
-    image = keras.Input((*anchors.image_size, 3), name="image")
-    sources = backbone(ImageNormalization(**pixels, name="normalization")(image))
+    channels = checked_pixels(name, request.channels, None).channels
+    image = keras.Input((*anchors.image_size, channels), name="image")
+    normalize = ImageNormalization(**_for_channels(pixels, channels), name="normalization")
+    sources = backbone(normalize(image))
     if len(sources) != len(anchors.levels):
         raise ValueError(
             f"{name}: the anchor spec has {len(anchors.levels)} levels, the model {len(sources)} feature "
@@ -82,6 +87,16 @@ def build_ssd(name, backbone, head, pixels, anchors, request, activation="softma
     if request.weights is not None:
         load_weights(model, request.weights)
     return to_inference(model, **request.decoding) if request.mode == "inference" else model
+
+
+def _for_channels(pixels, channels):
+    """The arguments of `ImageNormalization`; channels other than RGB have the mean of its three numbers."""
+    mean = pixels["mean"]
+    if channels == 3 or not isinstance(mean, list):
+        return pixels
+    colors = mean if channels > 3 else []
+    others = [sum(mean) / len(mean)] * (channels - len(colors))
+    return {**pixels, "mean": [*colors, *others]}
 
 
 def _check_mode(name, mode, decoding):

@@ -8,7 +8,7 @@ import keras
 
 from ..anchors import AnchorSpec
 from ..deprecated import renamed_arguments
-from ..layers import AnchorBoxes, DecodeDetections
+from ..layers import AnchorBoxes, DecodeDetections, ImageNormalization
 from ..layers.multibox import multibox_of
 
 
@@ -40,7 +40,7 @@ def to_inference(
         confidence_threshold: see `DecodeDetections`, as for the other options.
 
     Returns:
-        `keras.Model` from RGB images 0..255 to (batch, max_detections, 6) rows
+        `keras.Model` from images 0..255 to (batch, max_detections, 6) rows
         [class_id, score, xmin, ymin, xmax, ymax], coordinates relative, zero rows as padding.
 
     Raises:
@@ -91,6 +91,28 @@ def class_names_of(model: keras.Model) -> tuple[str | None, ...] | None:
 def activation_of(model: keras.Model) -> str:
     """The activation that turns the class logits of a model into scores: "softmax" or "sigmoid"."""
     return multibox_of(model).activation
+
+
+def channels_of(model: keras.Model) -> int:
+    """The number of channels of the images that a model of this package takes."""
+    return model.input_shape[-1]
+
+
+def value_range_of(model: keras.Model):
+    """The `value_range` of the images that a model was trained on by `train`, see `read_image`; or None."""
+    return next((_range(layer) for layer in model.layers if isinstance(layer, ImageNormalization)), None)
+
+
+def set_value_range(model: keras.Model, value_range) -> None:
+    """Stores the `value_range` of the images that a model is trained on. It is saved with the model."""
+    for layer in model.layers:
+        if isinstance(layer, ImageNormalization):
+            layer.value_range = value_range
+
+
+def _range(layer):
+    # A saved model has a list in place of a tuple.
+    return tuple(layer.value_range) if isinstance(layer.value_range, list | tuple) else layer.value_range
 
 
 def is_detector(model: keras.Model) -> bool:

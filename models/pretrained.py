@@ -16,7 +16,9 @@ from .vgg16 import SSD300
 FUNCTIONS = {function.__name__: function for function in (SSD300, SSDLite, SSDMobileNet)}
 
 
-def pretrained(name: str, class_names: Sequence[str] | None = None, *, seed: int = 0) -> keras.Model:
+def pretrained(
+    name: str, class_names: Sequence[str] | None = None, *, seed: int = 0, channels: int = 3
+) -> keras.Model:
     """Builds a published detector with its weights and class names, ready to detect or to fine-tune.
 
     Args:
@@ -25,6 +27,7 @@ def pretrained(name: str, class_names: Sequence[str] | None = None, *, seed: int
             model knows keep their weights, also under a synonym ("tvmonitor" is COCO's "tv"). The other
             classes are initialized. None: the classes of the published model.
         seed: seed of the initializers.
+        channels: number of channels of your images; the first layer is extended, see `load_weights`.
 
     Returns:
         `keras.Model` for training. `detect`, `predict_dataset` and `to_inference` accept it, too.
@@ -38,7 +41,9 @@ def pretrained(name: str, class_names: Sequence[str] | None = None, *, seed: int
         raise ValueError(f"no pretrained detector {name!r}; there are {', '.join(detectors)}")
     source = SOURCES[name]
     names = source.class_names[1:]
-    model = FUNCTIONS[source.function](class_names=names, weights="coco", **source.arguments)
+    model = FUNCTIONS[source.function](
+        class_names=names, weights="coco", channels=channels, **source.arguments
+    )
     if class_names is None:
         return model
     known = map_names(class_names, names)

@@ -33,6 +33,7 @@ def SSD7(
     anchors: AnchorSpec | None = None,
     weight_decay: float = 5e-4,
     weights: str | os.PathLike[str] | None = None,
+    channels: int = 3,
     **decoding: Unpack[Decoding],
 ) -> keras.Model:
     """SSD7: seven convolutions with BatchNorm and ELU, feature maps at strides 8, 16, 32 and 64.
@@ -45,10 +46,12 @@ def SSD7(
         anchors: an `AnchorSpec`; None: `ssd7_anchors(image_size)`.
         weight_decay: weight decay of the kernels (gradient weight_decay * w).
         weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
+        channels: number of channels of the images, see `DetectionDataset.with_pixels`. Published weights are
+            for three; `load_weights` extends them.
         **decoding: options of `to_inference`, for mode "inference".
 
     Returns:
-        `keras.Model`; input RGB 0..255, uint8 or float.
+        `keras.Model`; input 0..255, RGB first, uint8 or float.
 
     Raises:
         ValueError: as `SSD300`, and if image_size is not that of the anchors.
@@ -76,5 +79,5 @@ def SSD7(
     def head(x, channels, name):
         return conv(channels, 3, name=name)(x)
 
-    request = Request(num_classes, class_names, mode, weights, decoding)
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
     return build_ssd("ssd7", backbone, head, UNIT_PIXELS, anchors, request)

@@ -42,6 +42,7 @@ def SSDMobileNet(
     activation: Literal["softmax", "sigmoid"] = "sigmoid",
     weight_decay: float = 4e-5,
     weights: str | os.PathLike[str] | None = None,
+    channels: int = 3,
     **decoding: Unpack[Decoding],
 ) -> keras.Model:
     """SSD on MobileNet v1: 300x300 pixels, 1917 anchors, 1x1 heads, a sigmoid for each class.
@@ -65,10 +66,12 @@ def SSDMobileNet(
         weight_decay: weight decay of the kernels (gradient weight_decay * w).
         weights: None, a weight file of any known kind, "imagenet" (alpha 1.0, 0.75, 0.5 or 0.25) or "coco"
             (90 classes, alpha=0.75, batch_norm=False); see `load_weights`.
+        channels: number of channels of the images, see `DetectionDataset.with_pixels`. Published weights are
+            for three; `load_weights` extends them.
         **decoding: options of `to_inference`, for mode "inference".
 
     Returns:
-        `keras.Model`; input RGB 0..255, uint8 or float.
+        `keras.Model`; input 0..255, RGB first, uint8 or float.
 
     Raises:
         ValueError: for alpha <= 0, min_depth < 1, an unknown activation, and as `SSD300`.
@@ -96,7 +99,7 @@ def SSDMobileNet(
     head = partial(
         pointwise_head, regularizer=regularizer, class_bias=RARE_LOGIT if activation == "sigmoid" else 0.0
     )
-    request = Request(num_classes, class_names, mode, weights, decoding)
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
     return build_ssd(name, backbone, head, UNIT_PIXELS, anchors or SSD_MOBILENET_V1, request, activation)
 
 

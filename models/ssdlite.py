@@ -45,6 +45,7 @@ def SSDLite(
     weight_decay: float = 4e-5,
     weights: str | os.PathLike[str] | None = None,
     backbone: Literal["mobilenet_v3_large", "mobilenet_v2"] = "mobilenet_v3_large",
+    channels: int = 3,
     **decoding: Unpack[Decoding],
 ) -> keras.Model:
     """SSDLite on MobileNetV3-Large or MobileNetV2: 320x320 pixels, 3234 anchors.
@@ -59,10 +60,12 @@ def SSDLite(
         weight_decay: weight decay of the kernels, in the convention of torch (gradient weight_decay * w).
         weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
         backbone: "mobilenet_v3_large" or "mobilenet_v2".
+        channels: number of channels of the images, see `DetectionDataset.with_pixels`. Published weights are
+            for three; `load_weights` extends them.
         **decoding: options of `to_inference`, for mode "inference".
 
     Returns:
-        `keras.Model`; input RGB 0..255, uint8 or float.
+        `keras.Model`; input 0..255, RGB first, uint8 or float.
 
     Raises:
         ValueError: for alpha <= 0, min_depth < 1, an unknown backbone, and as `SSD300`.
@@ -83,7 +86,7 @@ def SSDLite(
         return sources
 
     head = partial(separable_head, **init)
-    request = Request(num_classes, class_names, mode, weights, decoding)
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
     return build_ssd(name, features, head, UNIT_PIXELS, anchors or SSDLITE320, request)
 
 

@@ -49,6 +49,7 @@ def SSD300(
     anchors: AnchorSpec | None = None,
     weight_decay: float = 5e-4,
     weights: str | os.PathLike[str] | None = None,
+    channels: int = 3,
     **decoding: Unpack[Decoding],
 ) -> keras.Model:
     """SSD300 on VGG16: 300x300 pixels, 8732 anchors.
@@ -63,10 +64,12 @@ def SSD300(
         weight_decay: weight decay of the kernels, in the convention of Caffe and torch (gradient
             weight_decay * w).
         weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
+        channels: number of channels of the images, see `DetectionDataset.with_pixels`. Published weights are
+            for three; `load_weights` extends them.
         **decoding: options of `to_inference`, for mode "inference".
 
     Returns:
-        `keras.Model`; input RGB 0..255, uint8 or float.
+        `keras.Model`; input 0..255, RGB first, uint8 or float.
 
     Raises:
         TypeError: for an unknown argument.
@@ -74,7 +77,7 @@ def SSD300(
         ValueError: for an unknown mode, if num_classes < 1, if the number of class names is not num_classes,
             or if the anchors do not fit the feature maps.
     """
-    request = Request(num_classes, class_names, mode, weights, decoding)
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
     return _ssd_vgg16("ssd300", SSD300_EXTRAS, weight_decay, anchors or SSD300_VOC, request)
 
 
@@ -86,10 +89,11 @@ def SSD512(
     anchors: AnchorSpec | None = None,
     weight_decay: float = 5e-4,
     weights: str | os.PathLike[str] | None = None,
+    channels: int = 3,
     **decoding: Unpack[Decoding],
 ) -> keras.Model:
     """SSD512 on VGG16: 512x512 pixels, 24564 anchors; `anchors=None`: `SSD512_VOC`. Otherwise as `SSD300`."""
-    request = Request(num_classes, class_names, mode, weights, decoding)
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
     return _ssd_vgg16("ssd512", SSD512_EXTRAS, weight_decay, anchors or SSD512_VOC, request)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from .. import anchors
 from ..layers import ImageNormalization
 from ..layers.multibox import multibox_layers
-from .mapping import adapt_pixels, read_weights
+from .mapping import adapt_pixels, fit_channels, read_weights
 from .published import PUBLISHED, fetch_source, published
 
 MAX_LISTED = 3  # names or problems in a message
@@ -33,6 +33,7 @@ class LoadReport:
         loaded: {layer name: number of its weights}.
         skipped: {name in the file: why it was not loaded}.
         left: {layer name: why it keeps its initial values}.
+        changed: {layer name: how its weights differ from those in the file}.
     """
 
     path: str
@@ -41,6 +42,7 @@ class LoadReport:
     loaded: dict[str, int] = field(default_factory=dict)
     skipped: dict[str, str] = field(default_factory=dict)
     left: dict[str, str] = field(default_factory=dict)
+    changed: dict[str, str] = field(default_factory=dict)
 
     def __str__(self):
         rows = [
@@ -50,6 +52,7 @@ class LoadReport:
         for title, layers, what in (
             ("skipped", self.skipped, "in the file, not used"),
             ("left", self.left, "in the model, at their initial values"),
+            *([("changed", self.changed, "for the model's channels")] if self.changed else []),
         ):
             rows.append(f"  {title:8} {len(layers):4} {what}")
             rows += [f"    {_listed(names)}: {why}" for why, names in _grouped_by_reason(layers).items()]
@@ -70,7 +73,8 @@ def load_weights(
     recognized by its content, and none of these projects needs to be installed.
 
     If the weights expect other pixel values (channel order, mean or scale) than the model's normalization
-    produces, the first layer is rewritten accordingly.
+    produces, the first layer is rewritten accordingly. If the model has other channels than RGB, its kernel
+    is fitted: additional channels get the mean of the three kernels, a single gray one their sum.
 
     Args:
         model: a model of this package, for training or inference.
@@ -104,10 +108,8 @@ def load_weights(
     else:
         names = " or ".join(f'"{name}"' for name in PUBLISHED)
         raise FileNotFoundError(f"{model.name}: no weight file {weights}; expected a path, or {names}")
-    for layer in model.layers:
-        if isinstance(layer, ImageNormalization):
-            adapt_pixels(mapped, {"mean": layer.mean, "scale": layer.scale, "bgr": layer.bgr})
     report = LoadReport(str(path), mapped.origin, model.name)
+    _fit_first_layer(model, mapped, report)
     plan, problems = _match_layers(model, mapped, layers, report)
     if any(layer.name.endswith("_mbox_loc") for layer, _ in plan):
         _check_anchors(model, mapped, path, strict)
@@ -129,6 +131,19 @@ def load_weights(
     if source is not None and source.class_names is not None:
         _name_classes(model, source.class_names[1:], report)
     return report
+
+
+def _fit_first_layer(model, mapped, report):
+    """Rewrites the first layer of the weights for the normalization and the channels of the model."""
+    channels = model.input_shape[-1]
+    for layer in model.layers:
+        if isinstance(layer, ImageNormalization):
+            # Only the numbers of RGB; those of other channels are equal.
+            mean = np.ravel(layer.mean)[: 3 if channels >= 3 else 1]
+            adapt_pixels(mapped, {"mean": mean, "scale": layer.scale, "bgr": layer.bgr})
+    first = next((layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)), None)
+    if first is not None and (how := fit_channels(mapped, first.name, channels)):
+        report.changed[first.name] = how
 
 
 def _name_classes(model, class_names, report):
@@ -226,6 +241,8 @@ def _likely_causes(model, name, theirs, ours):
         causes = []
         if len(kernel) == len(own) == 4 and kernel[:2] == own[:2] and kernel[-1] != own[-1]:
             causes.append(f"{kernel[-1] / own[-1]:.3g} times the width: another alpha, or another network")
+        if len(kernel) == len(own) == 4 and model.input_shape[-1] == own[2] != kernel[2]:
+            causes.append(f"the file is for {kernel[2]} channels, the model for {own[2]}")
         if len(theirs) < len(ours):
             causes.append("the file has BatchNorm instead of a bias: build the model with batch_norm=True")
         elif len(theirs) > len(ours):

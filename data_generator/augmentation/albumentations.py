@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 
 from ..dataset import Record
+from ..pixels import Pixels
 from .render import render
 from .sample import MEAN_COLOR
 from .view import View
@@ -29,13 +30,14 @@ class Albumentations:
         pipeline: a list of transforms; or an `albumentations.Compose` (2.0 or later) with
             `bbox_params=BboxParams(format="pascal_voc", label_fields=["labels"])`, where the field may have
             any name. The label field holds the indices of the objects, not class ids. The pipeline must
-            return RGB uint8 images: leave out `Normalize` and `ToTensorV2`.
+            return uint8 images with the channels that it gets: leave out `Normalize` and `ToTensorV2`. Not
+            all transforms take other images than RGB.
         max_side: longest side in pixels. Larger views are drawn at this size.
         fill: RGB of the area outside the pictures.
 
     Raises:
         ImportError: for a list, if albumentations is not installed.
-        ValueError: for any other pipeline; in a call, if the pipeline does not return RGB uint8.
+        ValueError: for any other pipeline; in a call, if the pipeline does not return such images.
     """
 
     pipeline: Any
@@ -96,13 +98,15 @@ def _check(pipeline):
 def _view_of(result, objects, view):
     """The view of a pipeline's result; `objects` (n,) are the indices of its boxes in the original view."""
     image = result["image"]
-    if getattr(image, "dtype", None) != np.uint8 or image.shape[2:] != (3,):
+    if getattr(image, "dtype", None) != np.uint8 or image.shape[2:] != (view.channels,):
         what = f"{getattr(image, 'shape', type(image).__name__)} {getattr(image, 'dtype', '')}"
         raise ValueError(
-            f"Albumentations: expected (rows, columns, 3) uint8 from the pipeline, got {what}; the model "
-            "normalizes, so leave out Normalize, ToFloat and ToTensorV2"
+            f"Albumentations: expected (rows, columns, {view.channels}) uint8 from the pipeline, got {what}; "
+            "the model normalizes, so leave out Normalize, ToFloat and ToTensorV2"
         )
     height, width = image.shape[:2]
     boxes = np.asarray(result["bboxes"], np.float32).reshape(-1, 4)
     labels, difficult = view.labels[objects], view.difficult[objects]
-    return View.of_record(Record("", lambda: image, width, height, boxes, labels, difficult))
+    pixels = Pixels(view.channels)
+    record = Record("", lambda: image, width, height, boxes, labels, difficult, pixels=pixels)
+    return View.of_record(record)

@@ -123,11 +123,15 @@ def _placed(view, scale, shift):
 
 def _join(rect, views):
     """One view at `rect` with the pictures and objects of all `views`, later ones on top."""
+    channels = [view.channels for view in views]
+    if len(set(channels)) > 1:
+        raise ValueError(f"Mosaic and MixUp need images with the same number of channels, got {channels}")
     fields = {
         name: np.concatenate([getattr(view, name) for view in views])
         for name in ("boxes", "labels", "difficult")
     }
-    return View(pictures=tuple(p for view in views for p in view.pictures), rect=rect, **fields)
+    pictures = tuple(p for view in views for p in view.pictures)
+    return View(pictures=pictures, rect=rect, channels=channels[0], **fields)
 
 
 def _check_dataset(transform):

@@ -14,8 +14,9 @@ HUES = 256  # of a full circle in COLOR_RGB2HSV_FULL; uint8 arithmetic wraps aro
 class PhotometricDistortion:
     """Random brightness, contrast, saturation and hue, each with the same probability.
 
-    Callable `(image, rng) -> image`, RGB uint8. The paper's two orders are equally likely: contrast right
-    after brightness, or contrast at the end.
+    Callable `(image, rng) -> image`, uint8. The paper's two orders are equally likely: contrast right
+    after brightness, or contrast at the end. Brightness and contrast change all channels. Saturation and hue
+    change the first three, and nothing in images with fewer.
 
     Attributes:
         brightness: largest shift of the pixel values.
@@ -56,13 +57,19 @@ def _scale_and_shift(image, factor, shift):
     if factor == 1 and shift == 0:
         return image
     # A linear map of the colors, rounded and saturated. It takes a quarter of the time of a lookup table.
-    row = (factor, 0, 0, shift), (0, factor, 0, shift), (0, 0, factor, shift)
-    return cv2.transform(image, np.array(row, np.float32))
+    channels = image.shape[2]
+    columns = np.full((channels, 1), shift)
+    return cv2.transform(image, np.hstack([np.eye(channels) * factor, columns]).astype("f4")).reshape(
+        image.shape
+    )
 
 
 def _shift_hue_and_saturation(image, hue, saturation):
-    if hue == 0 and saturation == 1:
+    if (hue == 0 and saturation == 1) or image.shape[2] < 3:
         return image
+    if image.shape[2] > 3:
+        colors = _shift_hue_and_saturation(np.ascontiguousarray(image[..., :3]), hue, saturation)
+        return np.concatenate([colors, image[..., 3:]], axis=2)
     hsv = cv2.cvtColor(image, cv2.COLOR_RGB2HSV_FULL)
     if saturation != 1:
         hsv = cv2.transform(hsv, np.diag(np.array((1, saturation, 1), np.float32)))

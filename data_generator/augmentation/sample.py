@@ -26,20 +26,21 @@ class SampleTransform:
         geometry: callables `(view, rng) -> view`, in order.
         photometric: None, or callable `(image, rng) -> image`.
         interpolations: OpenCV interpolation constants; one is drawn for each sample.
-        fill: RGB of the area outside the source image.
+        fill: color of the area outside the source image: one number for each channel, or RGB, whose mean
+            fills additional channels and gray images.
     """
 
     image_size: tuple[int, int]
     geometry: tuple[Callable[[View, np.random.Generator], View], ...] = ()
     photometric: Callable[..., np.ndarray] | None = None
     interpolations: tuple[int, ...] = (cv2.INTER_LINEAR,)
-    fill: tuple[int, int, int] = MEAN_COLOR
+    fill: tuple[int, ...] = MEAN_COLOR
 
     def __post_init__(self):
         object.__setattr__(self, "image_size", image_hw(self.image_size))
 
     def __call__(self, record: Record, rng: np.random.Generator) -> tuple[np.ndarray, View]:
-        """Returns the image (height, width, 3) uint8 RGB and the final `View`."""
+        """Returns the image (height, width, channels) uint8 and the final `View`."""
         view = View.of_record(record)
         for transform in self.geometry:
             view = transform(view, rng)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ...boxes import clip, flip
 from ..dataset import Record
+from ..pixels import RGB, Pixels
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -21,6 +22,7 @@ class Picture:
         place: xyxy of the whole image, in scene pixels.
         window: xyxy in scene pixels; the image is cropped to it.
         opacity: below 1, pictures that were drawn before show through.
+        pixels: how the image is read.
     """
 
     image: str | Callable[[], np.ndarray | bytes]
@@ -28,6 +30,7 @@ class Picture:
     place: tuple[float, float, float, float]
     window: tuple[float, float, float, float]
     opacity: float = 1.0
+    pixels: Pixels = RGB
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -44,6 +47,7 @@ class View:
         difficult: (objects,) bool.
         flipped: whether the view is mirrored left to right.
         turns: quarter turns clockwise, after mirroring.
+        channels: number of channels of the pictures.
     """
 
     pictures: tuple[Picture, ...]
@@ -53,14 +57,16 @@ class View:
     difficult: np.ndarray
     flipped: bool = False
     turns: int = 0
+    channels: int = 3
 
     @classmethod
     def of_record(cls, record: Record) -> View:
         """The whole image with its objects, without COCO's crowd regions."""
         size = (record.width, record.height)
         whole = (0.0, 0.0, *size)
-        pictures = (Picture(record.image, size, whole, whole),)
-        view = cls(pictures, np.array(whole), record.boxes, record.labels, record.difficult)
+        pictures = (Picture(record.image, size, whole, whole, pixels=record.pixels),)
+        annotations = record.boxes, record.labels, record.difficult
+        view = cls(pictures, np.array(whole), *annotations, channels=record.pixels.channels)
         return view.keep(~record.crowd) if record.crowd.any() else view
 
     @property

@@ -32,8 +32,8 @@ MAX_ATTEMPTS = 20  # to replace one sample
 class DataGenerator(keras.utils.PyDataset):
     """Batches of a data set.
 
-    With an encoder, a batch is (images, targets) for `fit`: (batch, height, width, 3) uint8 RGB and
-    (batch, num_anchors, 4 + 1 + num_classes) float32, or (batch, num_anchors, 5) from a sparse encoder.
+    With an encoder, a batch is (images, targets) for `fit`: (batch, height, width, channels) uint8, RGB first,
+    and (batch, num_anchors, 4 + 1 + num_classes) float32, or (batch, num_anchors, 5) from a sparse encoder.
     Without one it is (images, annotations), a list of dictionaries with `image_id`, `boxes` (relative xyxy),
     `labels` and `difficult`. The last batch may be smaller.
 
@@ -72,9 +72,9 @@ class DataGenerator(keras.utils.PyDataset):
 
     Raises:
         TypeError: for a data set, transform or count of another kind.
-        ValueError: for an empty data set, an option out of range, an encoder whose image size or number of
-            classes differs from the transform's or the data set's, or a RAM cache for processes that cannot
-            share it.
+        ValueError: for an empty data set, images with different channels, an option out of range, an encoder
+            whose image size or number of classes differs from the transform's or the data set's, or a RAM
+            cache for processes that cannot share it.
         ImageError: (from a batch) for an image that cannot be read; names it.
     """
 
@@ -121,7 +121,7 @@ class DataGenerator(keras.utils.PyDataset):
         self.num_failures = 0
         self.failure = None  # the exception of the last batch that was taken, see `naming_failures`
         self._tried = 0
-        self._maker = SampleMaker(transform, encoder)
+        self._maker = SampleMaker(transform, encoder, dataset.pixels.channels)
         self._pool = None
         self._ahead = None
         self._is_last_taken = False
@@ -181,7 +181,7 @@ class DataGenerator(keras.utils.PyDataset):
         """A batch, the number of samples tried for it, and [(record, error)] of those that failed."""
         mine = self._order(epoch)[batch * self.batch_size : (batch + 1) * self.batch_size]
         indices = [int(index) for index in mine]
-        images = np.empty((len(indices), *self.transform.image_size, 3), np.uint8)
+        images = np.empty((len(indices), *self.transform.image_size, self._maker.channels), np.uint8)
         targets = None
         if self.encoder is not None:
             targets = np.empty((len(indices), *self.encoder.target_shape), np.float32)

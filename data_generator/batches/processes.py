@@ -66,7 +66,7 @@ class ProcessPool:
 
 def _layout(maker, batch_size):
     """(shape, dtype) of the images and, with an encoder, of the targets of a batch."""
-    images = ((batch_size, *maker.transform.image_size, 3), np.dtype(np.uint8))
+    images = ((batch_size, *maker.transform.image_size, maker.channels), np.dtype(np.uint8))
     if maker.encoder is None:
         return (images,)
     return images, ((batch_size, *maker.encoder.target_shape), np.dtype(np.float32))

@@ -17,10 +17,12 @@ class SampleMaker:
     Attributes:
         transform: a `SampleTransform`.
         encoder: a `GroundTruthEncoder`, or None.
+        channels: number of channels of the images.
     """
 
     transform: SampleTransform
     encoder: GroundTruthEncoder | None
+    channels: int = 3
 
     def fill(self, records, keys, images, targets):
         """Makes the samples of a batch.
@@ -28,7 +30,7 @@ class SampleMaker:
         Args:
             records: `Record` of each sample.
             keys: the integers that seed the random generator, for each sample.
-            images: (samples, height, width, 3) uint8, written to.
+            images: (samples, height, width, channels) uint8, written to.
             targets: (samples, *encoder.target_shape) float32, written to; None without encoder.
 
         Returns:

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from ..dataset import DetectionDataset, Record
 from ..images import image_size
+from ..pixels import RGB, Pixels
 from .cleaning import MAX_DROPPED, BoxCleaner
 from .found_classes import choose_classes
 
@@ -33,6 +34,7 @@ class Annotation:
         crowd: (objects,) bool.
         where: file (and line) of the annotation, for messages.
         relative: whether boxes are relative to the image (0..1).
+        pixels: how the image is read, see `Record`.
     """
 
     image_id: str
@@ -45,6 +47,7 @@ class Annotation:
     crowd: np.ndarray
     where: str
     relative: bool = False
+    pixels: Pixels = RGB
 
     @property
     def path(self):
@@ -70,6 +73,7 @@ def annotation_of(record, class_names):
         record.truncated,
         record.crowd,
         where=record.image_id if callable(image) else image,
+        pixels=record.pixels,
     )
 
 

@@ -4,7 +4,10 @@ import os.path
 import re
 from pathlib import Path
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"),
+    *(".jp2", ".avif", ".heic", ".heif", ".npy"),
+)
 
 # Pixels. No image is larger, and below this float32 resolves a sixteenth of a pixel.
 LIMIT = 1e6

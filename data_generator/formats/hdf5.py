@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-import cv2
 import h5py
 import numpy as np
 from tqdm import tqdm
 
 from ...files import atomic, check_absent
 from ..dataset import FLAGS, DetectionDataset, Record
-from ..images import ImageError, read_image
+from ..decoding import encode_png
+from ..images import ImageError
+from ..pixels import checked_pixels
 
 FORMAT = "multibox 1"
 FLUSH_EVERY = 64  # images; a killed run repeats at most these
@@ -33,20 +34,24 @@ def create_hdf5_dataset(
     Args:
         dataset: a `DetectionDataset`.
         path: path of the file, which must not exist. Until it is complete its name is `<path>.partial`.
-        decoded: False stores the image files as they are, and drawn images as PNG. True stores pixels, three
-            bytes each: about six times the size for photographs, but reading needs no decoding.
+        decoded: False stores the image files as they are, and drawn images as PNG. True stores pixels, a
+            byte for each channel: about six times the size for photographs, but reading needs no decoding.
         progress: whether to show a progress bar.
 
     Raises:
         FileExistsError: if the file exists, or if its `.partial` file belongs to another data set.
         ImageError: for an image that cannot be read; names it.
-        ValueError: for an empty data set.
+        ValueError: for an empty data set, or images that are read in different ways.
     """
     path = Path(path)
     partial = path.with_name(f"{path.name}.partial")
     check_absent([path])
     if len(dataset) == 0:
         raise ValueError(f"create_hdf5_dataset: the data set is empty: {dataset!r}")
+    if len({record.pixels for record in dataset}) > 1:
+        raise ValueError(
+            f"create_hdf5_dataset: the images of {dataset!r} are read in different ways; use with_pixels(...)"
+        )
     fields = _fields(dataset)
     fingerprint = _fingerprint(dataset, fields, decoded)
     if not partial.exists():
@@ -92,7 +97,7 @@ class StoredImage:
         changed: time of its last change, in nanoseconds since 1970.
         start: position of the image's first byte.
         stop: position after its last byte.
-        shape: (rows, columns, 3) of stored pixels, or None for an encoded image.
+        shape: (rows, columns, channels) of stored pixels, or None for an encoded image.
     """
 
     path: str
@@ -135,7 +140,9 @@ def _fields(dataset):
 
 
 def _fingerprint(dataset, fields, decoded):
-    digest = hashlib.sha256(json.dumps([FORMAT, decoded, dataset.class_names, dataset.name]).encode())
+    digest = hashlib.sha256(
+        json.dumps([FORMAT, decoded, dataset.class_names, dataset.name, dataset.pixels]).encode()
+    )
     digest.update(json.dumps([record.image_id for record in dataset]).encode())
     for name in FIELDS:
         digest.update(fields[name].tobytes())
@@ -145,7 +152,7 @@ def _fingerprint(dataset, fields, decoded):
 def _lay_out(partial, dataset, fields, fingerprint, decoded):
     """Makes a file with the annotations and with room for the images."""
     if decoded:
-        sizes = 3 * fields["width"].astype(np.int64) * fields["height"]
+        sizes = dataset.pixels.channels * fields["width"].astype(np.int64) * fields["height"]
     else:
         sizes = [_encoded_size(record) for record in dataset]
     starts = np.cumsum([0, *sizes])
@@ -156,6 +163,7 @@ def _lay_out(partial, dataset, fields, fingerprint, decoded):
             name=dataset.name,
             class_names=json.dumps(dataset.class_names),
             decoded=decoded,
+            pixels=json.dumps(dataset.pixels),
             fingerprint=fingerprint,
         )
         file["image_id"] = [record.image_id for record in dataset]
@@ -194,7 +202,7 @@ def _write_images(file, records, decoded):
     for i, record in enumerate(records):
         if done[i]:
             continue
-        pixels = read_image(record.image, size=(record.width, record.height))
+        pixels = record.read()
         content = pixels.reshape(-1) if decoded else np.frombuffer(_encoded(record), np.uint8)
         if len(content) != starts[i + 1] - starts[i]:
             raise ImageError(f"{record.image}: the image file was changed while the data set was written")
@@ -220,7 +228,7 @@ def _encoded(record):
     image = record.image()
     if isinstance(image, bytes):
         return image
-    return cv2.imencode(".png", cv2.cvtColor(read_image(lambda: image), cv2.COLOR_RGB2BGR))[1].tobytes()
+    return encode_png(record.read(), record.image_id)
 
 
 def _read(path, file):
@@ -234,14 +242,15 @@ def _read(path, file):
     offset = file["images"].id.get_offset()
     if offset is None:
         raise ValueError("the images are not stored in one piece")
+    pixels = checked_pixels("pixels", *json.loads(file.attrs.get("pixels", "[3, null]")))
     records = []
     for i, image_id in enumerate(ids):
         mine = slice(objects[i], objects[i + 1])
         width, height = int(fields["width"][i]), int(fields["height"][i])
-        shape = (height, width, 3) if decoded else None
+        shape = (height, width, pixels.channels) if decoded else None
         image = StoredImage(str(path), changed, int(offset + starts[i]), int(offset + starts[i + 1]), shape)
         values = (fields[name][mine] for name in FIELDS[3:])
-        records.append(Record(image_id, image, width, height, *values))
+        records.append(Record(image_id, image, width, height, *values, pixels=pixels))
     return DetectionDataset(json.loads(file.attrs["class_names"]), records, file.attrs["name"])
 
 

@@ -4,10 +4,8 @@ import filecmp
 from collections import Counter
 from pathlib import Path
 
-import cv2
-
 from ...files import atomic, check_absent
-from ..images import read_image
+from ..decoding import encode_png
 from .fields import IMAGE_SUFFIXES, UNWRITABLE, inside_folder, normal_path
 
 
@@ -107,8 +105,7 @@ def place_image(record, target, link=False):
         FileExistsError: if another file has that path.
     """
     if callable(record.image):
-        image = read_image(record.image, size=(record.width, record.height))
-        _place_bytes(cv2.imencode(".png", image[..., ::-1])[1].tobytes(), target)
+        _place_bytes(encode_png(record.read(), record.image_id), target)
     elif target.exists() and filecmp.cmp(record.image, target, shallow=False):
         return
     elif link:

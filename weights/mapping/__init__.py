@@ -6,9 +6,9 @@ from ..formats.recognize import recognize
 from ..formats.tflite import read_tflite
 from ..formats.torch_file import read_torch
 from . import mobilenet, vgg16
-from .mapped import Mapped, adapt_pixels, has_heads
+from .mapped import Mapped, adapt_pixels, fit_channels, has_heads
 
-__all__ = ["Mapped", "adapt_pixels", "read_weights"]
+__all__ = ["Mapped", "adapt_pixels", "fit_channels", "read_weights"]
 
 # A torch network is recognized by a tensor that no other network has.
 TORCH_NETWORKS = (

@@ -120,6 +120,32 @@ def adapt_pixels(mapped, given):
     arrays[0] = kernel[:, :, ::-1] if given_bgr else kernel
 
 
+def fit_channels(mapped, first, channels):
+    """Fits the kernel of the first layer, made for RGB, to other channels; changes `mapped` in place.
+
+    - More than three channels: those of RGB stay, each additional one has the mean of their kernels.
+    - One channel: the sum of the kernels. A gray image then gives what it gives as RGB.
+
+    Args:
+        mapped: a `Mapped`.
+        first: name of the first layer.
+        channels: number of channels of the model.
+
+    Returns:
+        What was done, in words, or None.
+    """
+    arrays = mapped.layers.get(first)
+    if not arrays or arrays[0].ndim != 4 or arrays[0].shape[2] != 3 or channels in (2, 3):
+        return None
+    kernel = arrays[0]
+    if channels == 1:
+        arrays[0] = kernel.sum(axis=2, keepdims=True)
+        return "made for RGB; gray has the sum of the three kernels"
+    mean = kernel.mean(axis=2, keepdims=True)
+    arrays[0] = np.concatenate([kernel, *[mean] * (channels - 3)], axis=2)
+    return f"made for RGB; each of {channels - 3} more channels has the mean of the three kernels"
+
+
 def _pixels(mean, scale=1.0, bgr=False):
     mean, scale = (np.broadcast_to(np.asarray(v, np.float64), (3,)) for v in (mean, scale))
     return mean, scale, bgr
