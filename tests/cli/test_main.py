@@ -210,11 +210,17 @@ def test_check_of_csv_files(voc, monkeypatch, capsys):
 
 def test_names_in_files_cannot_control_the_terminal(voc, monkeypatch, capsys):
     file = voc / "train.csv"
-    file.write_text("image,xmin,ymin,xmax,ymax,class\ntrain1.jpg,10,5,10,35,d\x1b[2Jog\n")
+    header = "image,xmin,ymin,xmax,ymax,class\n"
+    file.write_text(header + "train1.jpg,10,5,10,35,d\u202eog\n", encoding="utf-8")
+    assert run(monkeypatch, "check", "csv", file, voc / "JPEGImages") == 1
+    printed = capsys.readouterr().out
+    assert "\u202e" not in printed
+    assert "train/train1: d\\u202eog [10, 5, 10, 35]" in printed
+    file.write_text(header + "train1.jpg,10,5,10,35,d\x1b[2Jog\n")
     assert run(monkeypatch, "check", "csv", file, voc / "JPEGImages") == 1
     printed = capsys.readouterr().out
     assert "\x1b" not in printed
-    assert "train/train1: d\\x1b[2Jog [10, 5, 10, 35]" in printed
+    assert "unreadable-annotation" in printed
     assert run(monkeypatch, "check", "csv", file, voc / "no\x1b[2J\nfolder") == 2
     assert "\x1b" not in "".join(capsys.readouterr())
 
