@@ -116,7 +116,7 @@ def record_files(files: Files) -> list[Path]:
         named = [path for path in sorted(Path(files).iterdir()) if _RECORD_NAME.search(path.name)]
         found = [path for path in named if path.is_file() and not path.name.startswith(".")]
     elif glob.has_magic(os.fspath(files)) and not Path(files).exists():
-        found = [Path(path) for path in sorted(glob.glob(os.fspath(files)))]  # noqa: PTH207, absolute patterns
+        found = [Path(path) for path in sorted(glob.glob(os.fspath(files)))]  # noqa: PTH207 (a pattern may be absolute)
     else:
         found = [Path(files)]
     if not found:
