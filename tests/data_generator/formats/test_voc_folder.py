@@ -9,7 +9,10 @@ from annotated_images import write_image
 from multibox.data_generator import load_voc
 from multibox.data_generator.formats.voc import scan_voc
 
-OBJECT = "<object><name>{}</name><bndbox><xmin>11</xmin><ymin>6</ymin><xmax>30</xmax><ymax>25</ymax></bndbox></object>"
+OBJECT = (
+    "<object><name>{}</name>"
+    "<bndbox><xmin>11</xmin><ymin>6</ymin><xmax>30</xmax><ymax>25</ymax></bndbox></object>"
+)
 
 CVAT = """<annotation>
   <folder></folder>

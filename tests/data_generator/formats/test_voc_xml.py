@@ -4,7 +4,10 @@ import pytest
 
 from multibox.data_generator.formats.voc_xml import class_names, read_xml, xml_annotation
 
-OBJECT = "<object><name>{}</name>{}<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>"
+OBJECT = (
+    "<object><name>{}</name>{}"
+    "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox></object>"
+)
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "GB2312", "big5", "utf-16", "iso-8859-1"])
