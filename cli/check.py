@@ -23,10 +23,11 @@ from ..networks import ANCHOR_NAMES_HELP
 class _PathOrFormat(TyperGroup):
     """`check PATH` is short for `check any PATH`: the first word is a path unless it names a format."""
 
+    def with_format(self, args):
+        return ["any", *args] if args and args[0] not in (*self.commands, "--help") else args
+
     def parse_args(self, ctx, args):
-        if args and args[0] not in (*self.commands, "--help"):
-            args = ["any", *args]
-        return super().parse_args(ctx, args)
+        return super().parse_args(ctx, self.with_format(args))
 
 
 app = typer.Typer(

@@ -134,6 +134,7 @@ def test_multibox_commands_exist(line, tmp_path, monkeypatch):
     _, *words = line.split()
     command = typer.main.get_command(app)
     while words and hasattr(command, "commands"):
+        words = command.with_format(words) if hasattr(command, "with_format") else words
         assert words[0] in command.commands, f"no subcommand {words[0]!r}"
         command = command.commands[words.pop(0)]
     if words:

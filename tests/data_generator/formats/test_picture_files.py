@@ -86,3 +86,12 @@ def test_files_are_grouped_by_split(tmp_path):
     assert by_split(tmp_path, files) == {"train": [files[0], files[2]], "Test": [files[1]]}
     files.append(tmp_path / "d.xml")
     assert by_split(tmp_path, files) == {"all": files}
+
+
+def test_a_name_is_first_relative_to_the_folder_of_the_annotation(tmp_path):
+    for name in ("a.jpg", "sub/a.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    pictures = PictureFiles(tmp_path)
+    assert pictures.find_for(tmp_path / "sub/a.xml", "a.jpg") == tmp_path / "sub/a.jpg"
+    assert pictures.find_for(tmp_path / "a.xml", "a.jpg") == tmp_path / "a.jpg"
