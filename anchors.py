@@ -213,9 +213,8 @@ def ssd300_anchors(
     """
     image_size = _at_least(257, image_size, "ssd300_anchors")
     grids = _halved(image_size, first=3, last=6)
-    grids += [
-        tuple(cells - border for cells in grids[-1]) for border in (2, 4)
-    ]  # convolutions without padding
+    # Two 3x3 convolutions without padding.
+    grids += [tuple(cells - border for cells in grids[-1]) for border in (2, 4)]
     return AnchorSpec.from_scales(
         image_size,
         grids,

@@ -95,7 +95,10 @@ def SSD512(
     weights: str | os.PathLike[str] | None = None,
     **decoding: Unpack[Decoding],
 ) -> keras.Model:
-    """SSD512 on VGG16: 512x512 pixels, 24564 anchors, or `ssd512_anchors(image_size)`. Otherwise as `SSD300`."""
+    """SSD512 on VGG16: 512x512 pixels and 24564 anchors, or `image_size` and its `ssd512_anchors`.
+
+    Otherwise as `SSD300`.
+    """
     request = Request(num_classes, class_names, mode, weights, decoding)
     anchors = choose_anchors("ssd512", image_size, anchors, (512, 512), ssd512_anchors)
     return _ssd_vgg16("ssd512", SSD512_EXTRAS, weight_decay, anchors, request)

@@ -81,7 +81,7 @@ def test_annotations_that_cannot_be_read_are_findings(tmp_path):
     (root / "Annotations/b.xml").write_text("<annotation>")
     report = check({"train": partial(scan_voc, tmp_path, [("2007", "train")])})
     found = {f.kind: f for f in report.findings}
-    assert list(found) == ["missing-file", "unreadable-annotation", "no-objects"]
+    assert list(found) == ["missing-file", "unreadable-annotation", "no-objects-at-all", "no-objects"]
     assert "JPEGImages/c: no such image" in found["missing-file"].message
     assert "b.xml: not a readable XML file" in found["unreadable-annotation"].message
     assert report.statistics["splits"]["train"]["images"] == 1
@@ -154,9 +154,9 @@ def test_a_data_set(images):
     assert [(f.kind, f.split, f.image_id, f.count, f.detail.get("object")) for f in report.findings] == [
         ("speck-box", "pets", "b", 1, 1),
         ("duplicate-box", "pets", "a", 1, 1),
+        ("poor-anchors", "pets", "b", 1, None),  # one of four
         ("no-objects", "pets", "c", 1, None),
         ("small-boxes", "pets", "b", 1, None),
-        ("weak-anchors", "pets", "b", 1, None),
     ]
     duplicate = report.findings[1]
     assert (duplicate.detail["repeats"], duplicate.file, duplicate.image) == (0, str(a), str(a))
