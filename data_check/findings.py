@@ -40,7 +40,7 @@ KINDS = {
     "absent-class": Kind(WARNING, "a class has no objects in a split"),
     "no-anchor": Kind(WARNING, "an object gets no anchor, so it is never learned"),
     "poor-anchors": Kind(
-        WARNING, "at least 20 % of the objects have no anchor with an IoU of 0.5: each trains one anchor"
+        WARNING, "at least 40 % of the objects have no anchor with an IoU of 0.5: each trains one anchor"
     ),
     "many-objects": Kind(WARNING, "an image has too many objects to compare all of them with the anchors"),
     "edge-rounding": Kind(INFO, "a box extends at most one pixel beyond its image; it is clipped"),

@@ -78,9 +78,9 @@ def test_positives_are_those_of_the_encoder(tmp_path):
     np.testing.assert_array_equal(measure_coverage(objects, spec).positives, targets[:, 5:].sum(axis=0))
 
 
-@pytest.mark.parametrize(("weak", "kind"), [(1, "weak-anchors"), (2, "poor-anchors")])
+@pytest.mark.parametrize(("weak", "kind"), [(3, "weak-anchors"), (4, "poor-anchors")])
 def test_many_objects_below_the_threshold_are_a_warning(tmp_path, weak, kind):
-    """Of ten objects one is 10 %, two are 20 %."""
+    """Of ten objects."""
     images = [[(0, 0, 0.5, 1)]] * (10 - weak) + [[(0, 0, 0.2, 1)]] * weak
     (finding,) = measure_coverage(objects_of(tmp_path, *images), HALVES).findings()
     assert (finding.kind, finding.count, finding.detail["share"]) == (kind, weak, weak / 10)
