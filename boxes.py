@@ -54,6 +54,13 @@ def iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
     return intersection / np.maximum(union, TINY)
 
 
+def paired_iou(boxes_a: np.ndarray, boxes_b: np.ndarray) -> np.ndarray:
+    """(N,) intersection over union of boxes_a[i] and boxes_b[i], both (N, 4) xyxy, NumPy."""
+    sides = np.minimum(boxes_a[:, 2:], boxes_b[:, 2:]) - np.maximum(boxes_a[:, :2], boxes_b[:, :2])
+    intersection = np.prod(np.maximum(sides, 0), axis=1)
+    return intersection / np.maximum(area(boxes_a) + area(boxes_b) - intersection, TINY)
+
+
 def clip(boxes: np.ndarray, low: Iterable[float], high: Iterable[float]) -> np.ndarray:
     """Limits xyxy boxes (N, 4) to the rectangle from `low` (x, y) to `high` (x, y), NumPy."""
     return np.clip(boxes, (*low, *low), (*high, *high))

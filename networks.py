@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from . import anchors, models
 from .anchors import AnchorSpec
@@ -20,14 +21,13 @@ class Network:
         name: on the command line, with hyphens.
         function: the model function.
         anchors: the default `AnchorSpec`.
-        anchors_at: function from (height, width) to the `AnchorSpec` for that input; None if the network has
-            one input size only.
+        anchors_at: function from (height, width) to the `AnchorSpec` for that input.
     """
 
     name: str
     function: Callable
     anchors: AnchorSpec
-    anchors_at: Callable | None = None
+    anchors_at: Callable
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -38,9 +38,9 @@ class Network:
 NETWORKS = {
     network.name: network
     for network in (
-        Network("ssd300", models.SSD300, anchors.SSD300_VOC),
-        Network("ssd512", models.SSD512, anchors.SSD512_VOC),
-        Network("ssdlite", models.SSDLite, anchors.SSDLITE320),
+        Network("ssd300", models.SSD300, anchors.SSD300_VOC, anchors.ssd300_anchors),
+        Network("ssd512", models.SSD512, anchors.SSD512_VOC, anchors.ssd512_anchors),
+        Network("ssdlite", models.SSDLite, anchors.SSDLITE320, anchors.ssdlite_anchors),
         Network(
             "ssd-mobilenet", models.SSDMobileNet, anchors.SSD_MOBILENET_V1, anchors.ssd_mobilenet_anchors
         ),
@@ -48,13 +48,20 @@ NETWORKS = {
     )
 }
 FORMER_NAMES = {"ssdlite320": "ssdlite"}
-NAMED_ANCHORS = {
-    **{network.name: network.anchors for network in NETWORKS.values()},
-    "ssd300-coco": anchors.SSD300_COCO,
-    "ssd512-coco": anchors.SSD512_COCO,
+# {name: (default AnchorSpec, function from (height, width) to the AnchorSpec for that input)}
+_ANCHORS = {
+    **{network.name: (network.anchors, network.anchors_at) for network in NETWORKS.values()},
+    "ssd300-coco": (
+        anchors.SSD300_COCO,
+        partial(anchors.ssd300_anchors, scales=anchors.SSD300_COCO_SCALES),
+    ),
+    "ssd512-coco": (
+        anchors.SSD512_COCO,
+        partial(anchors.ssd512_anchors, scales=anchors.SSD512_COCO_SCALES),
+    ),
 }
-ANY_SIZE = tuple(network.name for network in NETWORKS.values() if network.anchors_at)
-ANCHOR_NAMES_HELP = f"{', '.join(NAMED_ANCHORS)}; {' and '.join(ANY_SIZE)} also as NAME:HEIGHTxWIDTH"
+NAMED_ANCHORS = {name: spec for name, (spec, _) in _ANCHORS.items()}
+ANCHOR_NAMES_HELP = f"{', '.join(NAMED_ANCHORS)}; each also for another input, as NAME:HEIGHTxWIDTH"
 
 
 def find_network(name: str) -> Network:
@@ -73,24 +80,18 @@ def named_anchors(name: str) -> AnchorSpec:
     """The `AnchorSpec` of a name: a key of `NAMED_ANCHORS`, or with an input size, such as "ssd7:240x320".
 
     Args:
-        name: `_` is the same as `-`. The size is height x width in pixels; only the networks of `ANY_SIZE`
-            take another than their own.
+        name: `_` is the same as `-`. The size is height x width in pixels.
 
     Raises:
         ValueError: for an unknown name, a malformed size, a size outside 32 to 4096 pixels, or a size that
-            the network does not take.
+            is too small for the network.
     """
     base, colon, size = name.partition(":")
     key = _table_key(base)
     if key not in NAMED_ANCHORS:
         raise ValueError(f"no anchors {name!r}; there are {ANCHOR_NAMES_HELP}")
-    spec = NAMED_ANCHORS[key]
-    if not colon or (image_size := _parse_size(name, size)) == spec.image_size:
-        return spec
-    if key not in ANY_SIZE:
-        height, width = spec.image_size
-        raise ValueError(f"{name}: {key} has anchors for {height}x{width} only; use {' or '.join(ANY_SIZE)}")
-    return NETWORKS[key].anchors_at(image_size)
+    spec, anchors_at = _ANCHORS[key]
+    return anchors_at(_parse_size(name, size)) if colon else spec
 
 
 def _table_key(name):

@@ -6,7 +6,7 @@ import csv
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -34,6 +34,7 @@ from .models.detector import (
     anchors_of,
     channels_of,
     class_names_of,
+    class_weights_of,
     is_detector,
     num_classes_of,
     set_value_range,
@@ -104,9 +105,9 @@ def train(
         ImageError: for an image that cannot be read; the message names it.
         TypeError: if `model` is not a model, `dataset` neither a data set nor a generator, or `output` not a
             path.
-        ValueError: if model, data and loss do not fit together; for an empty data set; if no epoch is left
-            to train; for a loss without an optimizer, if the model is compiled; and for a resumed run whose
-            model is not compiled.
+        ValueError: if model, data and loss do not fit together; for a data set without images or objects; if
+            no epoch is left to train; for a loss without an optimizer, if the model is compiled; and for a
+            resumed run whose model is not compiled.
     """
     multibox_of(model)  # refuses anything but a model of this package
     if not isinstance(output, str | os.PathLike):
@@ -117,6 +118,7 @@ def train(
         raise ValueError('train: the model is built for inference; build it with mode="training"')
     options = {"batch_size": batch_size, "augmentation": augmentation}
     data = _batches(model, dataset, "dataset", seed=seed, **options)
+    _check_objects(data.dataset)
     validation = None
     if validation_data is not None:
         validation = _validation_batches(model, validation_data, batch_size)
@@ -160,8 +162,11 @@ def loss_of(model: keras.Model, **options: Any) -> SSDLoss:
 
     Args:
         model: a model built for training.
-        **options: more arguments of `SSDLoss`.
+        **options: more arguments of `SSDLoss`. `class_weights` may be a dictionary by class name, see
+            `class_weights_of`.
     """
+    if isinstance(options.get("class_weights"), Mapping):
+        options["class_weights"] = class_weights_of(model, options["class_weights"])
     return SSDLoss(activation=activation_of(model), **options)
 
 
@@ -266,6 +271,15 @@ def _check_classes(model, dataset, name):
         raise ValueError(
             f"train: the model has {num_classes_of(model)} classes, {name} {dataset.num_classes} "
             f"({', '.join(dataset.class_names)}); build the model with class_names=data.class_names"
+        )
+
+
+def _check_objects(dataset):
+    """Refuses data without objects: they would only teach the model to find nothing."""
+    if all(record.crowd.all() for record in dataset):
+        raise ValueError(
+            f"train: none of the {len(dataset)} images has an object to learn; are the annotations found? "
+            "`multibox check` shows what was read"
         )
 
 

@@ -1,12 +1,15 @@
 """Boxes: inverted or flat, outside their image, duplicates, too small."""
 
+import itertools
+
 import numpy as np
 
-from ..boxes import iou
+from ..boxes import paired_iou
 from ..data_generator.formats.cleaning import BoxCleaner
 from .findings import box_text, finding_in, size_text
 
 DUPLICATE_IOU = 0.9  # annotation tools paste a copy some pixels aside; true neighbors rarely reach 0.85
+PAIRS_AT_ONCE = 2**20  # bounds the memory: an image may have any number of boxes
 SMALL_AREA = 0.01  # relative to the image
 SPECK_SIDE = 1.0  # pixels of the image
 TINY_SIDE = 2.0  # pixels at the model's input
@@ -81,16 +84,53 @@ def _partly_outside(item, mask):
 def _duplicates(item, mask):
     """One finding for each box that duplicates an earlier one."""
     found, boxes, indices = [], item.boxes, np.flatnonzero(mask)
-    names = np.array(item.annotation.names, object)[indices]
-    overlaps = iou(boxes[indices], boxes[indices])
-    same = np.tril((overlaps >= DUPLICATE_IOU) & (names[:, None] == names), -1)  # (objects, earlier objects)
-    for row in np.flatnonzero(same.any(axis=1)):
-        column = same[row].argmax()
-        i, j, overlap = indices[row], int(indices[column]), float(overlaps[row, column])
+    if not indices.size:
+        return found
+    _, classes = np.unique(np.array(item.annotation.names, object)[indices].astype(str), return_inverse=True)
+    first = _first_copies(boxes[indices], classes)
+    for row in np.flatnonzero(first < np.arange(len(indices))):
+        i, j = indices[row], int(indices[first[row]])
+        overlap = float(paired_iou(boxes[[i]], boxes[[j]])[0])
         message = f" duplicates object {j} (IoU {overlap:.2f})"
         pair = [boxes[i].tolist(), boxes[j].tolist()]
         found.append(_box_finding(item, "duplicate-box", i, message, repeats=j, iou=overlap, boxes=pair))
     return found
+
+
+def _first_copies(boxes, classes):
+    """(N,) index of the first box of the same class with an IoU of at least `DUPLICATE_IOU`, maybe itself."""
+    rows = np.column_stack([boxes, classes])
+    _, exact, same = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(exact)  # the first of the boxes that are exactly alike, as in the annotation
+    exact, position = exact[order], np.argsort(order)
+    first = np.arange(len(exact))
+    for a, b in _candidates(boxes[exact]):
+        alike = classes[exact[a]] == classes[exact[b]]
+        a, b = a[alike], b[alike]
+        alike = paired_iou(boxes[exact[a]], boxes[exact[b]]) >= DUPLICATE_IOU
+        a, b = a[alike], b[alike]
+        np.minimum.at(first, np.maximum(a, b), np.minimum(a, b))
+    return exact[first][position[same.ravel()]]
+
+
+def _candidates(boxes):
+    """Yields index arrays (a, b) of the pairs whose left sides are near enough for `DUPLICATE_IOU`.
+
+    The common width of two boxes with an IoU of t is at least t times the larger width, so their left sides
+    differ by at most 1 - t of the larger width, which is at most 1 / t times the smaller one.
+    """
+    order = np.argsort(boxes[:, 0], kind="stable")
+    left = boxes[order, 0]
+    reach = (boxes[order, 2] - left) * (1 - DUPLICATE_IOU) / DUPLICATE_IOU * (1 + 1e-9)  # and rounding
+    after = np.arange(1, len(boxes) + 1)
+    count = np.searchsorted(left, left + reach, side="right") - after
+    chunk = (np.cumsum(count) - count) // PAIRS_AT_ONCE
+    for start, end in itertools.pairwise([*np.unique(chunk, return_index=True)[1], len(boxes)]):
+        repeated = np.repeat(np.arange(start, end), count[start:end])
+        within = np.arange(len(repeated)) - np.repeat(
+            np.cumsum(count[start:end]) - count[start:end], count[start:end]
+        )
+        yield order[repeated], order[after[repeated] + within]
 
 
 def _box_by_box(item, kind, mask, message=""):

@@ -16,7 +16,7 @@ from ..data_generator.formats.annotation import Annotation, annotation_of
 from ..networks import named_anchors
 from .anchor_fit import suggest_anchors
 from .boxes import box_findings, relative_findings, size_findings
-from .classes import class_findings, count_classes, label_findings
+from .classes import class_findings, count_classes, label_findings, split_findings
 from .coverage import measure_coverage
 from .findings import KINDS, Finding
 from .images import duplicate_findings, image_findings, kind_findings
@@ -135,7 +135,8 @@ def _report(items, findings, splits, names, names_found, spec, progress):
     objects = collect_objects(items)
     counts = count_classes(items, splits, names)
     findings = findings + relative_findings(items) + _image_by_image(items)
-    findings += duplicate_findings(items) + class_findings(items, names, counts)
+    findings += duplicate_findings(items) + split_findings(items, splits)
+    findings += class_findings(items, names, counts)
     findings += kind_findings(items) + size_findings(objects, spec)
     coverage = suggestion = None
     if spec is not None and len(trained := objects.where(np.isin(objects.names, names))):

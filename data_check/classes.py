@@ -31,6 +31,26 @@ def class_findings(items, classes, counts):
     return _unknown(items, classes) + _similar(items, classes) + _absent(counts, total) + _imbalance(total)
 
 
+def split_findings(items, splits):
+    """Findings about splits without any object, or without one that an evaluation counts.
+
+    Args:
+        items: list of `CheckedImage`.
+        splits: names of the splits.
+    """
+    found = []
+    for split in splits:
+        annotations = [item.annotation for item in items if item.split == split]
+        objects = sum(int((~a.crowd).sum()) for a in annotations)
+        difficult = sum(int((a.difficult & ~a.crowd).sum()) for a in annotations)
+        if annotations and not objects:
+            message = f"none of {len(annotations)} images has an object"
+            found.append(Finding("no-objects-at-all", message, split))
+        elif objects and difficult == objects:
+            found.append(Finding("all-difficult", f"all {objects} objects", split, count=objects))
+    return found
+
+
 def label_findings(class_names):
     """One finding for each split whose labels 1, 2, ... mean other classes than those of the first.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from tqdm import tqdm
@@ -14,6 +14,12 @@ from .findings import box_text, finding_in
 from .objects import Objects
 
 POSITIVE_IOU = 0.5  # the threshold of the ground-truth encoder
+# Share of objects below that IoU from which the anchors do not suit the data set. On Pascal VOC it is 0.06
+# (SSD512) to 0.28 (SSDLite).
+POOR_SHARE = 0.4
+# Most IoUs of one image, 256 MB: 3,800 objects at the anchors of SSD300. The matching looks at all of them.
+MAX_OVERLAPS = 2**25
+OVERLAPS_AT_ONCE = 2**20
 # COCO's size classes, but by the area in pixels at the model's input.
 SIZE_CLASSES = ("small", "medium", "large")
 SIZE_LIMITS = (32**2, 96**2)
@@ -28,12 +34,15 @@ class Coverage:
         objects: the `Objects`.
         best_iou: (objects,) highest IoU with any anchor.
         positives: (objects,) number of anchors that are matched to the object.
+        left_out: {index of an image in `objects.items`: number of its objects that were not compared, because
+            it has too many}. `objects` does not have them.
     """
 
     anchors: AnchorSpec
     objects: Objects
     best_iou: np.ndarray
     positives: np.ndarray
+    left_out: dict[int, int] = field(default_factory=dict)
 
     @property
     def sides(self):
@@ -56,8 +65,12 @@ class Coverage:
         return {**rows, "all": self._row(np.ones(len(of_class), bool))}
 
     def findings(self):
-        """One finding for each object without an anchor, and one that sums up the `weak` ones."""
+        """One finding for each object without an anchor, and one that sums up the `weak` ones.
+
+        If many are weak, so that the anchors do not suit the data set, this one is a warning.
+        """
         found = [self._no_anchor(i) for i in np.flatnonzero(self.positives == 0)]
+        found += [self._too_many(image, count) for image, count in self.left_out.items()]
         if self.weak.size:
             found.append(self._weak_anchors(self.weak))
         return found
@@ -91,7 +104,13 @@ class Coverage:
         message = f"{weak.size} of {len(objects)} objects; the lowest IoU is {self.best_iou[worst]:.2f}"
         detail = {"share": float(weak.size / len(objects)), "boxes": [objects.boxes[worst].tolist()]}
         item, count = objects.items[objects.image[worst]], int(weak.size)
-        return finding_in(item, "weak-anchors", message, in_annotation=True, count=count, **detail)
+        kind = "poor-anchors" if detail["share"] >= POOR_SHARE else "weak-anchors"
+        return finding_in(item, kind, message, in_annotation=True, count=count, **detail)
+
+    def _too_many(self, image, count):
+        compared = int((self.objects.image == image).sum())
+        message = f"only the first {compared} of {compared + count} objects are compared with the anchors"
+        return finding_in(self.objects.items[image], "many-objects", message, in_annotation=True, count=count)
 
 
 def measure_coverage(objects: Objects, spec: AnchorSpec, progress: bool = False) -> Coverage:
@@ -103,17 +122,37 @@ def measure_coverage(objects: Objects, spec: AnchorSpec, progress: bool = False)
         progress: whether to show a progress bar.
 
     Returns:
-        `Coverage`.
+        `Coverage`. Objects of an image with more than MAX_OVERLAPS / anchors of them are left out.
     """
+    objects, left_out = _limited(objects, MAX_OVERLAPS // spec.num_anchors)
     best, positives, relative = np.zeros(len(objects)), np.zeros(len(objects), int), objects.relative
     bar = tqdm(objects.per_image(), desc="anchors", unit=" images", disable=not progress, leave=False)
     for one in bar:
-        # Computed from centers, as in the encoder: rounding breaks ties in the same way.
-        overlaps = iou(cxcywh_to_xyxy(xyxy_to_cxcywh(relative[one])), spec.xyxy)  # (objects, anchors)
+        overlaps = _overlaps(relative[one], spec.xyxy)
         matches = match(overlaps, POSITIVE_IOU, POSITIVE_IOU)
         best[one] = overlaps.max(axis=1)
         positives[one] = np.bincount(matches[matches >= 0], minlength=len(overlaps))
-    return Coverage(spec, objects, best, positives)
+    return Coverage(spec, objects, best, positives, left_out)
+
+
+def _limited(objects, most):
+    """The first `most` objects of each image, and {image: number of its others}."""
+    keep, left_out = np.ones(len(objects), bool), {}
+    for one in objects.per_image():
+        if (extra := one.stop - one.start - most) > 0:
+            keep[one.stop - extra : one.stop] = False
+            left_out[int(objects.image[one.start])] = int(extra)
+    return (objects.where(keep) if left_out else objects), left_out
+
+
+def _overlaps(boxes, anchors):
+    """(objects, anchors) IoU, computed in parts, because one part needs several times its memory."""
+    # Computed from centers, as in the encoder: rounding breaks ties in the same way.
+    boxes = cxcywh_to_xyxy(xyxy_to_cxcywh(boxes))
+    overlaps, rows = np.empty((len(boxes), len(anchors))), max(1, OVERLAPS_AT_ONCE // len(anchors))
+    for start in range(0, len(boxes), rows):
+        overlaps[start : start + rows] = iou(boxes[start : start + rows], anchors)
+    return overlaps
 
 
 def size_class(areas):

@@ -39,8 +39,14 @@ KINDS = {
     "duplicate-box": Kind(WARNING, "an object is annotated twice: same class, IoU of at least 0.9"),
     "dark-16-bit": Kind(WARNING, "16-bit images that use a small part of their range; they become dark"),
     "similar-names": Kind(WARNING, "class names that differ only in case, spaces, - or _"),
+    "no-objects-at-all": Kind(WARNING, "a split has no objects: it teaches and measures nothing"),
+    "all-difficult": Kind(WARNING, "all objects of a split are difficult: an evaluation ignores them"),
     "absent-class": Kind(WARNING, "a class has no objects in a split"),
     "no-anchor": Kind(WARNING, "an object gets no anchor, so it is never learned"),
+    "poor-anchors": Kind(
+        WARNING, "at least 40 % of the objects have no anchor with an IoU of 0.5: each trains one anchor"
+    ),
+    "many-objects": Kind(WARNING, "an image has too many objects to compare all of them with the anchors"),
     "edge-rounding": Kind(INFO, "a box extends at most one pixel beyond its image; it is clipped"),
     "exif-orientation": Kind(INFO, "the file has an EXIF tag that rotates or mirrors the image"),
     "no-objects": Kind(INFO, "an image without objects; it trains as background"),

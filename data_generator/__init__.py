@@ -31,6 +31,7 @@ from .augmentation.sample import SampleTransform
 from .augmentation.view import View
 from .batches.cache import cache_in_ram
 from .batches.generator import DataGenerator
+from .class_balance import balanced_class_weights, repeat_factors
 from .dataset import DetectionDataset, Record
 from .encoder import GroundTruthEncoder
 from .formats.coco import coco_categories, load_coco, scan_coco
@@ -72,6 +73,7 @@ __all__ = [
     "Translate",
     "VerticalFlip",
     "View",
+    "balanced_class_weights",
     "cache_in_ram",
     "coco_categories",
     "coco_image_ids",
@@ -89,6 +91,7 @@ __all__ = [
     "load_voc",
     "load_yolo",
     "read_image",
+    "repeat_factors",
     "resize_only",
     "satellite_augmentation",
     "save_coco",

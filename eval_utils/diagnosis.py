@@ -1,10 +1,22 @@
-"""Finds the likely mistake behind a mean average precision of nearly zero, from the boxes."""
+"""Finds the likely mistake behind a mean average precision of nearly zero or NaN."""
 
 import numpy as np
 
 # At least this share of a trained model's best boxes lies on objects, whether or not their classes are right.
 # The share of an untrained model is far smaller.
 RIGHT_PLACE_SHARE = 0.2
+
+
+def explain_nan_map(dataset):
+    """Returns why no object of a `DetectionDataset` counts, as a text for the user."""
+    objects = sum(len(record.labels) for record in dataset)
+    if objects == 0:
+        return f"none of the {len(dataset)} images has an object; are the annotations found?"
+    crowd = sum(int(record.crowd.sum()) for record in dataset)
+    return (
+        f"of the {objects} objects none counts: {objects - crowd} are difficult and {crowd} are crowd "
+        "regions, and an evaluation ignores both"
+    )
 
 
 def explain_zero_map(boxes, scores, image_sizes, best_iou, iou_threshold, num_objects):

@@ -12,10 +12,10 @@ from typing import Literal
 
 import numpy as np
 
-from ..boxes import TINY, area
+from ..boxes import paired_iou
 from ..data_generator import DetectionDataset
 from .detections import Detections
-from .diagnosis import explain_zero_map
+from .diagnosis import explain_nan_map, explain_zero_map
 
 METRICS = ("11_point", "area")
 NEARLY_ZERO = 0.005
@@ -88,7 +88,8 @@ def evaluate_voc(
     * Difficult objects are ignored: they count neither as found nor as missed.
     * Classes without objects have no AP and are not part of the mean.
 
-    If the mAP is nearly zero, a warning states the likely reason.
+    If the mAP is nearly zero, a warning states the likely reason. Without any object that counts, the mAP is
+    NaN, and a warning says so.
 
     Args:
         detections: for each record of `dataset` an array (detections, 6) of rows
@@ -113,6 +114,8 @@ def evaluate_voc(
         mine = rows[:, 0] == label
         classes[name] = _evaluate_class(rows[mine], images[mine], truth, label, iou_threshold, metric)
     result = VOCResult(classes, iou_threshold, metric)
+    if np.isnan(result.mean_average_precision):
+        warnings.warn(f"evaluate_voc: mAP is NaN: {explain_nan_map(dataset)}", stacklevel=2)
     if result.mean_average_precision < NEARLY_ZERO:
         sizes = np.array([(r.width, r.height) for r in dataset])[images]
         _, best_iou = _best_objects(rows[:, 2:], images, truth.boxes, truth.images)
@@ -204,7 +207,7 @@ def _best_objects(boxes, images, objects, object_images):
     detection = np.repeat(np.arange(len(boxes)), count)  # (pairs,)
     ends = np.cumsum(count)
     item = np.arange(len(detection)) - np.repeat(ends - count, count) + np.repeat(start, count)
-    overlap = _paired_iou(boxes[detection], objects[item])
+    overlap = paired_iou(boxes[detection], objects[item])
 
     best, best_iou = np.zeros(len(boxes), int), np.zeros(len(boxes))
     # Pairs sorted by detection, then by IoU, then by descending object: the last pair of each detection has
@@ -213,13 +216,6 @@ def _best_objects(boxes, images, objects, object_images):
     last = order[ends[count > 0] - 1]
     best[count > 0], best_iou[count > 0] = item[last], overlap[last]
     return best, best_iou
-
-
-def _paired_iou(a, b):
-    """IoU of a[i] and b[i], (n,)."""
-    sides = np.minimum(a[:, 2:], b[:, 2:]) - np.maximum(a[:, :2], b[:, :2])
-    intersection = np.prod(np.maximum(sides, 0), axis=1)
-    return intersection / np.maximum(area(a) + area(b) - intersection, TINY)
 
 
 def _average_precision(recall, precision, metric):

@@ -166,8 +166,8 @@ class DetectionLoss(keras.losses.Loss):
             return None
         if isinstance(class_weights, dict):
             raise ValueError(
-                f"{type(self).__name__}: class_weights: expected a sequence in the order of the labels; only "
-                "`multibox.loss_of(model, class_weights=...)` takes names"
+                f"{type(self).__name__}: class_weights: expected a sequence in the order of the labels, got "
+                "a dictionary; multibox.class_weights_of(model, weights) makes one from names"
             )
         weights = tuple(float(weight) for weight in class_weights)
         self._check_not_negative(**{f"class_weights[{i}]": weight for i, weight in enumerate(weights)})

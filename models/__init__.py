@@ -1,6 +1,13 @@
 """Model functions. Each returns a plain functional `keras.Model`."""
 
-from .detector import activation_of, anchors_of, class_names_of, num_classes_of, to_inference
+from .detector import (
+    activation_of,
+    anchors_of,
+    class_names_of,
+    class_weights_of,
+    num_classes_of,
+    to_inference,
+)
 from .pretrained import pretrained
 from .sample_classes import sample_classes
 from .ssd7 import SSD7
@@ -17,6 +24,7 @@ __all__ = [
     "activation_of",
     "anchors_of",
     "class_names_of",
+    "class_weights_of",
     "num_classes_of",
     "pretrained",
     "sample_classes",

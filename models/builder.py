@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, NamedTuple
 
 import keras
 
-from ..anchors import as_spec
+from ..anchors import AnchorSpec, as_spec, image_hw
 from ..class_names import check_names
 from ..data_generator.pixels import checked_pixels
 from ..layers import ImageNormalization, MultiBox
@@ -42,6 +42,33 @@ class Request(NamedTuple):
     weights: str | os.PathLike[str] | None
     decoding: Mapping[str, Any]
     channels: int = 3
+
+
+def choose_anchors(
+    name: str,
+    image_size: Sequence[int] | None,
+    anchors: AnchorSpec | None,
+    default_size: tuple[int, int],
+    anchors_at: Callable[[tuple[int, int]], AnchorSpec],
+) -> AnchorSpec:
+    """The `AnchorSpec` that a model function was asked for.
+
+    Args:
+        name: name of the model, for messages.
+        image_size: (height, width) of the input, or None.
+        anchors: an `AnchorSpec` that was passed, or None.
+        default_size: (height, width) if neither is given.
+        anchors_at: function from (height, width) to the network's anchors for that input.
+
+    Raises:
+        ValueError: if image_size is not that of the anchors, or is too small for the network.
+    """
+    if anchors is None:
+        return anchors_at(default_size if image_size is None else image_hw(image_size))
+    anchors = as_spec(anchors)
+    if image_size is not None and anchors.image_size != image_hw(image_size):
+        raise ValueError(f"{name}: image_size is {image_size}, but the anchors are for {anchors.image_size}")
+    return anchors
 
 
 def build_ssd(name, backbone, head, pixels, anchors, request, activation="softmax"):

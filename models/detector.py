@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TypedDict
 
 import keras
@@ -86,6 +87,27 @@ def class_names_of(model: keras.Model) -> tuple[str | None, ...] | None:
         ValueError: if the model has no `MultiBox` layer.
     """
     return multibox_of(model).class_names
+
+
+def class_weights_of(model: keras.Model, weights: Mapping[str, float]) -> tuple[float, ...]:
+    """Weights by class name in the order of the model's labels, for `class_weights=` of the losses.
+
+    Args:
+        model: a model of this package with class names.
+        weights: {class name: weight}; classes that are not named have 1.
+
+    Raises:
+        ValueError: if the model has no class names, or for a class that it does not have.
+    """
+    names = class_names_of(model)
+    if names is None:
+        raise ValueError(
+            "class_weights_of: the model has no class names; pass weights in label order instead"
+        )
+    if unknown := [name for name in weights if name not in names]:
+        missing, known = ", ".join(map(repr, unknown)), ", ".join(name for name in names if name is not None)
+        raise ValueError(f"class_weights_of: the model has no class {missing}; it has {known}")
+    return tuple(float(weights.get(name, 1.0)) for name in names)
 
 
 def activation_of(model: keras.Model) -> str:

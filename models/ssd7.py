@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 import keras
 from keras import layers
 
-from ..anchors import AnchorSpec, as_spec, ssd7_anchors
-from .builder import UNIT_PIXELS, Request, build_ssd, l2
+from ..anchors import AnchorSpec, ssd7_anchors
+from .builder import UNIT_PIXELS, Request, build_ssd, choose_anchors, l2
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -56,9 +56,7 @@ def SSD7(
     Raises:
         ValueError: as `SSD300`, and if image_size is not that of the anchors.
     """
-    anchors = ssd7_anchors(image_size or (300, 300)) if anchors is None else as_spec(anchors)
-    if image_size is not None and anchors.image_size != tuple(image_size):
-        raise ValueError(f"ssd7: image_size is {image_size}, but the anchors are for {anchors.image_size}")
+    anchors = choose_anchors("ssd7", image_size, anchors, (300, 300), ssd7_anchors)
     conv = partial(
         layers.Conv2D, padding="same", kernel_initializer="he_normal", kernel_regularizer=l2(weight_decay)
     )

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Literal
 import keras
 from keras import layers
 
-from ..anchors import SSD_MOBILENET_V1, AnchorSpec
-from .builder import UNIT_PIXELS, Request, build_ssd, l2
+from ..anchors import AnchorSpec, ssd_mobilenet_anchors
+from .builder import UNIT_PIXELS, Request, build_ssd, choose_anchors, l2
 from .conv_bn import conv_bn, kaiming_normal, normal_003
 from .mobilenet_v1 import mobilenet_v1_features
 
@@ -35,6 +35,7 @@ def SSDMobileNet(
     *,
     class_names: Sequence[str | None] | None = None,
     mode: Literal["training", "inference"] = "training",
+    image_size: tuple[int, int] | None = None,
     anchors: AnchorSpec | None = None,
     alpha: float = 1.0,
     min_depth: int = 16,
@@ -52,8 +53,8 @@ def SSDMobileNet(
             None: length of `class_names`.
         class_names: names of the classes 1, 2, ..., stored in the model, or None.
         mode: "training" or "inference", see `SSD300`.
-        anchors: an `AnchorSpec`, such as `multibox.anchors.ssd_mobilenet_anchors(image_size)`; None:
-            `SSD_MOBILENET_V1` (300x300 pixels).
+        image_size: (height, width) of the input; None: that of `anchors`, or (300, 300).
+        anchors: an `AnchorSpec`; None: `multibox.anchors.ssd_mobilenet_anchors(image_size)`.
         alpha: width ("depth multiplier"): multiplies the channels of the backbone and of the extra layers.
         min_depth: minimum number of channels of a layer.
         batch_norm: whether a BatchNorm follows each convolution.
@@ -100,7 +101,8 @@ def SSDMobileNet(
         pointwise_head, regularizer=regularizer, class_bias=RARE_LOGIT if activation == "sigmoid" else 0.0
     )
     request = Request(num_classes, class_names, mode, weights, decoding, channels)
-    return build_ssd(name, backbone, head, UNIT_PIXELS, anchors or SSD_MOBILENET_V1, request, activation)
+    anchors = choose_anchors(name, image_size, anchors, (300, 300), ssd_mobilenet_anchors)
+    return build_ssd(name, backbone, head, UNIT_PIXELS, anchors, request, activation)
 
 
 def extra_layer(x, depth, channels, name, **options):

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Literal
 import keras
 from keras import layers
 
-from ..anchors import SSDLITE320, AnchorSpec
-from .builder import UNIT_PIXELS, Request, build_ssd, l2
+from ..anchors import AnchorSpec, ssdlite_anchors
+from .builder import UNIT_PIXELS, Request, build_ssd, choose_anchors, l2
 from .conv_bn import conv_bn, normal_003
 from .mobilenet_v2 import mobilenet_v2_features
 from .mobilenet_v3 import mobilenet_v3_features
@@ -39,6 +39,7 @@ def SSDLite(
     *,
     class_names: Sequence[str | None] | None = None,
     mode: Literal["training", "inference"] = "training",
+    image_size: tuple[int, int] | None = None,
     anchors: AnchorSpec | None = None,
     alpha: float = 1.0,
     min_depth: int = 16,
@@ -54,7 +55,8 @@ def SSDLite(
         num_classes: number of object classes, background not counted. None: length of `class_names`.
         class_names: names of the classes 1, 2, ..., stored in the model, or None.
         mode: "training" or "inference", see `SSD300`.
-        anchors: an `AnchorSpec`; None: `multibox.anchors.SSDLITE320`.
+        image_size: (height, width) of the input; None: that of `anchors`, or (320, 320).
+        anchors: an `AnchorSpec`; None: `multibox.anchors.ssdlite_anchors(image_size)`.
         alpha: width: multiplies the channels of the backbone and of the extra layers.
         min_depth: minimum number of channels of an extra layer.
         weight_decay: weight decay of the kernels, in the convention of torch (gradient weight_decay * w).
@@ -87,7 +89,8 @@ def SSDLite(
 
     head = partial(separable_head, **init)
     request = Request(num_classes, class_names, mode, weights, decoding, channels)
-    return build_ssd(name, features, head, UNIT_PIXELS, anchors or SSDLITE320, request)
+    anchors = choose_anchors(name, image_size, anchors, (320, 320), ssdlite_anchors)
+    return build_ssd(name, features, head, UNIT_PIXELS, anchors, request)
 
 
 def extra_layer(x, depth, name, **init):

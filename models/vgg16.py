@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Literal
 import keras
 from keras import layers
 
-from ..anchors import SSD300_VOC, SSD512_VOC, AnchorSpec
+from ..anchors import AnchorSpec, ssd300_anchors, ssd512_anchors
 from ..layers import L2Normalization
-from .builder import CAFFE_PIXELS, Request, build_ssd, l2
+from .builder import CAFFE_PIXELS, Request, build_ssd, choose_anchors, l2
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -46,6 +46,7 @@ def SSD300(
     *,
     class_names: Sequence[str | None] | None = None,
     mode: Literal["training", "inference"] = "training",
+    image_size: tuple[int, int] | None = None,
     anchors: AnchorSpec | None = None,
     weight_decay: float = 5e-4,
     weights: str | os.PathLike[str] | None = None,
@@ -60,7 +61,10 @@ def SSD300(
         class_names: names of the classes 1, 2, ..., stored in the model, or None.
         mode: "training": output (batch, 8732, 4 + 1 + num_classes), offsets and class logits.
             "inference": output (batch, max_detections, 6), see `to_inference`. Weights fit both.
-        anchors: an `AnchorSpec`, such as `multibox.anchors.SSD300_COCO`; None: `SSD300_VOC`.
+        image_size: (height, width) of the input, at least 257 each; None: that of `anchors`, or (300, 300).
+            The anchors keep their size relative to the shorter side.
+        anchors: an `AnchorSpec`, such as `multibox.anchors.SSD300_COCO`; None:
+            `multibox.anchors.ssd300_anchors(image_size)`.
         weight_decay: weight decay of the kernels, in the convention of Caffe and torch (gradient
             weight_decay * w).
         weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
@@ -75,10 +79,12 @@ def SSD300(
         TypeError: for an unknown argument.
         FileNotFoundError: if the weight file does not exist.
         ValueError: for an unknown mode, if num_classes < 1, if the number of class names is not num_classes,
-            or if the anchors do not fit the feature maps.
+            if the anchors do not fit the feature maps, or if image_size is too small or not that of the
+            anchors.
     """
     request = Request(num_classes, class_names, mode, weights, decoding, channels)
-    return _ssd_vgg16("ssd300", SSD300_EXTRAS, weight_decay, anchors or SSD300_VOC, request)
+    anchors = choose_anchors("ssd300", image_size, anchors, (300, 300), ssd300_anchors)
+    return _ssd_vgg16("ssd300", SSD300_EXTRAS, weight_decay, anchors, request)
 
 
 def SSD512(
@@ -86,15 +92,20 @@ def SSD512(
     *,
     class_names: Sequence[str | None] | None = None,
     mode: Literal["training", "inference"] = "training",
+    image_size: tuple[int, int] | None = None,
     anchors: AnchorSpec | None = None,
     weight_decay: float = 5e-4,
     weights: str | os.PathLike[str] | None = None,
     channels: int = 3,
     **decoding: Unpack[Decoding],
 ) -> keras.Model:
-    """SSD512 on VGG16: 512x512 pixels, 24564 anchors; `anchors=None`: `SSD512_VOC`. Otherwise as `SSD300`."""
+    """SSD512 on VGG16: 512x512 pixels and 24564 anchors, or `image_size` and its `ssd512_anchors`.
+
+    Otherwise as `SSD300`.
+    """
     request = Request(num_classes, class_names, mode, weights, decoding, channels)
-    return _ssd_vgg16("ssd512", SSD512_EXTRAS, weight_decay, anchors or SSD512_VOC, request)
+    anchors = choose_anchors("ssd512", image_size, anchors, (512, 512), ssd512_anchors)
+    return _ssd_vgg16("ssd512", SSD512_EXTRAS, weight_decay, anchors, request)
 
 
 def _ssd_vgg16(name, extras, weight_decay, anchors, request):

@@ -221,3 +221,40 @@ def test_default_steps_spread_the_cells_evenly():
 def test_variances_travel_in_the_config():
     spec = AnchorSpec((8, 16), (AnchorLevel((1, 2), ((4.0, 6.0),), (8.0, 8.0)),), (0.3, 0.4, 0.5, 0.6))
     assert AnchorSpec.from_config(spec.get_config()).variances == (0.3, 0.4, 0.5, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "grids", "count"),
+    [
+        (
+            anchors.ssd300_anchors((480, 640)),
+            [(60, 80), (30, 40), (15, 20), (8, 10), (6, 8), (4, 6)],
+            28968,
+        ),
+        (
+            anchors.ssd512_anchors((480, 640)),
+            [(60, 80), (30, 40), (15, 20), (8, 10), (4, 5), (2, 3), (1, 2)],
+            28832,
+        ),
+        (anchors.ssdlite_anchors((333, 500)), [(21, 32), (11, 16), (6, 8), (3, 4), (2, 2), (1, 1)], 5478),
+    ],
+)
+def test_anchors_of_another_size(spec, grids, count):
+    assert [level.grid for level in spec.levels] == grids
+    assert spec.num_anchors == count
+
+
+def test_ssd300_anchors_of_another_size_by_hand():
+    """Sides follow the shorter image side; the last two levels, whose borders are cut off, spread evenly."""
+    spec = anchors.ssd300_anchors((480, 640))
+    first, last = spec.levels[0], spec.levels[-1]
+    np.testing.assert_allclose(first.sides[0], (48, 48))
+    assert first.step == (8, 8) and last.step == (120, 640 / 6)
+    assert anchors.ssd300_anchors((300, 300)) == anchors.SSD300_VOC
+
+
+@pytest.mark.parametrize("function", [anchors.ssd300_anchors, anchors.ssd512_anchors])
+def test_sizes_without_a_last_feature_map(function):
+    assert function((257, 257)).levels[-1].grid == (1, 1)
+    with pytest.raises(ValueError, match=f"{function.__name__}: each side .* 257 pixels, got 300x256"):
+        function((300, 256))

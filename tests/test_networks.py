@@ -46,6 +46,13 @@ def test_the_table():
         ("ssd7:240x320", mb.anchors.ssd7_anchors((240, 320))),
         ("ssd-mobilenet:480x640", mb.anchors.ssd_mobilenet_anchors((480, 640))),
         ("ssd_mobilenet:480x640", mb.anchors.ssd_mobilenet_anchors((480, 640))),
+        ("ssd300:480x640", mb.anchors.ssd300_anchors((480, 640))),
+        (
+            "ssd300_coco:480x640",
+            mb.anchors.ssd300_anchors((480, 640), (0.07, 0.15, 0.33, 0.51, 0.69, 0.87, 1.05)),
+        ),
+        ("ssd512:480x640", mb.anchors.ssd512_anchors((480, 640))),
+        ("ssdlite:480x640", mb.anchors.ssdlite_anchors((480, 640))),
     ],
 )
 def test_names_of_anchors(name, spec):
@@ -69,8 +76,8 @@ def test_a_model_takes_the_anchors_of_another_size(name):
         ("ssd7:2x2", "ssd7:2x2: expected sides of 32 to 4096 pixels"),
         ("ssd7:", "expected HEIGHTxWIDTH after the colon, such as 240x320, got ''"),
         ("ssd7:300", "expected HEIGHTxWIDTH after the colon, such as 240x320, got '300'"),
-        ("ssd300:512x512", "ssd300 has anchors for 300x300 only; use ssd-mobilenet or ssd7"),
-        ("ssd300_coco:512x512", "ssd300-coco has anchors for 300x300 only; use ssd-mobilenet or ssd7"),
+        ("ssd300:256x300", "ssd300_anchors: each side must have at least 257 pixels, got 256x300"),
+        ("ssd512-coco:300x100", "ssd512_anchors: each side must have at least 257 pixels, got 300x100"),
     ],
 )
 def test_names_that_have_no_anchors(name, message):

@@ -345,3 +345,15 @@ def test_an_empty_data_set_is_not_taken_for_no_data(tmp_path):
         with pytest.raises(ValueError, match="the data set is empty"):
             mb.train(model, data, tmp_path / "run", epochs=1, validation_data=validation)
     assert not (tmp_path / "run").exists()
+
+
+def test_data_without_objects_are_refused(tmp_path):
+    """A crowd region is no object to learn."""
+    pixels = np.zeros((40, 40, 3), np.uint8)
+    box = np.array([[5, 5, 30, 30]], np.float32)
+    crowd = mb.Record("a", lambda: pixels, 40, 40, box, np.array([1], np.int32), crowd=np.array([True]))
+    empty = mb.Record("b", lambda: pixels, 40, 40, np.zeros((0, 4), np.float32), np.zeros(0, np.int32))
+    data = mb.DetectionDataset(("cat",), [crowd, empty])
+    with pytest.raises(ValueError, match="train: none of the 2 images has an object to learn"):
+        mb.train(mb.SSD7(1, image_size=(64, 64)), data, tmp_path / "run", epochs=1)
+    assert not (tmp_path / "run").exists()

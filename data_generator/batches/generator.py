@@ -13,8 +13,10 @@ from typing import Literal
 
 import keras
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..augmentation.sample import SampleTransform
+from ..class_balance import num_repeated, repeated
 from ..dataset import DetectionDataset, align_classes
 from ..encoder import GroundTruthEncoder
 from ..images import ImageError
@@ -36,6 +38,8 @@ class DataGenerator(keras.utils.PyDataset):
     and (batch, num_anchors, 4 + 1 + num_classes) float32, or (batch, num_anchors, 5) from a sparse encoder.
     Without one it is (images, annotations), a list of dictionaries with `image_id`, `boxes` (relative xyxy),
     `labels` and `difficult`. The last batch may be smaller.
+
+    `class_weight=` of `fit` does not work, since a target has many anchors: use `class_weights=` of the loss.
 
     A sample depends on (seed, epoch, its index in the data set) only: not on the workers, the batch size, or
     where a run was resumed. To resume at epoch n set `generator.epoch = n`. Pass `shuffle=False` to `fit`;
@@ -69,6 +73,9 @@ class DataGenerator(keras.utils.PyDataset):
         on_error: "raise", or "skip": another sample takes the place of one whose image cannot be used. Each
             such image is reported in one warning and in `failed_images`; `num_failures` counts those of the
             epoch. Training stops if more than a tenth of the samples so far fail, and at least ten.
+        repeat_factors: how often an epoch shows each image, (images,) numbers of at least 1, such as those of
+            `multibox.repeat_factors`. A factor of 2.3 is two or three times, 2.3 on average. Each repeat is
+            augmented anew. None: once.
 
     Raises:
         TypeError: for a data set, transform or count of another kind.
@@ -92,6 +99,7 @@ class DataGenerator(keras.utils.PyDataset):
         max_queue_size: int = 10,
         cache: Literal["ram"] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
+        repeat_factors: ArrayLike | None = None,
     ):
         super().__init__()
         workers = min(8, os.cpu_count() or 1) if workers is None else workers
@@ -110,6 +118,7 @@ class DataGenerator(keras.utils.PyDataset):
                 'DataGenerator: cache="ram" with use_multiprocessing=True needs the start method "fork"; use '
                 "threads, or an HDF5 file with decoded images"
             )
+        self.repeat_factors = None if repeat_factors is None else _factors(repeat_factors, len(dataset))
         self.dataset = cache_in_ram(dataset) if cache == "ram" else dataset
         self.transform = transform
         self.encoder = encoder
@@ -132,7 +141,9 @@ class DataGenerator(keras.utils.PyDataset):
         return f"<DataGenerator: {len(self)} batches of {self.batch_size}, {self.dataset!r}, {encoder}>"
 
     def __len__(self):
-        return -(-len(self.dataset) // self.batch_size)
+        factors = self.repeat_factors
+        samples = len(self.dataset) if factors is None else num_repeated(factors)
+        return -(-samples // self.batch_size)
 
     def on_epoch_begin(self):
         self._stop_ahead()  # of an epoch that was interrupted
@@ -185,7 +196,7 @@ class DataGenerator(keras.utils.PyDataset):
         targets = None
         if self.encoder is not None:
             targets = np.empty((len(indices), *self.encoder.target_shape), np.float32)
-        records = [self.dataset[index] for index in indices]
+        records = [self.dataset[index % len(self.dataset)] for index in indices]  # see `repeated`
         keys = [(self.seed, epoch, index) for index in indices]
         annotations, errors = self._fill(records, keys, images, targets)
         failures = []
@@ -213,11 +224,17 @@ class DataGenerator(keras.utils.PyDataset):
             ) from error
 
     def _order(self, epoch):
-        if not self.shuffle:
+        """The numbers of the samples of an epoch: indices of images, and more for repeats."""
+        if not self.shuffle and self.repeat_factors is None:
             return range(len(self.dataset))
         known, order = self._last_order
         if known != epoch:
-            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.dataset))
+            rng = np.random.default_rng([self.seed, epoch])
+            order = np.arange(len(self.dataset))
+            if self.repeat_factors is not None:
+                order = repeated(self.repeat_factors, rng)
+            if self.shuffle:
+                order = rng.permutation(order)
             self._last_order = epoch, order
         return order
 
@@ -269,6 +286,17 @@ def _count(name, value, least):
     if value < least:
         raise ValueError(f"DataGenerator: {name} must be at least {least}, got {value}")
     return value
+
+
+def _factors(factors, count):
+    """The repeat factors as float64, after a check."""
+    factors = np.asarray(factors, np.float64)
+    if factors.shape != (count,) or not (np.isfinite(factors) & (factors >= 1)).all():
+        raise ValueError(
+            f"DataGenerator: repeat_factors must be {count} finite numbers of at least 1, one an image, "
+            f"got shape {factors.shape}" + (f", lowest {factors.min()}" if factors.size else "")
+        )
+    return factors
 
 
 def _check_kinds(dataset, transform):

@@ -1,8 +1,11 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from annotated_images import BOX, annotation, write_image
 
 from multibox.anchors import SSD300_VOC
+from multibox.boxes import iou
 from multibox.data_check.boxes import box_findings, relative_findings, size_findings
 from multibox.data_check.inspection import CheckedImage, inspect_image
 from multibox.data_check.objects import collect_objects
@@ -72,6 +75,36 @@ def test_duplicates_are_of_one_class_and_nearly_equal(check):
     assert check(BOX, BOX, names=("dog", "cat")) == []
     assert check(BOX, BOX, crowd=(False, True)) == []
     assert kinds(check(BOX, BOX, BOX)) == [("duplicate-box", 1), ("duplicate-box", 2)]
+
+
+def test_duplicates_are_those_of_all_pairs(check):
+    """Against the plain rule: a box of the same class with an IoU of 0.9; the first one is named."""
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 30, (12, 2))
+    boxes = np.repeat(np.concatenate([low, low + rng.uniform(3, 10, (12, 2))], axis=1), 6, axis=0)
+    boxes[24:] += rng.uniform(0, 0.4, (48, 4))
+    boxes = boxes[rng.permutation(72)]
+    names = rng.choice(["cat", "dog"], 72)
+    alike = np.tril((iou(boxes, boxes) >= 0.9) & (names[:, None] == names), -1)
+    expected = [(int(i), int(alike[i].argmax())) for i in np.flatnonzero(alike.any(axis=1))]
+    found = check(*boxes, names=names.tolist())
+    assert [(f.detail["object"], f.detail["repeats"]) for f in found] == expected
+    assert len(expected) > 30
+
+
+def test_twenty_thousand_boxes_in_one_image(check):
+    """All pairs at once would need gigabytes. A third is unlike, a third nearly alike, a third alike."""
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 30, (20_000, 2))
+    boxes = np.concatenate([low, low + rng.uniform(2, 8, (20_000, 2))], axis=1)
+    boxes[:7000] = BOX
+    boxes[7000:8000] = np.array(BOX) + rng.uniform(0, 0.2, (1000, 4))
+    tracemalloc.start()
+    found = check(*boxes)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert all(f.detail["repeats"] == 0 for f in found[:7999]) and len(found) > 7999
+    assert peak < 400e6
 
 
 def test_boxes_are_not_judged_by_a_size_that_is_wrong(check):

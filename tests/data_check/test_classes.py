@@ -1,7 +1,10 @@
+from dataclasses import replace
+
+import numpy as np
 from annotated_images import BOX, annotation, write_image
 
-from multibox.data_check.classes import class_findings, count_classes, label_findings
-from multibox.data_check.inspection import inspect_images
+from multibox.data_check.classes import class_findings, count_classes, label_findings, split_findings
+from multibox.data_check.inspection import CheckedImage, ImageFacts, inspect_images
 
 
 def check(tmp_path, classes, **splits):
@@ -66,3 +69,22 @@ def test_labels_of_splits():
     assert (finding.kind, finding.severity, finding.split) == ("different-classes", "error", "test")
     assert finding.message == "cat, dog; in train: dog, cat"
     assert finding.detail == {"classes": ["cat", "dog"], "other_split": "train", "other": ["dog", "cat"]}
+
+
+def test_splits_without_objects_that_count(tmp_path):
+    path = write_image(tmp_path / "a.png")
+    empty, dog = annotation(path, []), annotation(path)
+    crowd = annotation(path, crowd=[True])
+    difficult = replace(dog, difficult=np.array([True]))
+    sets = {
+        "train": [empty, dog],
+        "val": [empty, crowd],
+        "test": [empty, difficult, difficult, crowd],
+        "no": [],
+    }
+    items = [CheckedImage(split, a, ImageFacts()) for split, members in sets.items() for a in members]
+    found = [(f.kind, f.split, f.message, f.severity) for f in split_findings(items, sets)]
+    assert found == [
+        ("no-objects-at-all", "val", "none of 2 images has an object", "warning"),
+        ("all-difficult", "test", "all 2 objects", "warning"),
+    ]

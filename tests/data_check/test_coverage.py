@@ -1,10 +1,12 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from annotated_images import annotation, write_image
 
 import multibox as mb
 from multibox.anchors import AnchorLevel, AnchorSpec
-from multibox.data_check import measure_coverage
+from multibox.data_check import coverage, measure_coverage
 from multibox.data_check.coverage import size_class
 from multibox.data_check.inspection import inspect_images
 from multibox.data_check.objects import collect_objects
@@ -74,3 +76,45 @@ def test_positives_are_those_of_the_encoder(tmp_path):
     spec = mb.anchors.SSD300_VOC
     targets = GroundTruthEncoder(spec, 8)(objects.relative, np.arange(1, 9))
     np.testing.assert_array_equal(measure_coverage(objects, spec).positives, targets[:, 5:].sum(axis=0))
+
+
+@pytest.mark.parametrize(("weak", "kind"), [(3, "weak-anchors"), (4, "poor-anchors")])
+def test_many_objects_below_the_threshold_are_a_warning(tmp_path, weak, kind):
+    """Of ten objects."""
+    images = [[(0, 0, 0.5, 1)]] * (10 - weak) + [[(0, 0, 0.2, 1)]] * weak
+    (finding,) = measure_coverage(objects_of(tmp_path, *images), HALVES).findings()
+    assert (finding.kind, finding.count, finding.detail["share"]) == (kind, weak, weak / 10)
+    assert finding.severity == {"weak-anchors": "info", "poor-anchors": "warning"}[kind]
+
+
+def test_an_image_with_too_many_objects_is_compared_in_part(tmp_path, monkeypatch):
+    monkeypatch.setattr(coverage, "MAX_OVERLAPS", 7)  # three objects at two anchors
+    half = (0, 0, 0.5, 1)
+    objects = objects_of(tmp_path, [half], [half] * 5, [half])
+    found = measure_coverage(objects, HALVES)
+    assert found.objects.image.tolist() == [0, 1, 1, 1, 2] and found.left_out == {1: 2}
+    (finding,) = [f for f in found.findings() if f.kind == "many-objects"]
+    assert (finding.image_id, finding.count, finding.severity) == ("1", 2, "warning")
+    assert finding.message == "only the first 3 of 5 objects are compared with the anchors"
+
+
+def test_overlaps_in_parts_are_those_at_once(tmp_path, monkeypatch):
+    boxes = np.random.default_rng(0).uniform((0, 0, 0.5, 0.5), (0.5, 0.5, 1, 1), (9, 4))
+    objects = objects_of(tmp_path, boxes)
+    whole = measure_coverage(objects, HALVES)
+    monkeypatch.setattr(coverage, "OVERLAPS_AT_ONCE", 8)
+    parts = measure_coverage(objects, HALVES)
+    np.testing.assert_array_equal(parts.best_iou, whole.best_iou)
+    np.testing.assert_array_equal(parts.positives, whole.positives)
+
+
+def test_twenty_thousand_objects_in_one_image(tmp_path):
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 0.9, (20_000, 2))
+    objects = objects_of(tmp_path, np.concatenate([low, low + rng.uniform(0.02, 0.1, (20_000, 2))], axis=1))
+    tracemalloc.start()
+    found = measure_coverage(objects, mb.anchors.SSD300_VOC)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.left_out == {0: 20_000 - 2**25 // 8732}
+    assert peak < 800e6

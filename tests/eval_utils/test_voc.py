@@ -179,7 +179,16 @@ def test_no_detections_at_all():
 
 
 def test_no_objects_at_all():
-    assert np.isnan(evaluate_voc([NONE], dataset([])).mean_average_precision)
+    with pytest.warns(UserWarning, match="mAP is NaN: none of the 1 images has an object"):
+        assert np.isnan(evaluate_voc([NONE], dataset([])).mean_average_precision)
+
+
+def test_only_objects_that_do_not_count():
+    images = dataset([(1, LEFT, 1), (2, LEFT, 1)], [(1, LEFT, 1)])
+    images.records[1] = replace(images[1], crowd=np.array([True]))
+    message = "of the 3 objects none counts: 2 are difficult and 1 are crowd regions"
+    with pytest.warns(UserWarning, match=f"mAP is NaN: {message}"):
+        assert np.isnan(evaluate_voc([NONE, NONE], images).mean_average_precision)
 
 
 @pytest.mark.parametrize(

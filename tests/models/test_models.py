@@ -47,6 +47,34 @@ def test_ssd7_takes_any_size(size):
     assert model.predict(images(model), verbose=0).shape == (2, mb.anchors_of(model).num_anchors, 7)
 
 
+@pytest.mark.parametrize("size", [(480, 640), (333, 500)])
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_makes_the_anchors_of_its_size(name, size):
+    """The model checks its feature maps against the anchors when it is built."""
+    model = MODELS[name](2, image_size=size)
+    assert model.input_shape == (None, *size, 3)
+    assert mb.anchors_of(model) == mb.networks.named_anchors(f"{name}:{size[0]}x{size[1]}")
+    assert model.output_shape == (None, mb.anchors_of(model).num_anchors, 7)
+    keras.backend.clear_session()
+
+
+def test_a_saved_model_of_another_size_keeps_it(tmp_path):
+    model = mb.SSDLite(2, image_size=(65, 96), alpha=0.25)
+    model.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.input_shape == (None, 65, 96, 3)
+    assert mb.anchors_of(again) == mb.anchors_of(model) == mb.anchors.ssdlite_anchors((65, 96))
+    np.testing.assert_array_equal(
+        again.predict(images(model), verbose=0), model.predict(images(model), verbose=0)
+    )
+
+
+@pytest.mark.parametrize("build", [mb.SSD300, mb.SSD512])
+def test_sizes_that_are_too_small_for_the_network(build):
+    with pytest.raises(ValueError, match="each side must have at least 257 pixels, got 200x300"):
+        build(2, image_size=(200, 300))
+
+
 def test_layer_names_of_the_keras_port():
     names = {layer.name for layer in mb.SSD512(20).layers}
     blocks = [f"conv{b}_{i}" for b, n in ((1, 2), (2, 2), (3, 3), (4, 3), (5, 3)) for i in range(1, n + 1)]
@@ -236,7 +264,7 @@ def test_channels_first_is_refused():
         keras.config.set_image_data_format("channels_last")
 
 
-def test_ssd7_size_and_anchors_that_disagree():
+def test_size_and_anchors_that_disagree():
     anchors = mb.anchors.ssd7_anchors((64, 96))
     assert mb.SSD7(2, anchors=anchors).input_shape == (None, 64, 96, 3)
     with pytest.raises(ValueError, match=r"image_size is \(96, 64\), but the anchors are for \(64, 96\)"):
