@@ -92,17 +92,17 @@ def child(group: h5py.Group, path: str, kind: type) -> h5py.Group | h5py.Dataset
     """
     parts = path.split("/")
     for i, part in enumerate(parts):
-        # Without the check of the link, `in` would follow it.
+        place = one_line(f"{group.name.rstrip('/')}/{part}")
+        # `in` would follow a link.
         link = group.get(part, getlink=True) if group.id.links.exists(part.encode()) else None
         if link is None:
             raise LayoutError(f"no '{one_line(path)}' in group {one_line(group.name)}")
         if not isinstance(link, h5py.HardLink):
-            place = one_line(f"{group.name}/{part}")
             raise LayoutError(f"a link to another place in {place}, which is refused")
         found = group[part]
         expected = kind if i == len(parts) - 1 else h5py.Group
         if not isinstance(found, expected):
-            raise LayoutError(f"no {expected.__name__.lower()} in {one_line(f'{group.name}/{part}')}")
+            raise LayoutError(f"no {expected.__name__.lower()} in {place}")
         group = found
     return group
 
