@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,14 +14,28 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
-from ...files import atomic, check_absent
+from ...files import atomic, check_absent, check_regular
+from ...messages import one_line, printable
+from ...untrusted_hdf5 import (
+    HDF5_ERRORS,
+    LayoutError,
+    check_sizes,
+    number_attribute,
+    open_hdf5,
+    text_attribute,
+)
+from ...untrusted_hdf5 import dataset as hdf5_array
 from ..dataset import FLAGS, DetectionDataset, Record
 from ..decoding import encode_png
 from ..images import ImageError
-from ..pixels import checked_pixels
+from ..pixels import RGB, checked_pixels
+from .fields import LIMIT
 
 FORMAT = "multibox 1"
 FLUSH_EVERY = 64  # images; a killed run repeats at most these
+# What an array must hold: numpy's kinds of types, in words. All others hold whole numbers.
+_WHOLE = ("iu", "whole numbers")
+_KINDS = {"boxes": ("f", "numbers with a decimal point"), **dict.fromkeys(FLAGS, ("b", "bool"))}
 FIELDS = ("width", "height", "object_starts", "boxes", "labels", *FLAGS)
 
 
@@ -74,18 +89,24 @@ def load_hdf5(path: str | os.PathLike[str]) -> DetectionDataset:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: if the file has another format, is incomplete or is damaged; states what is wrong.
+        ValueError: if the file has another format, is incomplete or is damaged; names the file, the field and
+            what is wrong. Links to other files are refused.
     """
     path = Path(path).resolve()
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
+    check_regular(path)
     try:
-        with h5py.File(path) as file:
-            if file.attrs.get("format") != FORMAT:
-                raise ValueError(f"expected the format {FORMAT!r}, got {file.attrs.get('format')!r}")
+        with open_hdf5(path) as file:
+            found = text_attribute(file, "format")
+            if found != FORMAT:
+                raise LayoutError(f"expected the format {FORMAT!r}, got '{one_line(found)}'")
             return _read(path, file)
-    except (OSError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: not a data set of create_hdf5_dataset: {error}") from error
+    except HDF5_ERRORS as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(
+            f"{path}: not a data set of create_hdf5_dataset: {printable(reason, limit=300)}"
+        ) from error
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -108,7 +129,12 @@ class StoredImage:
 
     def __call__(self):
         content = _mapped(self.path, self.changed)[self.start : self.stop]
-        return content.tobytes() if self.shape is None else content.reshape(self.shape)
+        if self.shape is None:
+            return content.tobytes()
+        if content.size != math.prod(self.shape):
+            rows, columns, _ = self.shape
+            raise ImageError(f"{self}: {content.size} bytes are stored for an image of {columns}x{rows}")
+        return content.reshape(self.shape)
 
     def __str__(self):
         return f"{self.path} (bytes {self.start} to {self.stop})"
@@ -232,17 +258,11 @@ def _encoded(record):
 
 
 def _read(path, file):
-    decoded, changed = bool(file.attrs["decoded"]), path.stat().st_mtime_ns
-    fields = {name: file[name][:] for name in FIELDS}
-    ids, objects, starts = file["image_id"].asstr()[:], fields["object_starts"], file["image_starts"][:]
-    _check_starts("object_starts", objects, len(ids), len(fields["labels"]))
-    _check_starts("image_starts", starts, len(ids), len(file["images"]))
-    if not file["written"][:].all():
-        raise ValueError("the file is incomplete")
-    offset = file["images"].id.get_offset()
-    if offset is None:
-        raise ValueError("the images are not stored in one piece")
-    pixels = checked_pixels("pixels", *json.loads(file.attrs.get("pixels", "[3, null]")))
+    decoded, changed = bool(number_attribute(file, "decoded")), path.stat().st_mtime_ns
+    fields = _read_fields(path, file)
+    ids, objects, starts = fields["image_id"], fields["object_starts"], fields["image_starts"]
+    offset = _images_offset(path, file, starts[-1])
+    pixels = _pixels(file)
     records = []
     for i, image_id in enumerate(ids):
         mine = slice(objects[i], objects[i + 1])
@@ -251,9 +271,79 @@ def _read(path, file):
         image = StoredImage(str(path), changed, int(offset + starts[i]), int(offset + starts[i + 1]), shape)
         values = (fields[name][mine] for name in FIELDS[3:])
         records.append(Record(image_id, image, width, height, *values, pixels=pixels))
-    return DetectionDataset(json.loads(file.attrs["class_names"]), records, file.attrs["name"])
+    return DetectionDataset(_class_names(file), records, text_attribute(file, "name"))
 
 
-def _check_starts(name, starts, count, total):
-    if len(starts) != count + 1 or starts[0] != 0 or starts[-1] != total or (np.diff(starts) < 0).any():
-        raise ValueError(f"{name} must rise from 0 to {total} in {count} steps")
+def _read_fields(path, file):
+    """{name: array} of all annotations, after checking their types and lengths."""
+    numbers = {name: hdf5_array(file, name) for name in (*FIELDS, "image_starts", "written")}
+    ids = hdf5_array(file, "image_id", texts=True)
+    check_sizes([*numbers.values(), ids], path.stat().st_size)
+    for name, array in numbers.items():
+        kinds, expected = _KINDS.get(name, _WHOLE)
+        if array.dtype.kind not in kinds:
+            raise LayoutError(f"{name}: expected {expected}, got {array.dtype}")
+    fields = {name: array[()] for name, array in numbers.items()}
+    fields["image_id"] = ids.asstr()[()]
+    images, objects = ids.size, len(np.atleast_1d(fields["labels"]))
+    for name, array in fields.items():
+        expected = _shape(name, images, objects)
+        if array.shape != expected:
+            raise LayoutError(f"{name}: expected the shape {expected}, got {array.shape}")
+    _check_starts("object_starts", fields["object_starts"], objects)
+    _check_starts("image_starts", fields["image_starts"], fields["image_starts"][-1])
+    for name in ("width", "height"):
+        if not ((fields[name] > 0) & (fields[name] < LIMIT)).all():
+            raise LayoutError(f"{name}: expected numbers of pixels from 1 to 999999")
+    if not fields["written"].all():
+        raise LayoutError("the file is incomplete")
+    return fields
+
+
+def _shape(name, images, objects):
+    if name == "boxes":
+        return (objects, 4)
+    if name in ("labels", *FLAGS):
+        return (objects,)
+    return (images + 1,) if name.endswith("_starts") else (images,)
+
+
+def _images_offset(path, file, size):
+    """Position of the first image's first byte. All images must be in this file, in one piece."""
+    images = hdf5_array(file, "images", max_bytes=path.stat().st_size)
+    if images.dtype != np.uint8 or images.shape != (size,):
+        raise LayoutError(f"images: expected {size} bytes, got {images.dtype} of the shape {images.shape}")
+    offset = images.id.get_offset()
+    if offset is None and size:
+        raise LayoutError("images: they are not stored in one piece")
+    offset = offset or 0
+    if offset + size > path.stat().st_size:
+        raise LayoutError(f"images: they need {offset + size} bytes, the file has fewer")
+    return offset
+
+
+def _pixels(file):
+    """How the images are read; files of version 0.1 do not state it."""
+    if "pixels" not in file.attrs:
+        return RGB
+    try:
+        channels, value_range = json.loads(text_attribute(file, "pixels"))
+        return checked_pixels("pixels", channels, value_range)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise LayoutError(f"pixels: expected channels and a range: {one_line(error)}") from error
+
+
+def _class_names(file):
+    text = text_attribute(file, "class_names")
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise LayoutError(f"class_names: expected a JSON list of texts, got {one_line(text)}")
+    return names
+
+
+def _check_starts(name, starts, total):
+    if starts[0] != 0 or starts[-1] != total or (starts[1:] < starts[:-1]).any():
+        raise LayoutError(f"{name}: expected numbers that rise from 0 to {total}")

@@ -201,3 +201,104 @@ def test_a_file_that_changes_after_it_was_opened(tmp_path):
     os.utime(path, (time.time() + 5, time.time() + 5))
     with pytest.raises(ImageError, match="changed after it was loaded"):
         read_image(loaded[0].image)
+
+
+def replaced(name, value):
+    def change(file):
+        del file[name]
+        file[name] = value
+
+    return change
+
+
+def attribute(name, value):
+    return lambda file: file.attrs.__setitem__(name, value)
+
+
+def declared(file):
+    """Ten thousand million labels of which nothing is stored."""
+    del file["labels"]
+    file.create_dataset("labels", (10**10,), "i4", chunks=(1 << 16,))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            attribute("class_names", [1, 2]),
+            "the attribute class_names of /: expected a text, got whole numbers",
+        ),
+        (attribute("class_names", "3"), "class_names: expected a JSON list of texts, got 3"),
+        (attribute("class_names", '[["a"]]'), "class_names: expected a JSON list of texts"),
+        (attribute("name", 3), "the attribute name of /: expected a text"),
+        (attribute("decoded", "yes"), "the attribute decoded of /: expected a number, got text"),
+        (replaced("image_id", np.arange(6)), "an array of type whole numbers in /image_id"),
+        (lambda f: f.move("labels", "x") or f.create_group("labels"), "no dataset in /labels"),
+        (replaced("boxes", ["a", "b"]), "an array of type text in /boxes"),
+        (replaced("width", np.full(5, 60)), r"width: expected the shape \(6,\), got \(5,\)"),
+        (replaced("width", np.full(6, -1)), "width: expected numbers of pixels from 1 to 999999"),
+        (replaced("object_starts", np.zeros(7)), "object_starts: expected whole numbers, got float64"),
+        (declared, "/labels of shape .10000000000,., but 0 bytes for it"),
+        (replaced("labels", h5py.SoftLink("/labels")), "a link to another place in /labels"),
+        (replaced("boxes", h5py.ExternalLink("other.h5", "/boxes")), "a link to another place in /boxes"),
+    ],
+)
+def test_wrong_fields_are_named(tmp_path, change, message):
+    path = tmp_path / "data.h5"
+    create_hdf5_dataset(DRAWN, path, progress=False)
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with pytest.raises(ValueError, match=message) as error:
+        load_hdf5(path)
+    assert str(error.value).startswith(f"{path}: not a data set of create_hdf5_dataset: ")
+    assert "\n" not in str(error.value)
+
+
+def test_labels_with_a_fraction_and_falling_starts(tmp_path):
+    path = tmp_path / "data.h5"
+    create_hdf5_dataset(DRAWN, path, progress=False)
+    with h5py.File(path, "r+") as file:
+        labels = file["labels"][:] + 0.5
+        del file["labels"]
+        file["labels"] = labels
+    with pytest.raises(ValueError, match="labels: expected whole numbers, got float64"):
+        load_hdf5(path)
+    with h5py.File(path, "r+") as file:
+        del file["labels"]
+        file["labels"] = labels.astype(int)
+        file["object_starts"][2] = 10_000
+    with pytest.raises(ValueError, match="object_starts: expected numbers that rise from 0"):
+        load_hdf5(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "decoded"), [("width", True), ("width", False), ("decoded", False), ("decoded", True)]
+)
+def test_an_image_of_another_size_is_an_image_error(tmp_path, name, decoded):
+    path = tmp_path / "data.h5"
+    create_hdf5_dataset(DRAWN, path, decoded=decoded, progress=False)
+    with h5py.File(path, "r+") as file:
+        if name == "width":
+            file["width"][:] = 2 * file["width"][:]
+        else:
+            file.attrs["decoded"] = not decoded
+    record = load_hdf5(path)[0]
+    with pytest.raises(ImageError):
+        read_image(record.image, size=(record.width, record.height))
+
+
+def test_a_damaged_heap_is_refused(tmp_path):
+    path = tmp_path / "data.h5"
+    create_hdf5_dataset(DRAWN, path, progress=False)
+    data = bytearray(path.read_bytes())
+    start = data.find(b"GCOL\x01\0\0\0")
+    data[start + 16 : start + 32] = bytes(16)
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"data\.h5: .*a damaged heap of strings"):
+        load_hdf5(path)
+
+
+def test_a_pipe_is_refused(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="expected a file, but this is a named pipe"):
+        load_hdf5(tmp_path / "pipe")

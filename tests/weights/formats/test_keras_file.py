@@ -197,7 +197,7 @@ def other_file(file):
         (link(h5py.ExternalLink("other.h5", "/")), "a link to another place"),
         (link(h5py.SoftLink("/conv1_2")), "a link to another place"),
         (other_file, "kept in another file"),
-        (replace_kernel("text"), "an array of type object"),
+        (replace_kernel("text"), "an array of type text"),
         (
             lambda f: f.__setitem__("conv1_1/conv1_1/x", 1.0) or link(f["conv1_2/conv1_2/bias:0"])(f),
             "no group",
