@@ -34,8 +34,8 @@ MAX_ATTEMPTS = 20  # to replace one sample
 class DataGenerator(keras.utils.PyDataset):
     """Batches of a data set.
 
-    With an encoder, a batch is (images, targets) for `fit`: (batch, height, width, channels) uint8, RGB first,
-    and (batch, num_anchors, 4 + 1 + num_classes) float32, or (batch, num_anchors, 5) from a sparse encoder.
+    With an encoder, a batch is (images, targets) for `fit`: (batch, height, width, channels) uint8, RGB
+    first, and (batch, num_anchors, 4 + 1 + num_classes) float32, or (batch, num_anchors, 5) if sparse.
     Without one it is (images, annotations), a list of dictionaries with `image_id`, `boxes` (relative xyxy),
     `labels` and `difficult`. The last batch may be smaller.
 
