@@ -164,7 +164,7 @@ def npy_shape(data: bytes) -> tuple[int, ...]:
     shape, _, dtype = read(file)
     if len(shape) not in (2, 3):
         raise ValueError(f"expected an array (rows, columns, channels), got {shape}")
-    if math.prod(shape) * dtype.itemsize > len(data):
+    if math.prod(shape) * dtype.itemsize > len(data) - file.tell():
         raise ValueError(f"the file is truncated ({len(data)} bytes)")
     return shape
 

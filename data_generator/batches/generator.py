@@ -32,10 +32,10 @@ MAX_ATTEMPTS = 20  # to replace one sample
 class DataGenerator(keras.utils.PyDataset):
     """Batches of a data set.
 
-    With an encoder, a batch is (images, targets) for `fit`: (batch, height, width, channels) uint8, RGB first,
-    and (batch, num_anchors, 4 + 1 + num_classes) float32, or (batch, num_anchors, 5) from a sparse encoder.
-    Without one it is (images, annotations), a list of dictionaries with `image_id`, `boxes` (relative xyxy),
-    `labels` and `difficult`. The last batch may be smaller.
+    With an encoder, a batch is (images, targets) for `fit`: (batch, height, width, channels) uint8, RGB
+    first, and (batch, num_anchors, 4 + 1 + num_classes) float32, or (batch, num_anchors, 5) from a sparse
+    encoder. Without one it is (images, annotations), a list of dictionaries with `image_id`, `boxes`
+    (relative xyxy), `labels` and `difficult`. The last batch may be smaller.
 
     A sample depends on (seed, epoch, its index in the data set) only: not on the workers, the batch size, or
     where a run was resumed. To resume at epoch n set `generator.epoch = n`. Pass `shuffle=False` to `fit`;
