@@ -102,7 +102,8 @@ def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
             raise ValueError(f"{os.fspath(path)}: file is too large: {size} bytes (limit {limit})")
-        return file.read(limit)
+        # Python allocates what it is asked for. Files of the kernel state no size.
+        return file.read(size or limit)
 
 
 def read_text(path: str | os.PathLike[str], limit: int) -> str:

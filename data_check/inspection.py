@@ -145,7 +145,7 @@ def inspect_image(image, pixels=PLAIN):
         return _facts_of_file(content, pixels)
     if isinstance(content, np.ndarray):
         return _facts_of_pixels(content, pixels)
-    return ImageFacts(error=f"expected uint8 pixels or bytes, got {type(content).__name__}")
+    return ImageFacts(error=f"expected RGB uint8 pixels or bytes, got {type(content).__name__}")
 
 
 def _content(path):

@@ -164,7 +164,7 @@ def npy_shape(data: bytes) -> tuple[int, ...]:
     shape, _, dtype = read(file)
     if len(shape) not in (2, 3):
         raise ValueError(f"expected an array (rows, columns, channels), got {shape}")
-    if math.prod(shape) * dtype.itemsize > len(data):
+    if math.prod(shape) * dtype.itemsize > len(data) - file.tell():
         raise ValueError(f"the file is truncated ({len(data)} bytes)")
     return shape
 
@@ -221,10 +221,10 @@ def _tiff_tags(data):
 def too_large(width: int, height: int, samples: int = 1) -> str | None:
     """Why an image of this size is not decoded, or None.
 
-    The limit is Pillow's against "decompression bombs", 179 million pixels, which a program may change:
-    `PIL.Image.MAX_IMAGE_PIXELS`. A file of some kilobytes can hold a picture that fills the memory.
+    The limit is that of Pillow's DecompressionBombError: 179 million pixels, twice the number that a program
+    may change, `PIL.Image.MAX_IMAGE_PIXELS`. A file of some kilobytes can hold a picture that fills the memory.
     """
-    limit = Image.MAX_IMAGE_PIXELS or math.inf
+    limit = 2 * Image.MAX_IMAGE_PIXELS if Image.MAX_IMAGE_PIXELS else math.inf
     if width * height * max(1, samples / 4) <= limit:
         return None
     channels = f" and {samples} channels" if samples > 4 else ""

@@ -78,7 +78,7 @@ def read_image(
 
     Raises:
         ImageError: if the file is missing, not a file, not an image, truncated, not of the given `size`, or
-            has other channels; if it has more pixels than `PIL.Image.MAX_IMAGE_PIXELS` (179 million); or if
+            has other channels; if it has more than 179 million pixels (twice `PIL.Image.MAX_IMAGE_PIXELS`); or if
             the function returns something else.
         ValueError: for `channels` or a `value_range` that cannot be.
     """
@@ -118,11 +118,11 @@ def image_size(source: str | os.PathLike[str]) -> tuple[int, int]:
 def _shown_size(start, file):
     """(width, height) of an open file as shown upright."""
     if start.startswith(TIFF):
-        tiff = tiff_header(file.read(MAX_BYTES))
+        tiff = tiff_header(file.read())
         size = tiff.width, tiff.height
         return size[::-1] if tiff.orientation in TURNED else size
     if start.startswith(NPY):
-        return stored_size(file.read(MAX_BYTES))
+        return stored_size(file.read())
     try:
         with open_pillow(file) as image:
             size = image.size

@@ -203,8 +203,6 @@ def test_sizes_of_files_that_are_no_images(tmp_path, content):
         image_size(path)
 
 
-# --- numbers of more than 8 bits ---
-
 TWELVE_BITS = np.array([[0, 1000, 2048], [4095, 5000, 65535]], np.uint16)
 
 
@@ -271,9 +269,6 @@ def test_arrays_of_other_types_need_a_range():
     np.testing.assert_array_equal(read_image(lambda: numbers, value_range=(0, 1)), RGB)
     with pytest.raises(ImageError, match="float32"):
         read_image(lambda: numbers)
-
-
-# --- channels ---
 
 
 def test_gray_as_one_channel(tmp_path):
@@ -365,9 +360,6 @@ def test_an_array_that_would_execute_code_or_is_too_short(tmp_path):
         read_image(tmp_path / "b.npy")
 
 
-# --- formats ---
-
-
 @pytest.mark.parametrize("orientation", [1, 6])
 def test_avif_is_turned(tmp_path, orientation):
     if not features.check("avif"):
@@ -414,9 +406,6 @@ def test_tiff_is_turned_and_its_size_too(tmp_path, orientation):
     assert read_image(tmp_path / "a.tif", size=size).shape[1::-1] == size
 
 
-# --- hostile files ---
-
-
 def zeros_png(path, width, height):
     """A PNG of black pixels: each row is a zero byte for its filter, then zeros."""
     squeeze = zlib.compressobj(9)
@@ -436,9 +425,9 @@ def test_a_bomb_is_not_decoded(tmp_path, monkeypatch):
     monkeypatch.setattr(cv2, "imdecode", None)  # would fail
     with pytest.raises(ImageError, match="annotated size is 500x281 pixels, the image has 3000x2000"):
         read_image(path, size=(500, 281))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000_000)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2_500_000)
     with pytest.raises(
-        ImageError, match=r"a\.png: the image has 3000x2000 pixels, more than the limit of 5,000,"
+        ImageError, match="a.png: the image has 3000x2000 pixels, more than the limit of 5,000,"
     ):
         read_image(path)
 

@@ -128,7 +128,7 @@ def test_a_size_that_differs_by_one(shape):
 def test_decoded_at_the_smallest_scale_that_suffices(monkeypatch, side, reduction):
     seen, original = [], render_module.read_image
 
-    def spy(source, *, reduction, size):
+    def spy(source, *, reduction, size, **options):
         seen.append(reduction)
         return original(source, reduction=reduction, size=size)
 
