@@ -78,8 +78,8 @@ def read_image(
 
     Raises:
         ImageError: if the file is missing, not a file, not an image, truncated, not of the given `size`, or
-            has other channels; if it has more than 179 million pixels (twice `PIL.Image.MAX_IMAGE_PIXELS`); or if
-            the function returns something else.
+            has other channels; if it has more than 179 million pixels (twice `PIL.Image.MAX_IMAGE_PIXELS`);
+            or if the function returns something else.
         ValueError: for `channels` or a `value_range` that cannot be.
     """
     pixels = checked_pixels("read_image", channels, value_range)
@@ -99,24 +99,29 @@ def read_image(
     return image
 
 
-def image_size(source: str | os.PathLike[str]) -> tuple[int, int]:
-    """(width, height) in pixels of an image file as shown upright, from its header alone.
+def image_size(source: str | os.PathLike[str] | io.BytesIO) -> tuple[int, int]:
+    """(width, height) in pixels of an image as shown upright, from its header alone.
+
+    Args:
+        source: path of an image file, or its content as an open file.
 
     Raises:
         ImageError: if the file is missing or is not an image.
     """
     try:
+        if isinstance(source, io.BytesIO):
+            return _shown_size(source)
         check_regular(source)
         with Path(source).open("rb") as file:
-            start = file.read(16)
-            file.seek(0)
-            return _shown_size(start, file)
+            return _shown_size(file)
     except PILLOW_ERRORS as error:
         raise ImageError(f"{source}: cannot read the size of the image: {error}") from error
 
 
-def _shown_size(start, file):
+def _shown_size(file):
     """(width, height) of an open file as shown upright."""
+    start = file.read(16)
+    file.seek(0)
     if start.startswith(TIFF):
         tiff = tiff_header(file.read())
         size = tiff.width, tiff.height

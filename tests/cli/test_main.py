@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from annotated_images import write_image
+from PIL import Image
 
 from multibox import cli, demo
 
@@ -136,9 +137,10 @@ def test_a_path_that_cannot_be_checked(voc, monkeypatch, capfd, arguments):
 
 
 def test_what_is_only_worth_knowing_is_status_0(voc, monkeypatch, capsys):
-    (voc / "Annotations/train1.xml").write_text("<annotation/>")
+    image = voc / "JPEGImages/train1.jpg"
+    Image.open(image).convert("L").save(image)
     assert run(monkeypatch, "check", "voc", voc, "--set", "train") == 0
-    assert "no-objects" in capsys.readouterr().out
+    assert "not-rgb" in capsys.readouterr().out
 
 
 def test_check_of_a_devkit(voc, monkeypatch, tmp_path_factory):

@@ -190,7 +190,9 @@ def test_what_no_layout_fits(tmp_path):
     assert str(caught.value) == (
         f"{tmp_path}: no layout of a data set fits. HDF5: not an HDF5 file. "
         "Pascal VOC: no folder with Annotations and ImageSets/Main/*.txt. "
-        "COCO: no JSON file with images, annotations and categories. YOLO: no data.yaml. "
+        "COCO: no JSON file with images, annotations and categories. YOLO: "
+        f"{tmp_path}: no YOLO data set: no data.yaml or other yaml file with `names`, no obj.data, and no "
+        "classes.txt with the names of the classes. "
         "Pascal VOC XML: no XML files with <annotation>. "
         "LabelMe: no JSON files with the key `shapes`. CSV: no CSV file"
     )
