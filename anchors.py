@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import checked
 from .boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
 
 
+@checked()
 @dataclass(frozen=True)
 class AnchorLevel:
     """The anchors of one feature map.
@@ -52,6 +54,7 @@ class AnchorLevel:
         return np.concatenate(pair, axis=-1).reshape(-1, 4)
 
 
+@checked()
 @dataclass(frozen=True)
 class AnchorSpec:
     """All anchors of a detector.
@@ -70,7 +73,7 @@ class AnchorSpec:
         object.__setattr__(self, "image_size", image_hw(self.image_size))
         if not self.levels:
             raise ValueError("AnchorSpec.levels: expected at least one level, got none")
-        if len(self.variances) != 4 or min(self.variances) <= 0:
+        if not all(0 < variance < np.inf for variance in self.variances):
             raise ValueError(f"AnchorSpec.variances: expected four positive numbers, got {self.variances}")
         for i, level in enumerate(self.levels):
             numbers = [*level.grid, *level.step, *(s for pair in level.sides for s in pair)]
@@ -84,6 +87,7 @@ class AnchorSpec:
         return f"<AnchorSpec: {height}x{width}, {len(self.levels)} levels, {self.num_anchors} anchors>"
 
     @classmethod
+    @checked()
     def from_scales(
         cls,
         image_size: tuple[int, int],
@@ -114,8 +118,12 @@ class AnchorSpec:
             variances: see `AnchorSpec`.
 
         Raises:
-            ValueError: if the numbers of grids, scales, aspect_ratios and steps do not fit together.
+            ValueError: if the numbers of grids, scales, aspect_ratios and steps do not fit together, or if a
+                scale or a ratio is not a positive number.
         """
+        _check_positive("scales", scales)
+        for ratios in aspect_ratios:
+            _check_positive("aspect_ratios", ratios)
         n = len(grids)
         steps = [None] * n if steps is None else steps
         if not len(scales) == n + 1 == len(aspect_ratios) + 1 == len(steps) + 1:
@@ -176,6 +184,12 @@ class AnchorSpec:
         return cls(tuple(config["image_size"]), levels, tuple(config["variances"]))
 
 
+def _check_positive(name, values):
+    for value in values:
+        if not 0 < value < np.inf:  # NaN neither
+            raise ValueError(f"AnchorSpec.from_scales: {name} must be positive numbers, got {value}")
+
+
 def image_hw(image_size: Sequence[int]) -> tuple[int, int]:
     """Returns `image_size` as a tuple (height, width), or raises ValueError."""
     if np.shape(image_size) != (2,) or min(image_size) < 1:
@@ -192,6 +206,7 @@ def as_spec(anchors: AnchorSpec | dict[str, Any]) -> AnchorSpec:
     raise TypeError(f"anchors: expected an AnchorSpec, got {type(anchors).__name__}")
 
 
+@checked()
 def ssd7_anchors(
     image_size: tuple[int, int], scales: Sequence[float] = (0.08, 0.16, 0.32, 0.64, 0.96)
 ) -> AnchorSpec:
@@ -211,6 +226,7 @@ def ssd7_anchors(
     )
 
 
+@checked()
 def ssd_mobilenet_anchors(
     image_size: tuple[int, int], min_scale: float = 0.2, max_scale: float = 0.95
 ) -> AnchorSpec:
@@ -224,6 +240,11 @@ def ssd_mobilenet_anchors(
         min_scale: side of the boxes of the first level, relative to the shorter image side.
         max_scale: side of the boxes of the last level; the levels in between are evenly spaced.
     """
+    if min_scale <= 0 or max_scale <= 0:
+        raise ValueError(
+            "ssd_mobilenet_anchors: min_scale and max_scale must be positive, "
+            f"got {min_scale} and {max_scale}"
+        )
     height, width = image_hw(image_size)
     grids = [(-(-height // 16), -(-width // 16))]
     while len(grids) < 6:

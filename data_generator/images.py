@@ -60,9 +60,12 @@ def read_image(
         (rows, columns, 3) uint8, RGB.
 
     Raises:
+        TypeError: for a source that is neither a path nor a function.
+        ValueError: for another reduction or size.
         ImageError: if the file is missing, not an image, truncated, too large for OpenCV or not of the
             given `size`, or if the function returns neither RGB uint8 nor bytes.
     """
+    _check_arguments(source, reduction, size)
     data = source() if callable(source) else _read_bytes(source)
     if not isinstance(data, bytes):
         image, reduction = _check_array(data, source), 1
@@ -78,6 +81,15 @@ def read_image(
             f"{source}: the annotated size is {size[0]}x{size[1]} pixels, the image has {width}x{height}"
         )
     return image
+
+
+def _check_arguments(source, reduction, size):
+    if not (isinstance(source, str | os.PathLike) or callable(source)):
+        raise TypeError(f"read_image: source must be a path or a function, got {type(source).__name__}")
+    if reduction is True or not (isinstance(reduction, int) and reduction in REDUCTIONS):
+        raise ValueError(f"read_image: reduction must be 1, 2, 4 or 8, got {reduction!r}")
+    if size is not None and (not isinstance(size, tuple | list) or len(size) != 2 or min(size) < 1):
+        raise ValueError(f"read_image: size must be (width, height) or None, got {size!r}")
 
 
 def image_size(source: str | os.PathLike[str]) -> tuple[int, int]:

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from ..arguments import checked
 from ..boxes import clip
 from ..data_generator import DataGenerator, DetectionDataset, Record, SampleTransform, resize_only
 from ..data_generator.batches.generator import naming_failures
@@ -21,7 +22,7 @@ from ..data_generator.dataset import align_classes
 from ..data_generator.formats.fields import IMAGE_SUFFIXES
 from ..data_generator.images import ImageError, image_size
 from ..layers.multibox import multibox_of
-from ..models.detector import anchors_of, class_names_of, is_detector, num_classes_of, to_inference
+from ..models.detector import anchors_of, class_names_of, is_detector, model_of, num_classes_of, to_inference
 from .detections import Detections
 
 # Batches that are prepared while the model runs.
@@ -69,6 +70,7 @@ def detect(
 ) -> list[Detections]: ...
 
 
+@checked(batch_size=1)
 def detect(
     model: keras.Model | str | os.PathLike[str],
     images: Image | Sequence[Image],
@@ -104,8 +106,9 @@ def detect(
     if not isinstance(model, keras.Model):
         if Path(model).suffix.lower() in IMAGE_SUFFIXES:
             raise ValueError(f"detect: {model} is an image; the model comes first: detect(model, images)")
-        model = keras.models.load_model(model, compile=False)
-    single = isinstance(images, np.ndarray | str | os.PathLike) and not _is_folder(images)
+        model = model_of(model, "detect")
+    single = not isinstance(images, Sequence) or isinstance(images, str)
+    single = single and not _is_folder(images)
     sources = [images] if single else _files_in(images) if _is_folder(images) else list(images)
     if not sources:
         raise ValueError("detect: expected at least one image, got an empty list")
@@ -121,6 +124,7 @@ def detect(
     return detections[0] if single else detections
 
 
+@checked(batch_size=1, workers=0)
 def predict_dataset(
     model: keras.Model,
     dataset: DetectionDataset,
@@ -153,11 +157,6 @@ def predict_dataset(
             have different image sizes.
     """
     multibox_of(model)  # refuses anything but a model of this package
-    if not isinstance(dataset, DetectionDataset):
-        raise TypeError(
-            f"predict_dataset: expected a DetectionDataset, got {type(dataset).__name__}; for files and "
-            "folders use detect"
-        )
     if num_classes_of(model) != dataset.num_classes:
         raise ValueError(
             f"predict_dataset: the model has {num_classes_of(model)} classes, the data set "
@@ -178,6 +177,7 @@ def predict_dataset(
     return found
 
 
+@checked(width=1, height=1)
 def to_pixels(rows: np.ndarray, width: int, height: int) -> np.ndarray:
     """Converts the relative detections (max_detections, 6) of one image to pixels; removes padding rows.
 

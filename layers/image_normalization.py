@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from ..arguments import check_arguments
+
 
 @keras.saving.register_keras_serializable(package="multibox")
 class ImageNormalization(keras.layers.Layer):
@@ -21,6 +23,7 @@ class ImageNormalization(keras.layers.Layer):
     """
 
     def __init__(self, mean: Sequence[float], scale: float = 1.0, bgr: bool = False, **kwargs):
+        check_arguments(ImageNormalization.__init__, locals())
         super().__init__(**kwargs)
         self.mean = mean
         self.scale = scale

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from ..arguments import checked
 from ..deprecated import renamed_arguments, with_new_names
 from .ssd_loss import DetectionLoss
 
@@ -31,6 +32,7 @@ class SSDFocalLoss(DetectionLoss):
     """
 
     @renamed_arguments(focus="gamma", balance="alpha", along={"alpha": "localization_weight"})
+    @checked()
     def __init__(
         self,
         *,

@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from ..activations import check_activation
+from ..arguments import checked
 from ..deprecated import renamed_arguments
 from .metrics import SSDLossPart
 
@@ -185,6 +186,7 @@ class SSDLoss(DetectionLoss):
     """
 
     @renamed_arguments(alpha="localization_weight")
+    @checked()
     def __init__(
         self,
         *,

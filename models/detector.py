@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TypedDict
 
 import keras
 
 from ..anchors import AnchorSpec
+from ..arguments import checked
 from ..deprecated import renamed_arguments
 from ..layers import AnchorBoxes, DecodeDetections
 from ..layers.multibox import multibox_of
@@ -23,6 +26,7 @@ class Decoding(TypedDict, total=False):
 
 
 @renamed_arguments(top_k="max_detections")
+@checked(max_detections=1, max_candidates=1)
 def to_inference(
     model: keras.Model,
     *,
@@ -62,6 +66,7 @@ def to_inference(
     return keras.Model(image, detections, name=model.name)
 
 
+@checked()
 def anchors_of(model: keras.Model) -> AnchorSpec:
     """The `AnchorSpec` of a model of this package, also after `keras.models.load_model`.
 
@@ -71,11 +76,13 @@ def anchors_of(model: keras.Model) -> AnchorSpec:
     return multibox_of(model).anchors
 
 
+@checked()
 def num_classes_of(model: keras.Model) -> int:
     """The number of object classes of a model of this package, background not counted."""
     return multibox_of(model).num_classes
 
 
+@checked()
 def class_names_of(model: keras.Model) -> tuple[str | None, ...] | None:
     """The class names of a model of this package, in the order of the labels 1, 2, ...
 
@@ -88,9 +95,27 @@ def class_names_of(model: keras.Model) -> tuple[str | None, ...] | None:
     return multibox_of(model).class_names
 
 
+@checked()
 def activation_of(model: keras.Model) -> str:
     """The activation that turns the class logits of a model into scores: "softmax" or "sigmoid"."""
     return multibox_of(model).activation
+
+
+def model_of(model: keras.Model | str | os.PathLike[str], owner: str) -> keras.Model:
+    """The model itself, or the saved one at a path.
+
+    Args:
+        model: a model, or the path of a saved one (`.keras`).
+        owner: name of the calling function, for messages.
+
+    Raises:
+        FileNotFoundError: if there is nothing at the path.
+    """
+    if isinstance(model, keras.Model):
+        return model
+    if not Path(model).exists():
+        raise FileNotFoundError(f"{owner}: no such model: {os.fspath(model)}")
+    return keras.models.load_model(model, compile=False)
 
 
 def is_detector(model: keras.Model) -> bool:

@@ -14,6 +14,7 @@ import keras
 from keras import layers
 
 from ..anchors import SSD300_VOC, SSD512_VOC, AnchorSpec
+from ..arguments import checked
 from ..layers import L2Normalization
 from .builder import CAFFE_PIXELS, Request, build_ssd, l2
 
@@ -41,6 +42,7 @@ SSD512_EXTRAS = (
 )
 
 
+@checked(weight_decay=0)
 def SSD300(
     num_classes: int | None = None,
     *,
@@ -78,6 +80,7 @@ def SSD300(
     return _ssd_vgg16("ssd300", SSD300_EXTRAS, weight_decay, anchors or SSD300_VOC, request)
 
 
+@checked(weight_decay=0)
 def SSD512(
     num_classes: int | None = None,
     *,

@@ -14,6 +14,7 @@ from typing import Literal
 import keras
 import numpy as np
 
+from ...arguments import checked
 from ..augmentation.sample import SampleTransform
 from ..dataset import DetectionDataset, align_classes
 from ..encoder import GroundTruthEncoder
@@ -29,6 +30,7 @@ MIN_FAILURES = 10
 MAX_ATTEMPTS = 20  # to replace one sample
 
 
+@checked(batch_size=1, workers=0, max_queue_size=1, seed=0)
 class DataGenerator(keras.utils.PyDataset):
     """Batches of a data set.
 

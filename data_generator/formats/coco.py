@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from ...arguments import checked
 from ...class_names import name_tuple
 from ...files import atomic, check_absent
 from ..dataset import FLAGS, DetectionDataset
@@ -60,6 +61,7 @@ class _Instances(_Categories):
     annotations: list[_Object]
 
 
+@checked()
 def load_coco(
     annotation_file: str | os.PathLike[str],
     image_folder: str | os.PathLike[str],
@@ -118,6 +120,7 @@ def scan_coco(
     yield from _Reader(annotation_file, image_folder, on_error).scan(progress)
 
 
+@checked()
 def coco_categories(annotation_file: str | os.PathLike[str]) -> dict[str, int]:
     """The categories of a COCO file.
 
@@ -237,6 +240,7 @@ class _SavedObject(msgspec.Struct, omit_defaults=True, gc=False):
     truncated: int = 0
 
 
+@checked()
 def save_coco(
     dataset: DetectionDataset,
     annotation_file: str | os.PathLike[str],

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...arguments import checked
 from ...class_names import name_tuple
 from ...files import atomic, check_absent
 from ..dataset import FLAGS, DetectionDataset
@@ -40,6 +41,7 @@ REQUIRED = ("image", *SIDES, "class")
 _NO, _YES = ("", "false", "no"), ("true", "yes")
 
 
+@checked()
 def load_csv(
     csv_file: str | os.PathLike[str],
     image_folder: str | os.PathLike[str],
@@ -248,6 +250,7 @@ def _find_columns(header, path):
     return columns
 
 
+@checked()
 def save_csv(
     dataset: DetectionDataset,
     csv_file: str | os.PathLike[str],

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from ...arguments import checked
 from ...files import atomic, check_absent
 from ..dataset import FLAGS, DetectionDataset, Record
 from ..images import ImageError, read_image
@@ -23,6 +24,7 @@ FLUSH_EVERY = 64  # images; a killed run repeats at most these
 FIELDS = ("width", "height", "object_starts", "boxes", "labels", *FLAGS)
 
 
+@checked()
 def create_hdf5_dataset(
     dataset: DetectionDataset, path: str | os.PathLike[str], *, decoded: bool = False, progress: bool = True
 ) -> None:
@@ -57,6 +59,7 @@ def create_hdf5_dataset(
     partial.replace(path)
 
 
+@checked()
 def load_hdf5(path: str | os.PathLike[str]) -> DetectionDataset:
     """Opens a file of `create_hdf5_dataset`.
 

@@ -17,6 +17,7 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import parse
 from tqdm import tqdm
 
+from ...arguments import checked
 from ...class_names import VOC_CLASSES, name_tuple
 from ...files import atomic, check_absent
 from ..dataset import FLAGS, DetectionDataset
@@ -31,6 +32,7 @@ from .new_files import (
 )
 
 
+@checked()
 def load_voc(
     devkit: str | os.PathLike[str],
     image_sets: str | Sequence[tuple[str, str]],
@@ -224,6 +226,7 @@ def _number(element, field, annotation):
     return number(text, annotation, f"<{field}>")
 
 
+@checked()
 def save_voc(
     dataset: DetectionDataset,
     folder: str | os.PathLike[str],

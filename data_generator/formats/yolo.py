@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from ...arguments import checked
 from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
 from .fields import IMAGE_SUFFIXES, normal_path, number, without_suffix
@@ -21,6 +22,7 @@ _LAST_IMAGES = re.compile(r"(?<![^/])images/(?!(.*/)?images/)")
 SLACK = 0.01  # tolerance of relative coordinates around 0..1, as in Ultralytics
 
 
+@checked()
 def load_yolo(
     data_yaml: str | os.PathLike[str], split: str = "train", *, progress: bool = True
 ) -> DetectionDataset:
