@@ -202,7 +202,7 @@ def _sequence(inner):
     parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else ()
     if rule is None or rule is ARRAY or np.ndarray in parts:
         return _Rule("a sequence", _is_sequence)
-    words = f"a sequence, each element {rule.words}"
+    words = f"a sequence (each element {rule.words})"
     return _Rule(words, lambda v: _is_sequence(v) and all(map(rule.fits, v)))
 
 

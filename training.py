@@ -6,7 +6,7 @@ import csv
 import math
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -47,7 +47,7 @@ def train(
     validation_data: DetectionDataset | DataGenerator | None = None,
     optimizer: keras.optimizers.Optimizer | str | None = None,
     batch_size: int | None = None,
-    augmentation: SampleTransform | None = None,
+    augmentation: SampleTransform | Callable | None = None,
     loss: keras.losses.Loss | None = None,
     initial_epoch: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),

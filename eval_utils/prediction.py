@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -130,7 +130,7 @@ def predict_dataset(
     dataset: DetectionDataset,
     batch_size: int = 8,
     *,
-    transform: SampleTransform | None = None,
+    transform: SampleTransform | Callable | None = None,
     progress: bool = True,
     workers: int | None = None,
 ) -> list[np.ndarray]:
@@ -142,7 +142,7 @@ def predict_dataset(
         dataset: a `DetectionDataset` with the model's classes. If their order differs, the returned class ids
             are those of the data set.
         batch_size: images per batch.
-        transform: a `SampleTransform` that keeps whole images; None: `resize_only` at the model's size.
+        transform: a `SampleTransform` that keeps whole images (or a function like it with an `image_size`); None: `resize_only` at the model's size.
         progress: whether to show a progress bar.
         workers: see `DataGenerator`.
 
@@ -165,10 +165,8 @@ def predict_dataset(
     aligned = align_classes(dataset, class_names_of(model), "predict_dataset")
     size = anchors_of(model).image_size
     transform = transform or resize_only(size)
-    if transform.image_size != size:
-        raise ValueError(
-            f"predict_dataset: the transform makes {transform.image_size}, the model takes {size}"
-        )
+    if (made := getattr(transform, "image_size", None)) != size:
+        raise ValueError(f"predict_dataset: the transform makes {made}, the model takes {size}")
     found = _predict(model, aligned, batch_size, transform, progress, workers)
     if aligned is not dataset:
         ids = np.array([0, *(dataset.class_names.index(name) + 1 for name in aligned.class_names)])

@@ -22,7 +22,7 @@ class ImageNormalization(keras.layers.Layer):
         bgr: whether the output channels are in the order BGR, which Caffe uses.
     """
 
-    def __init__(self, mean: Sequence[float], scale: float = 1.0, bgr: bool = False, **kwargs):
+    def __init__(self, mean: Sequence[float] | float, scale: float = 1.0, bgr: bool = False, **kwargs):
         check_arguments(ImageNormalization.__init__, locals())
         super().__init__(**kwargs)
         self.mean = mean

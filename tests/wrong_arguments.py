@@ -49,14 +49,9 @@ def public_functions():
         value = getattr(mb, name)
         if inspect.ismodule(value):
             own = {n: v for n, v in vars(value).items() if inspect.isfunction(v) or inspect.isclass(v)}
+            own = {n: v for n, v in own.items() if n[0] != "_" and v.__module__ == value.__name__}
             known = getattr(value, "__all__", own)
-            found.update(
-                {
-                    f"{name}.{n}": v
-                    for n, v in own.items()
-                    if n in known and n[0] != "_" and v.__module__ == value.__name__
-                }
-            )
+            found.update({f"{name}.{n}": v for n, v in own.items() if n in known})
         elif callable(value) and not (inspect.isclass(value) and issubclass(value, Exception)):
             found[name] = value
     found["AnchorSpec.from_scales"] = mb.AnchorSpec.from_scales
@@ -211,7 +206,7 @@ def outcome(name, function, arguments, argument):
     """What a call does: "accepted"; "named" for an error with the argument's name; or the error itself."""
     import matplotlib.pyplot as plt
 
-    owner = OWNERS.get(name, name.rsplit(".", 1)[-1])
+    owners = name.rsplit(".", 1)[-1], OWNERS.get(name, name)
     try:
         with _quick():
             function(**arguments)
@@ -219,7 +214,9 @@ def outcome(name, function, arguments, argument):
         return "named" if str(arguments[argument]) in str(error) else f"{type(error).__name__}: {error}"
     except Exception as error:
         text = str(error)
-        is_named = re.search(rf"\b{re.escape(argument)}\b", text) and _plain(owner) in _plain(text)
+        is_named = re.search(rf"\b{re.escape(argument)}\b", text) and any(
+            _plain(owner) in _plain(text) for owner in owners
+        )
         is_documented = type(error) in (TypeError, ValueError)
         return "named" if is_named and is_documented else f"{type(error).__name__}: {text}"
     finally:

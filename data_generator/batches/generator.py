@@ -6,6 +6,7 @@ import multiprocessing
 import operator
 import os
 import warnings
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -84,7 +85,7 @@ class DataGenerator(keras.utils.PyDataset):
         self,
         dataset: DetectionDataset,
         batch_size: int,
-        transform: SampleTransform,
+        transform: SampleTransform | Callable,
         encoder: GroundTruthEncoder | None = None,
         *,
         shuffle: bool = True,

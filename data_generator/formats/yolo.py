@@ -13,6 +13,7 @@ import numpy as np
 import yaml
 
 from ...arguments import checked
+from ...messages import did_you_mean
 from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
 from .fields import IMAGE_SUFFIXES, normal_path, number, without_suffix
@@ -170,7 +171,8 @@ def _entries(content, split, path):
     entries = entries if isinstance(entries, list) else [entries]
     if not all(isinstance(entry, str) and entry for entry in entries):
         splits = ", ".join(key for key in ("train", "val", "test") if content.get(key)) or "none"
-        got = f"got {content.get(split)!r}; there are: {splits}"
+        hint = did_you_mean(split, splits.split(", "))
+        got = f"got {content.get(split)!r}; the splits of the file are: {splits}{hint}"
         raise ValueError(f"{path}: {split} must be a path or a list of paths, {got}")
     return entries
 
