@@ -111,7 +111,7 @@ def detect(
     single = single and not _is_folder(images)
     sources = [images] if single else _files_in(images) if _is_folder(images) else list(images)
     if not sources:
-        raise ValueError("detect: expected at least one image, got an empty list")
+        raise ValueError("detect: images must have at least one image, got an empty list")
     records = [_record(source, i) for i, source in enumerate(sources)]
     names = class_names_of(model)
     dataset = DetectionDataset([str(i + 1) for i in range(num_classes_of(model))], records, "detect")
@@ -142,7 +142,8 @@ def predict_dataset(
         dataset: a `DetectionDataset` with the model's classes. If their order differs, the returned class ids
             are those of the data set.
         batch_size: images per batch.
-        transform: a `SampleTransform` that keeps whole images (or a function like it with an `image_size`); None: `resize_only` at the model's size.
+        transform: a `SampleTransform` that keeps whole images, or a function like it with an `image_size`.
+            None: `resize_only` at the model's size.
         progress: whether to show a progress bar.
         workers: see `DataGenerator`.
 

@@ -29,6 +29,8 @@ VALUES = {
 SIZE = (64, 64)
 # Helpers of the package itself, whose callers pass the owner of the names.
 HELPERS = ("anchors.as_spec", "anchors.image_hw", "class_names.check_names", "class_names.name_tuple")
+# Their other arguments cannot be sound here: a download, a drawn data set that has no image files.
+NOT_HERE = ("pretrained class_names", "save_coco image_folder", "save_csv image_folder")
 # Who is named in errors of functions that pass their arguments on.
 OWNERS = {
     "to_inference": "DecodeDetections",
@@ -37,7 +39,7 @@ OWNERS = {
     "DetectionDataset.split": "shapes",
     "check_dataset": "",
     "load_csv": "",
-    "load_yolo": "",
+    "load_yolo": "yolo",
     "load_weights": "",
 }
 
@@ -210,7 +212,7 @@ def outcome(name, function, arguments, argument):
     try:
         with _quick():
             function(**arguments)
-    except OSError as error:  # of a path where there is nothing
+    except (OSError, mb.ImageError) as error:  # of a path where there is nothing
         return "named" if str(arguments[argument]) in str(error) else f"{type(error).__name__}: {error}"
     except Exception as error:
         text = str(error)
@@ -236,11 +238,22 @@ def outcomes(folder, only=()):
         if only and name not in only:
             continue
         for argument in parameters_of(function):
+            if f"{name} {argument}" in NOT_HERE:
+                continue
             for label, value in VALUES.items():
                 arguments = {**sound.get(name, {}), argument: value}
                 found[name, argument, label] = outcome(name, function, arguments, argument)
                 _remove_new_files(folder)
     return found
+
+
+def accepted_lines(results):
+    """A line for each argument that takes some of the values, such as "train callbacks: []"."""
+    values = {}
+    for (name, argument, label), result in results.items():
+        if result == "accepted":
+            values.setdefault(f"{name} {argument}", []).append(label)
+    return [f"{argument}: {', '.join(labels)}" for argument, labels in values.items()]
 
 
 def _remove_new_files(folder):
@@ -250,8 +263,7 @@ def _remove_new_files(folder):
     shutil.rmtree(folder / "new", ignore_errors=True)
 
 
-if __name__ == "__main__":
-    import collections
+if __name__ == "__main__":  # counts, and the lines of accepted_arguments.txt
     import os
     import sys
     import tempfile
@@ -262,9 +274,8 @@ if __name__ == "__main__":
         results = outcomes(Path(temporary), set(sys.argv[1:]))
     for key, result in results.items():
         if result not in ("named", "accepted"):
-            print("BAD", *key, "|", result.replace("\n", " ")[:150])
-    for key, result in results.items():
-        if result == "accepted":
-            print("ACCEPTED", *key)
-    kinds = collections.Counter(r if r in ("named", "accepted") else "unnamed" for r in results.values())
-    print(len(results), "calls:", dict(kinds))
+            print("UNCLEAR", *key, "|", result.replace("\n", " ")[:150])
+    for line in accepted_lines(results):
+        print(line)
+    counts = {kind: list(results.values()).count(kind) for kind in ("named", "accepted")}
+    print(len(results), "calls:", counts)

@@ -173,7 +173,7 @@ def _entries(content, split, path):
         splits = ", ".join(key for key in ("train", "val", "test") if content.get(key)) or "none"
         hint = did_you_mean(split, splits.split(", "))
         got = f"got {content.get(split)!r}; the splits of the file are: {splits}{hint}"
-        raise ValueError(f"{path}: {split} must be a path or a list of paths, {got}")
+        raise ValueError(f"{path}: the split {split} must be a path or a list of paths, {got}")
     return entries
 
 

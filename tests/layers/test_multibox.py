@@ -85,7 +85,7 @@ def test_no_classes(num_classes):
 
 
 def test_something_else_as_anchors():
-    with pytest.raises(TypeError, match="MultiBox: anchors must be an AnchorSpec or a dictionary, got list"):
+    with pytest.raises(TypeError, match="MultiBox: anchors must be .*AnchorSpec.*, got list"):
         MultiBox([1, 2], 2)
 
 
