@@ -6,6 +6,7 @@ import multiprocessing
 import operator
 import os
 import warnings
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -15,6 +16,7 @@ import keras
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ...arguments import checked
 from ..augmentation.sample import SampleTransform
 from ..class_balance import num_repeated, repeated
 from ..dataset import DetectionDataset, align_classes
@@ -31,13 +33,14 @@ MIN_FAILURES = 10
 MAX_ATTEMPTS = 20  # to replace one sample
 
 
+@checked(batch_size=1, workers=0, max_queue_size=1, seed=0)
 class DataGenerator(keras.utils.PyDataset):
     """Batches of a data set.
 
-    With an encoder, a batch is (images, targets) for `fit`: (batch, height, width, channels) uint8, RGB first,
-    and (batch, num_anchors, 4 + 1 + num_classes) float32, or (batch, num_anchors, 5) from a sparse encoder.
-    Without one it is (images, annotations), a list of dictionaries with `image_id`, `boxes` (relative xyxy),
-    `labels` and `difficult`. The last batch may be smaller.
+    With an encoder, a batch is (images, targets) for `fit`: (batch, height, width, channels) uint8, RGB
+    first, and (batch, num_anchors, 4 + 1 + num_classes) float32, or (batch, num_anchors, 5) from a sparse
+    encoder. Without one it is (images, annotations), a list of dictionaries with `image_id`, `boxes`
+    (relative xyxy), `labels` and `difficult`. The last batch may be smaller.
 
     `class_weight=` of `fit` does not work, since a target has many anchors: use `class_weights=` of the loss.
 
@@ -89,7 +92,7 @@ class DataGenerator(keras.utils.PyDataset):
         self,
         dataset: DetectionDataset,
         batch_size: int,
-        transform: SampleTransform,
+        transform: SampleTransform | Callable,
         encoder: GroundTruthEncoder | None = None,
         *,
         shuffle: bool = True,

@@ -273,7 +273,7 @@ def test_arrays_of_other_types_need_a_range():
         read_image(lambda: numbers)
 
 
-# --- channels ------------------------------------------------------------------------------------------------
+# --- channels -----------------------------------------------------------------------------------------------
 
 
 def test_gray_as_one_channel(tmp_path):
@@ -365,7 +365,7 @@ def test_an_array_that_would_execute_code_or_is_too_short(tmp_path):
         read_image(tmp_path / "b.npy")
 
 
-# --- formats ---------------------------------------------------------------------------------------------------
+# --- formats ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
@@ -414,7 +414,7 @@ def test_tiff_is_turned_and_its_size_too(tmp_path, orientation):
     assert read_image(tmp_path / "a.tif", size=size).shape[1::-1] == size
 
 
-# --- hostile files -----------------------------------------------------------------------------------------------
+# --- hostile files ------------------------------------------------------------------------------------------
 
 
 def zeros_png(path, width, height):
@@ -438,7 +438,7 @@ def test_a_bomb_is_not_decoded(tmp_path, monkeypatch):
         read_image(path, size=(500, 281))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 5_000_000)
     with pytest.raises(
-        ImageError, match="a.png: the image has 3000x2000 pixels, more than the limit of 5,000,"
+        ImageError, match=r"a\.png: the image has 3000x2000 pixels, more than the limit of 5,000,"
     ):
         read_image(path)
 
