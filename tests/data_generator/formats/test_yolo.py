@@ -247,10 +247,10 @@ def test_broken_lines_name_file_line_and_field(root, line, message):
             {"train": None},
             "the split train must be a path or a list of paths, got None; the splits of the file are: val",
         ),
-        ({"train": ""}, "train must be a path or a list of paths, got ''"),
+        ({"train": ""}, "the split train must be a path or a list of paths, got ''"),
         (
             {"train": ["images/train", {}]},
-            r"train must be a path or a list of paths, got \['images/train', {}\]",
+            r"the split train must be a path or a list of paths, got \['images/train', {}\]",
         ),
         ({"kpt_shape": [17, 3]}, "kpt_shape: labels with key points are not supported"),
     ],
