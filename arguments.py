@@ -236,6 +236,7 @@ _PLAIN = {
     None: _Rule("None", lambda v: v is None),
     np.ndarray: ARRAY,
     Callable: FUNCTION,
+    Any: _Rule("any value", lambda v: True),
 }
 _OF_ORIGIN = {
     Union: _one_of,

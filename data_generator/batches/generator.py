@@ -6,7 +6,7 @@ import multiprocessing
 import operator
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -14,7 +14,6 @@ from typing import Literal
 
 import keras
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ...arguments import checked
 from ..augmentation.sample import SampleTransform
@@ -102,7 +101,7 @@ class DataGenerator(keras.utils.PyDataset):
         max_queue_size: int = 10,
         cache: Literal["ram"] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
-        repeat_factors: ArrayLike | None = None,
+        repeat_factors: np.ndarray | Sequence[float] | None = None,
     ):
         super().__init__()
         workers = min(8, os.cpu_count() or 1) if workers is None else workers
