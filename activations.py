@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from keras import ops
 
+from .messages import did_you_mean
+
 
 def softmax_scores(logits):
     """One choice among background and classes: (..., 1 + num_classes) to (..., num_classes)."""
@@ -24,6 +26,7 @@ SCORES = {"softmax": softmax_scores, "sigmoid": sigmoid_scores}
 
 def check_activation(activation: str, owner: str) -> str:
     """Returns `activation` if it is a row of `SCORES`, or raises ValueError that names the owner."""
-    if activation not in SCORES:
-        raise ValueError(f"{owner}: activation must be one of {', '.join(SCORES)}, got {activation!r}")
+    if not isinstance(activation, str) or activation not in SCORES:
+        hint = did_you_mean(activation, SCORES) if isinstance(activation, str) else ""
+        raise ValueError(f"{owner}: activation must be one of {', '.join(SCORES)}, got {activation!r}{hint}")
     return activation

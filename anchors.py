@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from .arguments import checked
 from .boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
 
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
 
 
+@checked()
 @dataclass(frozen=True)
 class AnchorLevel:
     """The anchors of one feature map.
@@ -52,6 +54,7 @@ class AnchorLevel:
         return np.concatenate(pair, axis=-1).reshape(-1, 4)
 
 
+@checked()
 @dataclass(frozen=True)
 class AnchorSpec:
     """All anchors of a detector.
@@ -70,7 +73,7 @@ class AnchorSpec:
         object.__setattr__(self, "image_size", image_hw(self.image_size))
         if not self.levels:
             raise ValueError("AnchorSpec.levels: expected at least one level, got none")
-        if len(self.variances) != 4 or min(self.variances) <= 0:
+        if not all(0 < variance < np.inf for variance in self.variances):
             raise ValueError(f"AnchorSpec.variances: expected four positive numbers, got {self.variances}")
         for i, level in enumerate(self.levels):
             numbers = [*level.grid, *level.step, *(s for pair in level.sides for s in pair)]
@@ -84,6 +87,7 @@ class AnchorSpec:
         return f"<AnchorSpec: {height}x{width}, {len(self.levels)} levels, {self.num_anchors} anchors>"
 
     @classmethod
+    @checked()
     def from_scales(
         cls,
         image_size: tuple[int, int],
@@ -114,8 +118,12 @@ class AnchorSpec:
             variances: see `AnchorSpec`.
 
         Raises:
-            ValueError: if the numbers of grids, scales, aspect_ratios and steps do not fit together.
+            ValueError: if the numbers of grids, scales, aspect_ratios and steps do not fit together, or if a
+                scale or a ratio is not a positive number.
         """
+        _check_positive("scales", scales)
+        for ratios in aspect_ratios:
+            _check_positive("aspect_ratios", ratios)
         n = len(grids)
         steps = [None] * n if steps is None else steps
         if not len(scales) == n + 1 == len(aspect_ratios) + 1 == len(steps) + 1:
@@ -176,6 +184,12 @@ class AnchorSpec:
         return cls(tuple(config["image_size"]), levels, tuple(config["variances"]))
 
 
+def _check_positive(name, values):
+    for value in values:
+        if not 0 < value < np.inf:  # NaN neither
+            raise ValueError(f"AnchorSpec.from_scales: {name} must be positive numbers, got {value}")
+
+
 def image_hw(image_size: Sequence[int]) -> tuple[int, int]:
     """Returns `image_size` as a tuple (height, width), or raises ValueError."""
     if np.shape(image_size) != (2,) or min(image_size) < 1:
@@ -198,6 +212,7 @@ SSD512_VOC_SCALES = (0.07, 0.15, 0.3, 0.45, 0.6, 0.75, 0.9, 1.05)
 SSD512_COCO_SCALES = (0.04, 0.1, 0.26, 0.42, 0.58, 0.74, 0.9, 1.06)
 
 
+@checked()
 def ssd300_anchors(
     image_size: tuple[int, int], scales: Sequence[float] = SSD300_VOC_SCALES, *, clip_sides: bool = False
 ) -> AnchorSpec:
@@ -225,6 +240,7 @@ def ssd300_anchors(
     )
 
 
+@checked()
 def ssd512_anchors(image_size: tuple[int, int], scales: Sequence[float] = SSD512_VOC_SCALES) -> AnchorSpec:
     """`AnchorSpec` of SSD512 for any (height, width) from 257 pixels: strides 8 to 256, then a 4x4 kernel.
 
@@ -247,6 +263,7 @@ def ssd512_anchors(image_size: tuple[int, int], scales: Sequence[float] = SSD512
     )
 
 
+@checked()
 def ssdlite_anchors(
     image_size: tuple[int, int], scales: Sequence[float] = (0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.0)
 ) -> AnchorSpec:
@@ -266,6 +283,7 @@ def ssdlite_anchors(
     )
 
 
+@checked()
 def ssd7_anchors(
     image_size: tuple[int, int], scales: Sequence[float] = (0.08, 0.16, 0.32, 0.64, 0.96)
 ) -> AnchorSpec:
@@ -284,6 +302,7 @@ def ssd7_anchors(
     )
 
 
+@checked()
 def ssd_mobilenet_anchors(
     image_size: tuple[int, int], min_scale: float = 0.2, max_scale: float = 0.95
 ) -> AnchorSpec:
@@ -297,6 +316,11 @@ def ssd_mobilenet_anchors(
         min_scale: side of the boxes of the first level, relative to the shorter image side.
         max_scale: side of the boxes of the last level; the levels in between are evenly spaced.
     """
+    if min_scale <= 0 or max_scale <= 0:
+        raise ValueError(
+            "ssd_mobilenet_anchors: min_scale and max_scale must be positive, "
+            f"got {min_scale} and {max_scale}"
+        )
     height, width = image_hw(image_size)
     grids = _halved((height, width), first=4, last=9)
     scales = [*np.linspace(min_scale, max_scale, len(grids)), 1.0]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+
+from .arguments import checked
+from .messages import one_line
 
 VOC_CLASSES = (
     "aeroplane",
@@ -71,11 +76,13 @@ __all__ = [
 ]
 
 
+@checked()
 def same_class(name: str, other: str) -> bool:
     """Whether two class names mean the same. Upper case, spaces, `-` and `_` are ignored."""
     return _meaning(name) == _meaning(other)
 
 
+@checked()
 def map_names(names: Iterable[str], known: Iterable[str | None]) -> dict[str, str | None]:
     """Maps class names to those of another vocabulary, such as VOC's to COCO's.
 
@@ -125,36 +132,69 @@ def _meaning(name):
     return _SYNONYMS.get(normalized, normalized)
 
 
-def name_tuple(names: Sequence[str], what: str) -> tuple[str, ...]:
+def name_tuple(names: Iterable[str], what: str) -> tuple[str, ...]:
     """Returns the names of classes or columns as a tuple.
 
     Raises:
+        TypeError: for a value that is no sequence.
         ValueError: for a string, which would become a sequence of letters, and for a set, which has no order.
     """
     if isinstance(names, str | set | frozenset):
         raise ValueError(f"{what} must be a sequence of names, got {names!r}")
+    if not isinstance(names, Iterable):
+        raise TypeError(f"{what} must be a sequence of names, got {type(names).__name__}")
     return tuple(names)
 
 
-def check_names(class_names: Sequence[str | None], num_classes: int) -> tuple[str | None, ...]:
-    """Checks the class names of a model and returns them as a tuple. None stands for an unused class.
+def check_names(
+    class_names: Iterable[str | None],
+    num_classes: int | None = None,
+    *,
+    owner: str | None = None,
+    unused: bool = True,
+) -> tuple[str | None, ...]:
+    """Checks class names and returns them as a tuple.
+
+    Args:
+        class_names: names of the classes 1, 2, ...
+        num_classes: number of classes of a model, which must be the number of names; None: any number.
+        owner: what the names belong to, for messages.
+        unused: whether None may stand for an unused class.
 
     Raises:
         ValueError: for a string or a set, if the number of names is not `num_classes`, for elements that are
-            neither a string nor None, and for repeated names.
+            no names, for repeated and empty names, and for names with control characters or with blanks
+            around them.
     """
-    names = name_tuple(class_names, "class_names")
+    what = "class_names" if owner is None else f"{owner}: class_names"
+    names = name_tuple(class_names, what)
+    if num_classes is not None:
+        _check_count(names, num_classes, what)
+    for name in names:
+        if not (isinstance(name, str) or (unused and name is None)):
+            raise ValueError(f"{what}: expected names, got {name!r}")
+        if name is not None:
+            _check_name(name, what)
+    if repeated := [name for name, count in Counter(names).items() if count > 1 and name is not None]:
+        raise ValueError(f"{what}: {repeated[0]!r} occurs more than once")
+    return names
+
+
+def _check_count(names, num_classes, what):
     if len(names) != num_classes:
         hint = "; leave out the background" if len(names) == num_classes + 1 else ""
         raise ValueError(
-            f"class_names: expected {num_classes} names, background not counted, got {len(names)}{hint}"
+            f"{what}: expected {num_classes} names, background not counted, got {len(names)}{hint}"
         )
     if names and isinstance(names[0], str) and names[0].casefold() == "background":
-        raise ValueError(f"class_names: {names[0]!r} is not counted as a class; leave it out")
-    for name in names:
-        if name is not None and not isinstance(name, str):
-            raise ValueError(f"class_names: expected names, got {name!r}")
-    used = [name for name in names if name is not None]
-    if repeated := [name for name in used if used.count(name) > 1]:
-        raise ValueError(f"class_names: {repeated[0]!r} occurs more than once")
-    return names
+        raise ValueError(f"{what}: {names[0]!r} is not counted as a class; leave it out")
+
+
+def _check_name(name, what):
+    if not name.strip():
+        raise ValueError(f"{what}: a name is empty: {name!r}")
+    if name != name.strip():
+        raise ValueError(f"{what}: {one_line(name)!r} has blanks around it")
+    # Cc: control characters; Zl, Zp: they begin a line. Invisible ones of category Cf belong to some scripts.
+    if any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name):
+        raise ValueError(f"{what}: '{one_line(name)}' has control characters")

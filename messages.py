@@ -4,6 +4,13 @@ The names in a file are anything its writer wanted: they must not begin lines of
 or fill it.
 """
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+_LONGEST = 80  # characters of a name that are compared; the time grows with their square
+
 
 def one_line(text: object, limit: int = 80) -> str:
     """Text from a file for an error message: ASCII, control characters escaped, cut at the limit."""
@@ -21,3 +28,13 @@ def printable(text: object, limit: int = 80) -> str:
 
 def _cut(line, limit):
     return line if len(line) <= limit else f"{line[: limit - 3]}..."
+
+
+def did_you_mean(name: str, known: Iterable[object]) -> str:
+    """The end of a message about a name that is not in a known list: `; did you mean 'dog'?`, or nothing.
+
+    Upper case is ignored, and so are values of `known` that are no strings.
+    """
+    names = {other.casefold(): other for other in known if isinstance(other, str)}
+    found = get_close_matches(name[:_LONGEST].casefold(), names, n=1)
+    return f"; did you mean '{printable(names[found[0]])}'?" if found else ""

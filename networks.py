@@ -9,6 +9,7 @@ from functools import partial
 
 from . import anchors, models
 from .anchors import AnchorSpec
+from .messages import did_you_mean
 
 MIN_SIDE, MAX_SIDE = 32, 4096  # pixels, of a network that takes any input size
 
@@ -72,7 +73,8 @@ def find_network(name: str) -> Network:
     """
     key = _table_key(name)
     if key not in NETWORKS:
-        raise ValueError(f"no network {name!r}; there are {', '.join(NETWORKS)}")
+        hint = did_you_mean(key, NETWORKS)
+        raise ValueError(f"no network {name!r}; there are {', '.join(NETWORKS)}{hint}")
     return NETWORKS[key]
 
 
@@ -89,7 +91,8 @@ def named_anchors(name: str) -> AnchorSpec:
     base, colon, size = name.partition(":")
     key = _table_key(base)
     if key not in NAMED_ANCHORS:
-        raise ValueError(f"no anchors {name!r}; there are {ANCHOR_NAMES_HELP}")
+        hint = did_you_mean(key, NAMED_ANCHORS)
+        raise ValueError(f"no anchors {name!r}; there are {ANCHOR_NAMES_HELP}{hint}")
     spec, anchors_at = _ANCHORS[key]
     return anchors_at(_parse_size(name, size)) if colon else spec
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import keras
 
+from .arguments import checked
 
+
+@checked(learning_rate=0)
 def paper_sgd(
     learning_rate: float = 1e-3, boundaries: tuple[int, ...] = (80_000, 100_000)
 ) -> keras.optimizers.SGD:
@@ -19,6 +22,7 @@ def paper_sgd(
     return keras.optimizers.SGD(schedule, momentum=0.9)
 
 
+@checked(steps=1, batch_size=1, warmup_steps=0)
 def torchvision_ssdlite_sgd(steps: int, batch_size: int, warmup_steps: int = 1000) -> keras.optimizers.SGD:
     """SGD of torchvision's SSDLite from scratch: linear warm-up, then a cosine down to zero.
 
@@ -34,6 +38,7 @@ def torchvision_ssdlite_sgd(steps: int, batch_size: int, warmup_steps: int = 100
     return keras.optimizers.SGD(schedule, momentum=0.9)
 
 
+@checked(learning_rate=0, steps=1)
 def adam_with_cosine_decay(learning_rate: float, steps: int) -> keras.optimizers.Adam:
     """Adam with a linear warm-up over a twentieth of the steps and a cosine decay to nearly nothing.
 
@@ -57,6 +62,7 @@ def adam_with_cosine_decay(learning_rate: float, steps: int) -> keras.optimizers
 DEFAULT_RATES = {"ssd300": 1e-4, "ssd512": 1e-4, "ssdlite": 1e-3, "ssd_mobilenet": 3e-4, "ssd7": 4e-3}
 
 
+@checked(steps=1)
 def default_optimizer(model: keras.Model, steps: int) -> keras.optimizers.Optimizer:
     """The optimizer that `train` takes when none is given: `adam_with_cosine_decay` at the network's rate.
 

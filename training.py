@@ -6,7 +6,7 @@ import csv
 import math
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 
+from .arguments import checked
 from .data_generator import (
     DataGenerator,
     DetectionDataset,
@@ -45,6 +46,7 @@ BATCH_SIZE = 16
 
 
 @renamed_arguments(data="dataset")
+@checked(epochs=1, batch_size=1, initial_epoch=0, seed=0)
 def train(
     model: keras.Model,
     dataset: DetectionDataset | DataGenerator,
@@ -52,9 +54,9 @@ def train(
     *,
     epochs: int,
     validation_data: DetectionDataset | DataGenerator | None = None,
-    optimizer: keras.optimizers.Optimizer | None = None,
+    optimizer: keras.optimizers.Optimizer | str | None = None,
     batch_size: int | None = None,
-    augmentation: SampleTransform | None = None,
+    augmentation: SampleTransform | Callable | None = None,
     loss: keras.losses.Loss | None = None,
     initial_epoch: int = 0,
     callbacks: Sequence[keras.callbacks.Callback] = (),
@@ -83,7 +85,7 @@ def train(
         output: path of the output folder.
         epochs: number of the last epoch. Epochs are counted from the start of the first run.
         validation_data: like `dataset`, or None.
-        optimizer: a Keras optimizer. None: that of the model if it is compiled, otherwise
+        optimizer: a Keras optimizer, or the name of one. None: that of the model if it is compiled, otherwise
             `recipes.default_optimizer`.
         batch_size: images per step; None: 16, or all images if there are fewer. A `DataGenerator` has its own
             batch size, augmentation and seed.
@@ -103,15 +105,12 @@ def train(
         FileExistsError: if the number of epochs in `output` is not `initial_epoch`. This prevents overwriting
             a run or resuming it at the wrong epoch.
         ImageError: for an image that cannot be read; the message names it.
-        TypeError: if `model` is not a model, `dataset` neither a data set nor a generator, or `output` not a
-            path.
+        TypeError: for an argument of another kind; names it.
         ValueError: if model, data and loss do not fit together; for a data set without images or objects; if
             no epoch is left to train; for a loss without an optimizer, if the model is compiled; and for a
             resumed run whose model is not compiled.
     """
     multibox_of(model)  # refuses anything but a model of this package
-    if not isinstance(output, str | os.PathLike):
-        raise TypeError(f"train: output must be a folder, got {type(output).__name__}; pass validation_data=")
     output = Path(output)
     log = output / "history.csv"
     if is_detector(model):
@@ -157,6 +156,7 @@ def train(
     return history
 
 
+@checked()
 def loss_of(model: keras.Model, **options: Any) -> SSDLoss:
     """The `SSDLoss` for a model of this package, with the activation that the model's decoder uses.
 
@@ -179,11 +179,6 @@ def _batches(model, dataset, name, *, batch_size, augmentation, seed):
                 raise ValueError(f"train: {option} belongs to the DataGenerator that was passed as {name}")
         _check_fit(model, dataset, name)
         return dataset
-    if not isinstance(dataset, DetectionDataset):
-        raise TypeError(
-            f"train: {name} must be a DetectionDataset, or a DataGenerator with an encoder, got "
-            f"{type(dataset).__name__}"
-        )
     _check_classes(model, dataset, name)
     size = anchors_of(model).image_size
     if augmentation is None:
@@ -220,8 +215,17 @@ def _compile(model, optimizer, loss, steps, resumed):
         )
     loss = loss or _default_loss(model)
     _check_loss(model, loss)
-    optimizer = optimizer or default_optimizer(model, steps)
+    optimizer = default_optimizer(model, steps) if optimizer is None else _optimizer(optimizer)
     model.compile(optimizer=optimizer, loss=loss, metrics=loss.metrics())
+
+
+def _optimizer(optimizer):
+    try:
+        return keras.optimizers.get(optimizer)
+    except ValueError:
+        raise ValueError(
+            f"train: optimizer must be a Keras optimizer or the name of one, got {optimizer!r}"
+        ) from None
 
 
 def _default_loss(model):
@@ -235,7 +239,7 @@ def _warn_of_nan(history, output):
         warnings.warn(
             f"train: the loss became {final} in epoch {history.epoch[-1] + 1}; lower the learning rate. "
             f"{output} contains the model of the last good epoch.",
-            stacklevel=3,
+            stacklevel=5,  # beyond both decorators of `train`
         )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..anchors import AnchorSpec
+from ..arguments import checked
 from ..class_names import name_tuple
 from ..data_generator.dataset import DetectionDataset
 from ..data_generator.formats.annotation import Annotation, annotation_of
@@ -28,6 +29,7 @@ from .report import CheckReport
 Images = DetectionDataset | Iterable[Annotation] | Callable[..., Iterable[Annotation]]
 
 
+@checked(workers=1)
 def check_dataset(
     data: Images | Mapping[str, Images],
     *,
@@ -101,7 +103,8 @@ def _splits(data):
         return {data.name: data}
     if not isinstance(data, Mapping):
         raise TypeError(
-            f"check_dataset: expected a DetectionDataset or a dictionary of splits, got {type(data).__name__}"
+            "check_dataset: data must be a DetectionDataset or a dictionary of splits, "
+            f"got {type(data).__name__}"
         )
     return data
 

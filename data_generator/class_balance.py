@@ -6,9 +6,11 @@ import math
 
 import numpy as np
 
+from ..arguments import checked
 from .dataset import DetectionDataset
 
 
+@checked()
 def repeat_factors(dataset: DetectionDataset, threshold: float) -> np.ndarray:
     """How often an epoch shows each image, so that rare classes are seen more often.
 
@@ -43,6 +45,7 @@ def repeat_factors(dataset: DetectionDataset, threshold: float) -> np.ndarray:
     return np.array([factors[labels].max(initial=1) for labels in present])
 
 
+@checked()
 def balanced_class_weights(dataset: DetectionDataset) -> dict[str, float]:
     """Weights for `loss_of(model, class_weights=...)` that raise rare classes: 1 / sqrt(number of objects).
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import reprlib
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +11,21 @@ from typing import overload
 
 import numpy as np
 
-from ..class_names import name_tuple
+from ..arguments import checked
+from ..class_names import check_names, name_tuple
+from ..messages import did_you_mean
 from .images import read_image
 from .pixels import RGB, Pixels, ValueRange, checked_pixels
 
 FLAGS = ("difficult", "truncated", "crowd")
+_KINDS = (
+    ("image_id", str, "a string"),
+    ("width", (int, np.integer), "a whole number"),
+    ("height", (int, np.integer), "a whole number"),
+    ("boxes", np.ndarray, "an array"),
+    ("labels", np.ndarray, "an array"),
+    *((flag, (np.ndarray, type(None)), "an array or None") for flag in FLAGS),
+)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -48,6 +60,7 @@ class Record:
     pixels: Pixels = RGB
 
     def __post_init__(self):
+        _check_kinds(self)
         for flag in FLAGS:
             if getattr(self, flag) is None:
                 object.__setattr__(self, flag, np.zeros(len(self.labels), bool))
@@ -57,6 +70,21 @@ class Record:
         return read_image(self.image, size=(self.width, self.height), **self.pixels._asdict())
 
 
+def _check_kinds(record):
+    # `checked` would take longer than all the rest where a million records are made.
+    for name, kinds, words in _KINDS:
+        value = getattr(record, name)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            got = f"{type(value).__name__} {reprlib.repr(value)}"
+            raise TypeError(f"Record: {name} must be {words}, got {got}")
+    if not callable(record.image) and not isinstance(record.image, str | os.PathLike):
+        raise TypeError(f"Record: image must be a path or a function, got {type(record.image).__name__}")
+    if record.width < 1 or record.height < 1:
+        name = "width" if record.width < 1 else "height"
+        raise ValueError(f"Record: {name} must be at least 1, got {getattr(record, name)}")
+
+
+@checked()
 class DetectionDataset(Sequence[Record]):
     """Images with boxes and labels.
 
@@ -70,18 +98,17 @@ class DetectionDataset(Sequence[Record]):
         name: name of the data set, for `repr` and messages.
 
     Raises:
-        ValueError: if class names are missing or repeated, or if a record has a label out of range, a box
-            without area or a box outside its image; names the image.
+        TypeError: for an argument of another kind, and records that are none.
+        ValueError: if class names are missing, repeated or unusable (see `check_names`), or if a record has a
+            label out of range, a box without area or a box outside its image; names the image.
     """
 
     def __init__(self, class_names: Iterable[str], records: Iterable[Record], name: str = "DetectionDataset"):
-        self.class_names: tuple[str, ...] = tuple(class_names)
+        self.class_names: tuple[str, ...] = check_names(class_names, owner=name, unused=False)
         self.records: list[Record] = list(records)
         self.name = name
         if not self.class_names:
-            raise ValueError(f"{name}: expected at least one class name")
-        if len(set(self.class_names)) != len(self.class_names):
-            raise ValueError(f"{name}: class names must be unique, got {self.class_names}")
+            raise ValueError(f"{name}: class_names must have at least one name")
         _check_all(self.records, self.num_classes)
 
     @property
@@ -149,6 +176,7 @@ class DetectionDataset(Sequence[Record]):
         flagged = ", ".join(f"{count} {flag}" for flag, count in flags.items() if count)
         return f"<{self.name}: {images}, {objects}{f' ({flagged})' if flagged else ''}>"
 
+    @checked()
     def subset(
         self,
         classes: Sequence[str] | None = None,
@@ -170,16 +198,21 @@ class DetectionDataset(Sequence[Record]):
             ValueError: for a class that the data set does not have; names it and lists the classes.
         """
         classes = self.class_names if classes is None else name_tuple(classes, "subset: classes")
+        if not classes:
+            raise ValueError(f"{self.name}: subset: classes must have at least one name")
         unknown = [name for name in classes if name not in self.class_names]
         if unknown:
-            missing = ", ".join(map(repr, unknown))
-            raise ValueError(f"{self.name}: no class {missing}; there are {', '.join(self.class_names)}")
+            missing, hint = ", ".join(map(repr, unknown)), did_you_mean(unknown[0], self.class_names)
+            raise ValueError(
+                f"{self.name}: no class {missing}; there are {', '.join(self.class_names)}{hint}"
+            )
         new_labels = np.zeros(self.num_classes + 1, np.int32)  # 0: leave out
         new_labels[[self.class_names.index(name) + 1 for name in classes]] = np.arange(1, len(classes) + 1)
         excluded = ["difficult"] * exclude_difficult + ["truncated"] * exclude_truncated
         records = [_reduced(record, new_labels, excluded) for record in self]
         return DetectionDataset(classes, records, self.name)
 
+    @checked(channels=1)
     def with_pixels(self, *, channels: int = 3, value_range: ValueRange = None) -> DetectionDataset:
         """The same images, read in another way. Whatever takes the data set reads them so.
 
@@ -207,6 +240,7 @@ class DetectionDataset(Sequence[Record]):
         records = [replace(record, pixels=pixels) for record in self.records]
         return DetectionDataset(self.class_names, records, self.name)
 
+    @checked(seed=0)
     def split(self, fraction: float, *, seed: int = 0) -> tuple[DetectionDataset, DetectionDataset]:
         """Divides the images at random.
 
@@ -272,7 +306,7 @@ def align_classes(dataset, class_names, owner):
         warnings.warn(
             f"{owner}: the data set has the model's classes in another order; its labels are changed to the "
             f"model's order: {', '.join(class_names)}",
-            stacklevel=3,
+            stacklevel=4,  # beyond the `checked` caller
         )
         return dataset.subset(classes=class_names)
     raise ValueError(
@@ -303,6 +337,8 @@ def _check_all(records, num_classes):
     if not records:
         return
     for record in records:
+        if not isinstance(record, Record):
+            raise TypeError(f"DetectionDataset: records must be Records, got {type(record).__name__}")
         _check_shapes(record)
     counts = [len(record.labels) for record in records]
     image = np.repeat(np.arange(len(records)), counts)  # (objects,)

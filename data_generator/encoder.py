@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..anchors import AnchorSpec, as_spec
+from ..arguments import checked
 from ..boxes import area, cxcywh_to_xyxy, encode_offsets, iou, xyxy_to_cxcywh
 from ..deprecated import renamed_arguments
 from ..layers.multibox import multibox_of
@@ -41,6 +42,7 @@ class GroundTruthEncoder:
     """
 
     @renamed_arguments(anchors="model")
+    @checked()
     def __init__(
         self,
         model: keras.Model | AnchorSpec,

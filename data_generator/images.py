@@ -77,11 +77,14 @@ def read_image(
         (rows, columns, channels) uint8; the first three channels are RGB.
 
     Raises:
+        TypeError: for a source that is neither a path nor a function.
         ImageError: if the file is missing, not a file, not an image, truncated, not of the given `size`, or
             has other channels; if it has more than 179 million pixels (twice `PIL.Image.MAX_IMAGE_PIXELS`);
             or if the function returns something else.
-        ValueError: for `channels` or a `value_range` that cannot be.
+        ValueError: for another reduction or size, or for `channels` or a `value_range` that
+            cannot be.
     """
+    _check_arguments(source, reduction, size)
     pixels = checked_pixels("read_image", channels, value_range)
     data = source() if callable(source) else _read_bytes(source)
     if not isinstance(data, bytes):
@@ -97,6 +100,15 @@ def read_image(
         height, width = (side * reduction for side in image.shape[:2])
         raise _wrong_size(source, size, (width, height))
     return image
+
+
+def _check_arguments(source, reduction, size):
+    if not (isinstance(source, str | os.PathLike) or callable(source)):
+        raise TypeError(f"read_image: source must be a path or a function, got {type(source).__name__}")
+    if reduction is True or not (isinstance(reduction, int) and reduction in REDUCTIONS):
+        raise ValueError(f"read_image: reduction must be 1, 2, 4 or 8, got {reduction!r}")
+    if size is not None and (not isinstance(size, tuple | list) or len(size) != 2 or min(size) < 1):
+        raise ValueError(f"read_image: size must be (width, height) or None, got {size!r}")
 
 
 def image_size(source: str | os.PathLike[str] | io.BytesIO) -> tuple[int, int]:
@@ -162,7 +174,7 @@ def _check_size(data, source, size):
         raise ImageError(f"{source}: {reason}")
     if size is not None and tuple(size) not in (stored, stored[::-1]):
         with suppress(*PILLOW_ERRORS):  # only the orientation is unknown then
-            stored = _shown_size(data[:16], io.BytesIO(data))
+            stored = _shown_size(io.BytesIO(data))
         raise _wrong_size(source, size, stored)
 
 

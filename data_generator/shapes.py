@@ -7,6 +7,7 @@ from functools import partial
 import cv2
 import numpy as np
 
+from ..arguments import checked
 from ..boxes import iou
 from .dataset import DetectionDataset, Record
 
@@ -18,6 +19,7 @@ MAX_OVERLAP = 0.25  # IoU
 FINER = 4  # grid cells per pixel side when outlines are filled
 
 
+@checked(num_images=0, seed=0)
 def load_shapes(num_images: int, image_size: tuple[int, int] = (192, 192), seed: int = 0) -> DetectionDataset:
     """Colored, textured circles, squares, triangles and stars on textured backgrounds.
 

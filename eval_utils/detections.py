@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 
+from ..arguments import checked
 from ..data_generator.images import read_image
 from ..data_generator.pixels import RGB, Pixels
+from ..messages import did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,6 +35,7 @@ class Detection(NamedTuple):
     class_id: int
 
 
+@checked()
 @dataclass(frozen=True, eq=False)
 class Detections:
     """The objects found in one image, by descending score.
@@ -141,13 +144,14 @@ class Detections:
         return Detection(self._name(class_id), float(self.scores[i]), tuple(self.boxes[i].tolist()), class_id)
 
     def _name(self, class_id):
-        return None if self.class_names is None else self.class_names[class_id - 1]
+        known = self.class_names is not None and 1 <= class_id <= len(self.class_names)
+        return self.class_names[class_id - 1] if known else None
 
     def _id_of(self, name):
         names = [n for n in self.class_names or () if n is not None]
         if name not in names:
             known = ", ".join(names) or "none: the model carries no class names"
-            raise KeyError(f"no class {name!r}; there are {known}")
+            raise KeyError(f"no class {name!r}; there are {known}{did_you_mean(name, names)}")
         return self.class_names.index(name) + 1
 
     def _selected(self, which):

@@ -19,6 +19,11 @@ def explain_nan_map(dataset):
     )
 
 
+def look_relative(boxes, image_sizes):
+    """Whether boxes (n, 4) that should be in pixels seem to be relative to the image (0..1)."""
+    return len(boxes) > 0 and np.abs(boxes).max() <= 2 < np.max(image_sizes)
+
+
 def explain_zero_map(boxes, scores, image_sizes, best_iou, iou_threshold, num_objects):
     """Returns the likely reason for a mAP of nearly zero, as a text for the user.
 
@@ -32,7 +37,7 @@ def explain_zero_map(boxes, scores, image_sizes, best_iou, iou_threshold, num_ob
     """
     if len(boxes) == 0:
         return "there are no detections; is the model trained? Is its confidence_threshold too high?"
-    if np.abs(boxes).max() <= 2 < image_sizes.max():
+    if look_relative(boxes, image_sizes):
         return "the boxes look relative (0..1), but pixels of the original images are expected"
     # As many of the best boxes as there are objects. The many boxes after them have low scores.
     best = np.argsort(-scores, kind="stable")[: max(num_objects, 1)]

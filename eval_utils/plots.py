@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import math
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..data_generator import DetectionDataset, Record
+from ..arguments import checked
+from ..data_generator import DetectionDataset, Record, read_image
 from ..data_generator.pixels import shown
+from .diagnosis import look_relative
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,9 +25,10 @@ if TYPE_CHECKING:
     from .voc import VOCResult
 
 
+@checked()
 def plot_detections(
-    image: np.ndarray,
-    detections: Detections | np.ndarray | None = None,
+    image: np.ndarray | str | os.PathLike[str],
+    detections: Detections | np.ndarray | Sequence[Sequence[float]] | None = None,
     *,
     ground_truth: Record | None = None,
     class_names: Sequence[str | None] | None = None,
@@ -34,7 +38,8 @@ def plot_detections(
     """Draws boxes on an image.
 
     Args:
-        image: (rows, columns, channels) uint8; the first three channels are drawn as RGB.
+        image: (rows, columns, channels) uint8; the first three channels are drawn as RGB. Or the path of an
+            image.
         detections: `Detections`, or (n, 6) rows [class_id, score, xmin, ymin, xmax, ymax] in pixels, drawn
             with solid lines.
         ground_truth: a `Record`, drawn with dashed white lines.
@@ -43,27 +48,39 @@ def plot_detections(
         axes: matplotlib axes to draw on; None: a new figure.
 
     Returns:
-        The matplotlib figure.
+        The matplotlib figure. A warning tells if the boxes look relative, which `to_pixels` converts.
+
+    Raises:
+        ImageError: for a file that cannot be read as an image.
+        ValueError: for an image or rows of another shape.
     """
     import matplotlib.pyplot as plt
 
     # Only `Detections` have these; its module imports this one.
     class_names = getattr(detections, "class_names", None) if class_names is None else class_names
-    detections = getattr(detections, "rows", detections)
+    rows = None if detections is None else _rows_of(detections)
+    image = _pixels_of(image)
+    if rows is not None and look_relative(rows[rows[:, 1] >= min_score, 2:], image.shape[:2]):
+        warnings.warn(
+            "plot_detections: the boxes look relative (0..1), but pixels of the image are expected; convert "
+            "them with to_pixels(rows, width, height)",
+            stacklevel=3,
+        )
     if axes is None:
         axes = plt.subplots(figsize=(8, 8 * image.shape[0] / image.shape[1]), layout="tight")[1]
     axes.imshow(shown(image))
     axes.set_axis_off()
     if ground_truth is not None:
         for label, box in zip(ground_truth.labels, ground_truth.boxes, strict=True):
-            name = _class_name(label, class_names) if detections is None else None
+            name = _class_name(label, class_names) if rows is None else None
             _draw_box(axes, box, "white", name, "--")
-    for class_id, score, *box in [] if detections is None else detections[::-1]:  # the best on top
+    for class_id, score, *box in [] if rows is None else rows[::-1]:  # the best on top
         if score >= min_score:
             _draw_box(axes, box, _color(class_id), f"{_class_name(class_id, class_names)} {score:.2f}", "-")
     return axes.figure
 
 
+@checked(columns=1)
 def plot_detection_grid(
     dataset: DetectionDataset,
     detections: Sequence[Detections | np.ndarray] | None = None,
@@ -106,6 +123,7 @@ def plot_detection_grid(
     return figure
 
 
+@checked(draws=1, seed=0)
 def plot_samples(dataset: DetectionDataset, transform: Callable, *, draws: int = 5, seed: int = 0) -> Figure:
     """Draws augmented samples: each row shows an image with its annotations, then random samples of it.
 
@@ -138,6 +156,7 @@ def plot_samples(dataset: DetectionDataset, transform: Callable, *, draws: int =
     return figure
 
 
+@checked()
 def plot_history(path: str | os.PathLike[str]) -> Figure:
     """Draws the loss curves in the file of a `keras.callbacks.CSVLogger`, such as `history.csv`.
 
@@ -170,6 +189,7 @@ def plot_history(path: str | os.PathLike[str]) -> Figure:
     return figure
 
 
+@checked(columns=1)
 def plot_precision_recall(result: VOCResult, *, columns: int = 5) -> Figure:
     """Draws the precision-recall curves of a `VOCResult`, one panel for each class with objects.
 
@@ -195,6 +215,28 @@ def plot_precision_recall(result: VOCResult, *, columns: int = 5) -> Figure:
     figure.supxlabel("recall")
     figure.supylabel("precision")
     return figure
+
+
+def _rows_of(detections):
+    """(n, 6) rows of `Detections`, of an array or of a list of rows."""
+    rows = np.asarray(getattr(detections, "rows", detections), float)
+    rows = rows.reshape(-1, 6) if rows.size == 0 else rows
+    if rows.ndim != 2 or rows.shape[1] != 6:
+        raise ValueError(
+            "plot_detections: detections must be the rows (n, 6) of one image, [class_id, score, xmin, ymin, "
+            f"xmax, ymax], got {rows.shape}"
+        )
+    return rows
+
+
+def _pixels_of(image):
+    """The array of an image that is given as a path or as an array."""
+    if isinstance(image, str | os.PathLike):
+        return read_image(image)
+    image = np.asarray(image)
+    if image.ndim not in (2, 3) or image.size == 0:
+        raise ValueError(f"plot_detections: image must be (rows, columns, 3), got {image.shape}")
+    return image
 
 
 def _draw_sample(axes, image, view, class_names):

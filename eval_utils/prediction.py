@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
+from ..arguments import checked
 from ..boxes import clip
 from ..data_generator import DataGenerator, DetectionDataset, Record, SampleTransform, resize_only
 from ..data_generator.batches.generator import naming_failures
@@ -28,6 +29,7 @@ from ..models.detector import (
     channels_of,
     class_names_of,
     is_detector,
+    model_of,
     num_classes_of,
     to_inference,
     value_range_of,
@@ -82,6 +84,7 @@ def detect(
 ) -> list[Detections]: ...
 
 
+@checked(batch_size=1)
 def detect(
     model: keras.Model | str | os.PathLike[str],
     images: Image | Sequence[Image],
@@ -121,11 +124,12 @@ def detect(
     if not isinstance(model, keras.Model):
         if Path(model).suffix.lower() in IMAGE_SUFFIXES:
             raise ValueError(f"detect: {model} is an image; the model comes first: detect(model, images)")
-        model = keras.models.load_model(model, compile=False)
-    single = isinstance(images, np.ndarray | str | os.PathLike) and not _is_folder(images)
+        model = model_of(model, "detect")
+    single = not isinstance(images, Sequence) or isinstance(images, str)
+    single = single and not _is_folder(images)
     sources = [images] if single else _files_in(images) if _is_folder(images) else list(images)
     if not sources:
-        raise ValueError("detect: expected at least one image, got an empty list")
+        raise ValueError("detect: images must have at least one image, got an empty list")
     value_range = value_range_of(model) if value_range is None else value_range
     pixels = checked_pixels("detect", channels_of(model), value_range)
     records = [_record(source, i, pixels) for i, source in enumerate(sources)]
@@ -142,12 +146,13 @@ def detect(
     return detections[0] if single else detections
 
 
+@checked(batch_size=1, workers=0)
 def predict_dataset(
     model: keras.Model,
     dataset: DetectionDataset,
     batch_size: int = 8,
     *,
-    transform: SampleTransform | None = None,
+    transform: SampleTransform | Callable | None = None,
     progress: bool = True,
     workers: int | None = None,
 ) -> list[np.ndarray]:
@@ -160,7 +165,8 @@ def predict_dataset(
             are those of the data set. Without a `value_range` of its own, its images are read with that of
             the images that `train` has trained the model on.
         batch_size: images per batch.
-        transform: a `SampleTransform` that keeps whole images; None: `resize_only` at the model's size.
+        transform: a `SampleTransform` that keeps whole images, or a function like it with an `image_size`.
+            None: `resize_only` at the model's size.
         progress: whether to show a progress bar.
         workers: see `DataGenerator`.
 
@@ -175,11 +181,6 @@ def predict_dataset(
             transform have different image sizes.
     """
     multibox_of(model)  # refuses anything but a model of this package
-    if not isinstance(dataset, DetectionDataset):
-        raise TypeError(
-            f"predict_dataset: expected a DetectionDataset, got {type(dataset).__name__}; for files and "
-            "folders use detect"
-        )
     if num_classes_of(model) != dataset.num_classes:
         raise ValueError(
             f"predict_dataset: the model has {num_classes_of(model)} classes, the data set "
@@ -189,10 +190,8 @@ def predict_dataset(
     aligned = _with_pixels_of(model, aligned)
     size = anchors_of(model).image_size
     transform = transform or resize_only(size)
-    if transform.image_size != size:
-        raise ValueError(
-            f"predict_dataset: the transform makes {transform.image_size}, the model takes {size}"
-        )
+    if (made := getattr(transform, "image_size", None)) != size:
+        raise ValueError(f"predict_dataset: the transform makes {made}, the model takes {size}")
     found = _predict(model, aligned, batch_size, transform, progress, workers)
     if aligned.class_names != dataset.class_names:
         ids = np.array([0, *(dataset.class_names.index(name) + 1 for name in aligned.class_names)])
@@ -214,12 +213,13 @@ def _with_pixels_of(model, dataset):
             warnings.warn(
                 f"predict_dataset: the model was trained on images read with value_range={value_range}, "
                 f"those of {dataset.name} are read with another one",
-                stacklevel=3,
+                stacklevel=4,
             )
         return dataset
     return dataset.with_pixels(channels=channels, value_range=value_range)
 
 
+@checked(width=1, height=1)
 def to_pixels(rows: np.ndarray, width: int, height: int) -> np.ndarray:
     """Converts the relative detections (max_detections, 6) of one image to pixels; removes padding rows.
 

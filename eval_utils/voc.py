@@ -12,12 +12,12 @@ from typing import Literal
 
 import numpy as np
 
+from ..arguments import checked
 from ..boxes import paired_iou
 from ..data_generator import DetectionDataset
 from .detections import Detections
 from .diagnosis import explain_nan_map, explain_zero_map
 
-METRICS = ("11_point", "area")
 NEARLY_ZERO = 0.005
 
 
@@ -73,6 +73,7 @@ class VOCResult:
         return "\n".join(lines)
 
 
+@checked()
 def evaluate_voc(
     detections: Sequence[np.ndarray],
     dataset: DetectionDataset,
@@ -102,11 +103,12 @@ def evaluate_voc(
         `VOCResult`.
 
     Raises:
-        ValueError: for an unknown metric, an empty data set, a wrong number of arrays, rows of another shape,
-            values that are not finite, or class ids outside 1..num_classes.
+        TypeError: for arguments of another kind, such as swapped ones.
+        ValueError: for an unknown metric, an IoU threshold outside 0..1, an empty data set, a wrong number of
+            arrays, rows of another shape, values that are not finite, or class ids outside 1..num_classes.
     """
-    if metric not in METRICS:
-        raise ValueError(f"evaluate_voc: metric must be one of {', '.join(METRICS)}, got {metric!r}")
+    if not 0 < iou_threshold <= 1:
+        raise ValueError(f"evaluate_voc: iou_threshold must be above 0 and at most 1, got {iou_threshold}")
     rows, images = _concatenated(detections, dataset)
     truth = _Truth(dataset)
     classes = {}
@@ -115,12 +117,12 @@ def evaluate_voc(
         classes[name] = _evaluate_class(rows[mine], images[mine], truth, label, iou_threshold, metric)
     result = VOCResult(classes, iou_threshold, metric)
     if np.isnan(result.mean_average_precision):
-        warnings.warn(f"evaluate_voc: mAP is NaN: {explain_nan_map(dataset)}", stacklevel=2)
+        warnings.warn(f"evaluate_voc: mAP is NaN: {explain_nan_map(dataset)}", stacklevel=3)
     if result.mean_average_precision < NEARLY_ZERO:
         sizes = np.array([(r.width, r.height) for r in dataset])[images]
         _, best_iou = _best_objects(rows[:, 2:], images, truth.boxes, truth.images)
         reason = explain_zero_map(rows[:, 2:], rows[:, 1], sizes, best_iou, iou_threshold, len(truth.labels))
-        warnings.warn(f"evaluate_voc: mAP is nearly 0: {reason}", stacklevel=2)
+        warnings.warn(f"evaluate_voc: mAP is nearly 0: {reason}", stacklevel=3)
     return result
 
 

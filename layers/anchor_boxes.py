@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from ..anchors import AnchorSpec, as_spec
+from ..arguments import check_arguments
 
 
 @keras.saving.register_keras_serializable(package="multibox")
@@ -26,6 +27,7 @@ class AnchorBoxes(keras.layers.Layer):
     """
 
     def __init__(self, anchors: AnchorSpec | dict[str, Any], **kwargs):
+        check_arguments(AnchorBoxes.__init__, locals())
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.anchors = as_spec(anchors)
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from ..activations import SCORES, check_activation
+from ..arguments import check_arguments
 from ..boxes import decode_offsets
 from ..deprecated import warn_renamed, with_new_names
 from .non_max_suppression import keep_best, non_max_suppression, take_boxes
@@ -34,6 +35,7 @@ class DecodeDetections(keras.layers.Layer):
         activation: "softmax" or "sigmoid", which turns logits into scores; that of the model's `MultiBox`.
 
     Raises:
+        TypeError: for an argument of another kind.
         ValueError: for thresholds outside 0..1, counts below 1 or an unknown activation.
     """
 
@@ -50,16 +52,12 @@ class DecodeDetections(keras.layers.Layer):
         if "top_k" in kwargs:  # a decorator would hide the arguments from Keras
             warn_renamed("DecodeDetections", "top_k", "max_detections")
             max_detections = kwargs.pop("top_k")
+        check_arguments(DecodeDetections.__init__, locals(), max_detections=1, max_candidates=1)
         super().__init__(**{**kwargs, "dtype": "float32"})
         if not (0 <= confidence_threshold < 1 and 0 <= iou_threshold <= 1):
             raise ValueError(
-                "expected 0 <= confidence_threshold < 1 and 0 <= iou_threshold <= 1, "
+                "DecodeDetections: expected 0 <= confidence_threshold < 1 and 0 <= iou_threshold <= 1, "
                 f"got {confidence_threshold} and {iou_threshold}"
-            )
-        if max_detections < 1 or max_candidates < 1:
-            raise ValueError(
-                "max_detections and max_candidates must be at least 1, "
-                f"got {max_detections} and {max_candidates}"
             )
         self.confidence_threshold = confidence_threshold
         self.iou_threshold = iou_threshold

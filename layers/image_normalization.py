@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from ..arguments import check_arguments
+
 
 @keras.saving.register_keras_serializable(package="multibox")
 class ImageNormalization(keras.layers.Layer):
@@ -30,6 +32,7 @@ class ImageNormalization(keras.layers.Layer):
         value_range: Sequence[float] | str | None = None,
         **kwargs,
     ):
+        check_arguments(ImageNormalization.__init__, locals())
         super().__init__(**kwargs)
         self.mean = mean
         self.scale = scale

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from ..arguments import check_arguments
+
 
 @keras.saving.register_keras_serializable(package="multibox")
 class L2Normalization(keras.layers.Layer):
@@ -17,6 +19,7 @@ class L2Normalization(keras.layers.Layer):
     EPSILON = 1e-10  # Caffe's value, added inside the square root
 
     def __init__(self, scale: float = 20.0, **kwargs):
+        check_arguments(L2Normalization.__init__, locals())
         super().__init__(**kwargs)
         self.scale = scale
 

@@ -9,6 +9,7 @@ from keras import ops
 
 from ..activations import check_activation
 from ..anchors import AnchorSpec, as_spec
+from ..arguments import check_arguments
 from ..class_names import check_names
 
 
@@ -31,6 +32,7 @@ class MultiBox(keras.layers.Layer):
         class_names: names of the classes 1, 2, ... (None for an unused one), or None if they are not known.
 
     Raises:
+        TypeError: for an argument of another kind.
         ValueError: if num_classes < 1, for an unknown activation, if the number of class names is not
             num_classes or a name is repeated, or if a feature map does not fit its level of the spec.
     """
@@ -43,13 +45,14 @@ class MultiBox(keras.layers.Layer):
         class_names: Sequence[str | None] | None = None,
         **kwargs,
     ):
+        check_arguments(MultiBox.__init__, locals(), num_classes=1)
         super().__init__(**{**kwargs, "dtype": "float32"})
-        if num_classes < 1:
-            raise ValueError(f"num_classes must be at least 1 (background is not counted), got {num_classes}")
         self.anchors = as_spec(anchors)
         self.num_classes = num_classes
         self.activation = check_activation(activation, "MultiBox")
-        self.class_names = None if class_names is None else check_names(class_names, num_classes)
+        self.class_names = (
+            None if class_names is None else check_names(class_names, num_classes, owner="MultiBox")
+        )
 
     def build(self, offsets_shape, logits_shape):
         levels = self.anchors.levels

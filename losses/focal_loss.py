@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from ..arguments import checked
 from ..deprecated import renamed_arguments, with_new_names
 from .ssd_loss import DetectionLoss
 
@@ -37,6 +38,7 @@ class SSDFocalLoss(DetectionLoss):
     """
 
     @renamed_arguments(focus="gamma", balance="alpha", along={"alpha": "localization_weight"})
+    @checked()
     def __init__(
         self,
         *,

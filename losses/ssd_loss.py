@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from ..activations import check_activation
+from ..arguments import checked
 from ..deprecated import renamed_arguments
 from .metrics import SSDLossPart
 from .mining import MINING
@@ -210,6 +211,7 @@ class SSDLoss(DetectionLoss):
     """
 
     @renamed_arguments(alpha="localization_weight")
+    @checked()
     def __init__(
         self,
         *,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import keras
@@ -14,6 +13,7 @@ from ..anchors import AnchorSpec, as_spec, image_hw
 from ..class_names import check_names
 from ..data_generator.pixels import checked_pixels
 from ..layers import ImageNormalization, MultiBox
+from ..messages import did_you_mean
 from ..weights.loading import load_weights
 from .detector import to_inference
 
@@ -21,6 +21,7 @@ from .detector import to_inference
 CAFFE_PIXELS = {"mean": [123.0, 117.0, 104.0], "bgr": True}
 UNIT_PIXELS = {"mean": 127.5, "scale": 1 / 127.5}
 # Options of `to_inference`; "top_k" is the former name of max_detections.
+MODEL_ARGUMENTS = ("num_classes", "class_names", "mode", "anchors", "weight_decay", "weights")
 DECODING = {*inspect.signature(to_inference).parameters, "top_k"} - {"model"}
 
 
@@ -132,9 +133,11 @@ def _check_mode(name, mode, decoding):
     if keras.config.image_data_format() != "channels_last":
         raise ValueError(f'{name}: needs keras.config.set_image_data_format("channels_last")')
     if unknown := decoding.keys() - DECODING:
+        options = sorted(DECODING - {"top_k"})
+        hint = did_you_mean(sorted(unknown)[0], (*MODEL_ARGUMENTS, *options))
         raise TypeError(
             f"{name}: unknown arguments {', '.join(sorted(unknown))}; expected arguments of the model or "
-            f"options of to_inference: {', '.join(sorted(DECODING - {'top_k'}))}"
+            f"options of to_inference: {', '.join(options)}{hint}"
         )
     if decoding and mode == "training":
         raise ValueError(f'{name}: {", ".join(sorted(decoding))} only apply to mode="inference"')
@@ -146,15 +149,12 @@ def _count_classes(name, num_classes, class_names):
         if class_names is None:
             raise TypeError(f"{name}: expected num_classes or class_names")
         num_classes = len(class_names)
-    if not isinstance(num_classes, Integral) or isinstance(num_classes, bool):
-        hint = f"; pass names as class_names={num_classes!r}" if isinstance(num_classes, list | tuple) else ""
-        raise TypeError(f"{name}: num_classes must be a whole number, got {num_classes!r}{hint}")
     if num_classes < 1:
         raise ValueError(
             f"{name}: num_classes must be at least 1 (background not counted), got {num_classes}"
         )
     if class_names is not None:
-        check_names(class_names, num_classes)
+        check_names(class_names, num_classes, owner=name)
     return int(num_classes)
 
 

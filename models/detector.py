@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TypedDict
 
 import keras
 
 from ..anchors import AnchorSpec
+from ..arguments import checked
 from ..deprecated import renamed_arguments
 from ..layers import AnchorBoxes, DecodeDetections, ImageNormalization
 from ..layers.multibox import multibox_of
@@ -24,6 +27,7 @@ class Decoding(TypedDict, total=False):
 
 
 @renamed_arguments(top_k="max_detections")
+@checked(max_detections=1, max_candidates=1)
 def to_inference(
     model: keras.Model,
     *,
@@ -63,6 +67,7 @@ def to_inference(
     return keras.Model(image, detections, name=model.name)
 
 
+@checked()
 def anchors_of(model: keras.Model) -> AnchorSpec:
     """The `AnchorSpec` of a model of this package, also after `keras.models.load_model`.
 
@@ -72,11 +77,13 @@ def anchors_of(model: keras.Model) -> AnchorSpec:
     return multibox_of(model).anchors
 
 
+@checked()
 def num_classes_of(model: keras.Model) -> int:
     """The number of object classes of a model of this package, background not counted."""
     return multibox_of(model).num_classes
 
 
+@checked()
 def class_names_of(model: keras.Model) -> tuple[str | None, ...] | None:
     """The class names of a model of this package, in the order of the labels 1, 2, ...
 
@@ -89,6 +96,7 @@ def class_names_of(model: keras.Model) -> tuple[str | None, ...] | None:
     return multibox_of(model).class_names
 
 
+@checked()
 def class_weights_of(model: keras.Model, weights: Mapping[str, float]) -> tuple[float, ...]:
     """Weights by class name in the order of the model's labels, for `class_weights=` of the losses.
 
@@ -110,6 +118,7 @@ def class_weights_of(model: keras.Model, weights: Mapping[str, float]) -> tuple[
     return tuple(float(weights.get(name, 1.0)) for name in names)
 
 
+@checked()
 def activation_of(model: keras.Model) -> str:
     """The activation that turns the class logits of a model into scores: "softmax" or "sigmoid"."""
     return multibox_of(model).activation
@@ -135,6 +144,23 @@ def set_value_range(model: keras.Model, value_range) -> None:
 def _range(layer):
     # A saved model has a list in place of a tuple.
     return tuple(layer.value_range) if isinstance(layer.value_range, list | tuple) else layer.value_range
+
+
+def model_of(model: keras.Model | str | os.PathLike[str], owner: str) -> keras.Model:
+    """The model itself, or the saved one at a path.
+
+    Args:
+        model: a model, or the path of a saved one (`.keras`).
+        owner: name of the calling function, for messages.
+
+    Raises:
+        FileNotFoundError: if there is nothing at the path.
+    """
+    if isinstance(model, keras.Model):
+        return model
+    if not Path(model).exists():
+        raise FileNotFoundError(f"{owner}: no such model: {os.fspath(model)}")
+    return keras.models.load_model(model, compile=False)
 
 
 def is_detector(model: keras.Model) -> bool:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import keras
 
+from ..arguments import checked
 from ..class_names import map_names
+from ..messages import did_you_mean
 from ..weights.published import SOURCES
 from .sample_classes import sample_classes
 from .ssd_mobilenet import SSDMobileNet
@@ -16,6 +18,7 @@ from .vgg16 import SSD300
 FUNCTIONS = {function.__name__: function for function in (SSD300, SSDLite, SSDMobileNet)}
 
 
+@checked(seed=0, channels=1)
 def pretrained(
     name: str, class_names: Sequence[str] | None = None, *, seed: int = 0, channels: int = 3
 ) -> keras.Model:
@@ -38,7 +41,8 @@ def pretrained(
     """
     detectors = [key for key, source in SOURCES.items() if source.function]
     if name not in detectors:
-        raise ValueError(f"no pretrained detector {name!r}; there are {', '.join(detectors)}")
+        hint = did_you_mean(name, detectors)
+        raise ValueError(f"pretrained: name must be one of {', '.join(detectors)}, got {name!r}{hint}")
     source = SOURCES[name]
     names = source.class_names[1:]
     model = FUNCTIONS[source.function](

@@ -9,10 +9,14 @@ from numbers import Integral
 import keras
 import numpy as np
 
+from ..arguments import checked
 from ..class_names import check_names, map_names, name_tuple
 from ..layers.multibox import multibox_of
+from ..messages import did_you_mean
+from .detector import model_of
 
 
+@checked(seed=0)
 def sample_classes(
     model: keras.Model | str | os.PathLike[str],
     classes: Sequence[str | int],
@@ -46,12 +50,12 @@ def sample_classes(
         `keras.Model`, ready for `compile` or `predict`.
 
     Raises:
+        FileNotFoundError: for a path where there is no model.
         ValueError: if `classes` is empty, has a repeated class or an unknown one; if it has names, but
             neither the model nor `class_names` has any; if the number of `class_names` is not the model's
             number of classes; or if a class head is not a `Conv2D`.
     """
-    if not isinstance(model, keras.Model):
-        model = keras.models.load_model(model, compile=False)
+    model = model_of(model, "sample_classes")
     multibox = multibox_of(model)
     names = multibox.class_names if class_names is None else _given_names(class_names, multibox)
     classes = name_tuple(classes, "classes")
@@ -73,7 +77,8 @@ def _given_names(class_names, multibox):
     """The names of the model's classes as passed, without the None that may stand for background."""
     names = name_tuple(class_names, "class_names")
     has_background = len(names) == multibox.num_classes + 1 and names[0] is None
-    return check_names(names[1:] if has_background else names, multibox.num_classes)
+    names = names[1:] if has_background else names
+    return check_names(names, multibox.num_classes, owner="sample_classes")
 
 
 def _new_names(classes, known):
@@ -152,7 +157,7 @@ def _kept_ids(classes, class_names, new, strict, num_classes):
     """For each new class the id of the model's class, from 1, or None if it is initialized."""
     new = name_tuple(new, "new")
     if not classes:
-        raise ValueError("classes is empty, expected at least one name or id")
+        raise ValueError("sample_classes: classes is empty, expected at least one name or id")
     for name in new:
         if name not in classes:
             raise ValueError(f"new: {name!r} is not among the classes {_listed(classes)}")
@@ -187,7 +192,7 @@ def _ids_of(names, known, strict):
     if strict and unknown:
         raise ValueError(
             f"classes: the model does not know {_listed(unknown)} (list new classes in `new`); it has "
-            f"{_listed(known)}"
+            f"{_listed(known)}{did_you_mean(unknown[0], known)}"
         )
     return {name: found[name] and known.index(found[name]) + 1 for name in names}
 

@@ -11,6 +11,7 @@ import keras
 from keras import layers
 
 from ..anchors import AnchorSpec, ssd7_anchors
+from ..arguments import checked
 from .builder import UNIT_PIXELS, Request, build_ssd, choose_anchors, l2
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ FIRST_SOURCE = 4
 BN_MOMENTUM = 0.9  # in a short training, the statistics must follow the weights quickly
 
 
+@checked(weight_decay=0)
 def SSD7(
     num_classes: int | None = None,
     *,

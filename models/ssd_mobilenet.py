@@ -14,6 +14,7 @@ import keras
 from keras import layers
 
 from ..anchors import AnchorSpec, ssd_mobilenet_anchors
+from ..arguments import checked
 from .builder import UNIT_PIXELS, Request, build_ssd, choose_anchors, l2
 from .conv_bn import conv_bn, kaiming_normal, normal_003
 from .mobilenet_v1 import mobilenet_v1_features
@@ -30,6 +31,7 @@ RARE_LOGIT = -4.595
 EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
 
 
+@checked(weight_decay=0)
 def SSDMobileNet(
     num_classes: int | None = None,
     *,

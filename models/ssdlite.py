@@ -15,6 +15,7 @@ import keras
 from keras import layers
 
 from ..anchors import AnchorSpec, ssdlite_anchors
+from ..arguments import checked
 from .builder import UNIT_PIXELS, Request, build_ssd, choose_anchors, l2
 from .conv_bn import conv_bn, normal_003
 from .mobilenet_v2 import mobilenet_v2_features
@@ -34,6 +35,7 @@ BACKBONES = {
 EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
 
 
+@checked(weight_decay=0)
 def SSDLite(
     num_classes: int | None = None,
     *,

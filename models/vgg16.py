@@ -14,6 +14,7 @@ import keras
 from keras import layers
 
 from ..anchors import AnchorSpec, ssd300_anchors, ssd512_anchors
+from ..arguments import checked
 from ..layers import L2Normalization
 from .builder import CAFFE_PIXELS, Request, build_ssd, choose_anchors, l2
 
@@ -41,6 +42,7 @@ SSD512_EXTRAS = (
 )
 
 
+@checked(weight_decay=0)
 def SSD300(
     num_classes: int | None = None,
     *,
@@ -87,6 +89,7 @@ def SSD300(
     return _ssd_vgg16("ssd300", SSD300_EXTRAS, weight_decay, anchors, request)
 
 
+@checked(weight_decay=0)
 def SSD512(
     num_classes: int | None = None,
     *,

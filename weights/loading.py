@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from .. import anchors
+from ..arguments import checked
 from ..layers import ImageNormalization
 from ..layers.multibox import multibox_layers
 from .mapping import adapt_pixels, fit_channels, read_weights
@@ -59,6 +60,7 @@ class LoadReport:
         return "\n".join(rows)
 
 
+@checked()
 def load_weights(
     model: keras.Model,
     weights: str | os.PathLike[str],
@@ -174,7 +176,7 @@ def _check_anchors(model, mapped, path, strict):
         )
         if strict:
             raise ValueError(f"{message}, or load with strict=False and train it")
-        warnings.warn(f"{message}, or train it", stacklevel=3)
+        warnings.warn(f"{message}, or train it", stacklevel=4)
 
 
 def _match_layers(model, mapped, patterns, report):
@@ -219,6 +221,8 @@ def _chosen_layers(own, patterns, model):
     if patterns is None:
         return set(own)
     patterns = [patterns] if isinstance(patterns, str) else list(patterns)
+    if not patterns:
+        raise ValueError("load_weights: layers must have at least one name or pattern; None loads all")
     chosen = set()
     for pattern in patterns:
         found = {name for name in own if fnmatchcase(name, pattern)}

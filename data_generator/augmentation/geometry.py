@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...arguments import checked
 from ...boxes import clip, iou
 from .view import View
 
 
+@checked(max_ratio=1, probability=0)
 @dataclass(frozen=True)
 class Expand:
     """Zooms out: places the view somewhere in a rectangle up to `max_ratio` times its sides."""
@@ -34,6 +36,7 @@ class Expand:
         return replace(view, rect=np.array([xmin, ymin, xmin + new_width, ymin + new_height]))
 
 
+@checked(trials=0)
 @dataclass(frozen=True)
 class IoUCrop:
     """Zooms in: a random patch that overlaps some object by at least a random IoU.
@@ -80,6 +83,7 @@ def _crop(view, patch):
     return replace(view.keep(inside), rect=patch)
 
 
+@checked(probability=0)
 @dataclass(frozen=True)
 class Flip:
     """Mirrors left to right."""
@@ -92,6 +96,7 @@ class Flip:
         return view.mirrored()
 
 
+@checked(probability=0)
 @dataclass(frozen=True)
 class VerticalFlip:
     """Mirrors top to bottom; for images without up and down, such as aerial images."""
@@ -104,6 +109,7 @@ class VerticalFlip:
         return view.mirrored().turned(2)
 
 
+@checked(probability=0)
 @dataclass(frozen=True)
 class RightAngleTurn:
     """Turns by a multiple of 90 degrees; for images without up and down.
@@ -126,6 +132,7 @@ class RightAngleTurn:
         return view.turned(int(rng.choice(self.turns)))
 
 
+@checked(probability=0, trials=0)
 @dataclass(frozen=True)
 class Translate:
     """Shifts the view along both axes. What leaves it is lost; the area outside the pictures is filled.
@@ -154,6 +161,7 @@ class Translate:
         return view.rect + np.concatenate([shift, shift])
 
 
+@checked(probability=0, trials=0)
 @dataclass(frozen=True)
 class Scale:
     """Zooms in or out about the view's center, by the same factor for both sides.
@@ -184,6 +192,7 @@ class Scale:
         return np.concatenate([low, low + size])
 
 
+@checked(trials=0)
 @dataclass(frozen=True)
 class Patch:
     """Zooms in or out to a patch of random size and aspect ratio that overlaps the view as far as possible.
@@ -215,6 +224,7 @@ class Patch:
         return np.concatenate([low, low + size])
 
 
+@checked()
 @dataclass(frozen=True)
 class OneOf:
     """Applies one of several chains, each equally likely.

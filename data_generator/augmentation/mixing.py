@@ -12,12 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ...arguments import checked
 from ...deprecated import renamed_arguments
 from ..dataset import DetectionDataset
 from .geometry import cut
 from .view import View
 
 
+@checked(probability=0)
 @dataclass(frozen=True)
 class Mosaic:
     """The view and three other images around a random center (Bochkovskiy et al. 2020, YOLOv4, section 3.3).
@@ -57,6 +59,7 @@ class Mosaic:
 Mosaic.__init__ = renamed_arguments(centre="center")(Mosaic.__init__)
 
 
+@checked(probability=0, alpha=0)
 @dataclass(frozen=True)
 class MixUp:
     """Blends another image over the view and keeps the objects of both (Zhang et al. 2019).

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ...arguments import checked
+
 HUES = 256  # of a full circle in COLOR_RGB2HSV_FULL; uint8 arithmetic wraps around as hues do
 
 
+@checked(brightness=0, hue=0, probability=0)
 @dataclass(frozen=True)
 class PhotometricDistortion:
     """Random brightness, contrast, saturation and hue, each with the same probability.

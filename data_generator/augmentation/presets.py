@@ -3,6 +3,7 @@
 import cv2
 
 from ...anchors import image_hw
+from ...arguments import checked
 from .geometry import Expand, Flip, IoUCrop, OneOf, Patch, RightAngleTurn, Scale, Translate, VerticalFlip
 from .photometric import PhotometricDistortion
 from .sample import SampleTransform
@@ -18,6 +19,7 @@ ALL_INTERPOLATIONS = (
 STRONG_DISTORTION = PhotometricDistortion(brightness=48.0, contrast=(0.5, 1.8), saturation=(0.5, 1.8))
 
 
+@checked()
 def ssd_augmentation(image_size: tuple[int, int] = (300, 300)) -> SampleTransform:
     """The paper's training chain: photometric distortion, expand, IoU-constrained crop, flip."""
     return SampleTransform(
@@ -25,22 +27,26 @@ def ssd_augmentation(image_size: tuple[int, int] = (300, 300)) -> SampleTransfor
     )
 
 
+@checked()
 def ssdlite_augmentation(image_size: tuple[int, int] = (320, 320)) -> SampleTransform:
     """torchvision's chain for SSDLite: IoU-constrained crop and flip only."""
     return SampleTransform(image_size, (IoUCrop(), Flip()))
 
 
+@checked()
 def resize_only(image_size: tuple[int, int] = (300, 300)) -> SampleTransform:
     """The whole image, stretched to the model's input."""
     return SampleTransform(image_size)
 
 
+@checked()
 def satellite_augmentation(image_size: tuple[int, int]) -> SampleTransform:
     """ssd_keras' chain for aerial images: flips, turns, a patch of roughly the input's aspect ratio."""
     patch = Patch(scales=(0.3, 2.0), aspect_ratios=_aspect_ratios(image_size, 1.25))
     return SampleTransform(image_size, (Flip(), VerticalFlip(), RightAngleTurn(), patch), STRONG_DISTORTION)
 
 
+@checked()
 def constant_size_augmentation(image_size: tuple[int, int]) -> SampleTransform:
     """ssd_keras' chain for images with the input's aspect ratio, as from one camera: shift, zoom, flip."""
     zoom_in_last = (Translate(), Scale((1.0, 2.0)))
@@ -48,6 +54,7 @@ def constant_size_augmentation(image_size: tuple[int, int]) -> SampleTransform:
     return SampleTransform(image_size, (OneOf((zoom_in_last, zoom_out_first)), Flip()), STRONG_DISTORTION)
 
 
+@checked()
 def variable_size_augmentation(image_size: tuple[int, int]) -> SampleTransform:
     """ssd_keras' chain for images of many aspect ratios: a smaller or larger patch, then flip."""
     patch = Patch(scales=(0.3, 2.0), aspect_ratios=_aspect_ratios(image_size, 2.0))

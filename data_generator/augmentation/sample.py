@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from ...anchors import image_hw
+from ...arguments import checked
 from ..dataset import Record
 from .render import render
 from .view import View
@@ -17,6 +18,7 @@ from .view import View
 MEAN_COLOR = (123, 117, 104)
 
 
+@checked()
 @dataclass(frozen=True)
 class SampleTransform:
     """Turns a `Record` into a sample.

@@ -10,6 +10,7 @@ import numpy as np
 import psutil
 from tqdm import tqdm
 
+from ...arguments import checked
 from ..dataset import DetectionDataset
 from ..images import ImageError
 
@@ -52,6 +53,7 @@ class CachedImage:
         return CachedImage, (store, self.start, self.shape)
 
 
+@checked()
 def cache_in_ram(dataset: DetectionDataset, *, progress: bool = True) -> DetectionDataset:
     """Decodes all images of a data set into one block of memory.
 

@@ -6,6 +6,7 @@ import multiprocessing
 import operator
 import os
 import warnings
+from collections.abc import Callable, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -13,8 +14,8 @@ from typing import Literal
 
 import keras
 import numpy as np
-from numpy.typing import ArrayLike
 
+from ...arguments import checked
 from ..augmentation.sample import SampleTransform
 from ..class_balance import num_repeated, repeated
 from ..dataset import DetectionDataset, align_classes
@@ -31,6 +32,7 @@ MIN_FAILURES = 10
 MAX_ATTEMPTS = 20  # to replace one sample
 
 
+@checked(batch_size=1, workers=0, max_queue_size=1, seed=0)
 class DataGenerator(keras.utils.PyDataset):
     """Batches of a data set.
 
@@ -89,7 +91,7 @@ class DataGenerator(keras.utils.PyDataset):
         self,
         dataset: DetectionDataset,
         batch_size: int,
-        transform: SampleTransform,
+        transform: SampleTransform | Callable,
         encoder: GroundTruthEncoder | None = None,
         *,
         shuffle: bool = True,
@@ -99,7 +101,7 @@ class DataGenerator(keras.utils.PyDataset):
         max_queue_size: int = 10,
         cache: Literal["ram"] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
-        repeat_factors: ArrayLike | None = None,
+        repeat_factors: np.ndarray | Sequence[float] | None = None,
     ):
         super().__init__()
         workers = min(8, os.cpu_count() or 1) if workers is None else workers

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...arguments import checked
 from ...class_names import name_tuple
 from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
@@ -24,6 +25,7 @@ from .listed_pictures import ListedPictures
 from .object_table import ObjectTable
 
 
+@checked()
 def load_coco(
     annotation_file: str | os.PathLike[str],
     image_folder: str | os.PathLike[str] | None = None,
@@ -100,6 +102,7 @@ def scan_coco(
     yield from _Reader(annotation_file, image_folder, on_error, box_format).scan(progress)
 
 
+@checked()
 def coco_categories(annotation_file: str | os.PathLike[str]) -> dict[str, int | str]:
     """The categories of a COCO file that are classes (see `classes` of `load_coco`).
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from ...arguments import checked
 from ...files import atomic, check_absent
 from ..dataset import DetectionDataset
 from .new_files import check_unique_ids, file_names
@@ -35,6 +36,7 @@ class _SavedObject(msgspec.Struct, omit_defaults=True, gc=False):
     truncated: int = 0
 
 
+@checked()
 def save_coco(
     dataset: DetectionDataset,
     annotation_file: str | os.PathLike[str],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...arguments import checked
 from ...class_names import name_tuple
 from ...files import atomic, check_absent
 from ..dataset import FLAGS, DetectionDataset
@@ -24,6 +25,7 @@ from .new_files import (
 )
 
 
+@checked()
 def load_csv(
     csv_file: str | os.PathLike[str],
     image_folder: str | os.PathLike[str] | None = None,
@@ -126,6 +128,7 @@ def scan_csv(
     yield from reader.scan(classes if classes is None else tuple(classes), progress)
 
 
+@checked()
 def save_csv(
     dataset: DetectionDataset,
     csv_file: str | os.PathLike[str],

@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 from tqdm import tqdm
 
+from ...arguments import checked
 from ...files import atomic, check_absent, check_regular
 from ...messages import one_line, printable
 from ...untrusted_hdf5 import (
@@ -39,6 +40,7 @@ _KINDS = {"boxes": ("f", "numbers with a decimal point"), **dict.fromkeys(FLAGS,
 FIELDS = ("width", "height", "object_starts", "boxes", "labels", *FLAGS)
 
 
+@checked()
 def create_hdf5_dataset(
     dataset: DetectionDataset, path: str | os.PathLike[str], *, decoded: bool = False, progress: bool = True
 ) -> None:
@@ -77,6 +79,7 @@ def create_hdf5_dataset(
     partial.replace(path)
 
 
+@checked()
 def load_hdf5(path: str | os.PathLike[str]) -> DetectionDataset:
     """Opens a file of `create_hdf5_dataset`.
 

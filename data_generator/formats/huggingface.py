@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import checked
 from ...class_names import name_tuple
 from ..dataset import FLAGS, DetectionDataset
 from ..images import image_size
@@ -22,6 +23,7 @@ _CLASSES = ("category", "categories", "category_id", "label", "labels")
 _KEYS = {"crowd": ("crowd", "iscrowd", "is_crowd"), "difficult": ("difficult",), "truncated": ("truncated",)}
 
 
+@checked()
 def load_huggingface(
     dataset: Any,
     classes: Sequence[str] | None = None,

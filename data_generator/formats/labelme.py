@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from ...arguments import checked
 from ...class_names import name_tuple
 from ...files import read_bytes
 from ..dataset import FLAGS, DetectionDataset
@@ -44,6 +45,7 @@ class _Embedded(msgspec.Struct):
     data: str | None = msgspec.field(default=None, name="imageData")
 
 
+@checked()
 def load_labelme(
     folder: str | os.PathLike[str], classes: Sequence[str] | None = None, *, progress: bool = True
 ) -> DetectionDataset:

@@ -11,6 +11,7 @@ from itertools import chain
 
 import numpy as np
 
+from ...arguments import checked
 from ...class_names import name_tuple
 from ..dataset import DetectionDataset
 from .annotation import Annotation, assemble
@@ -39,6 +40,7 @@ LAYOUTS = {
 }
 
 
+@checked()
 def load_dataset(
     path: str | os.PathLike[str],
     split: str | None = None,

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...arguments import checked
 from ...class_names import name_tuple
 from ...files import check_regular
 from ..dataset import DetectionDataset
@@ -25,6 +26,7 @@ _FLAGS = ("IsTruncated", "IsGroupOf")
 _LINE = 10_000  # characters; a line of Open Images has about a hundred
 
 
+@checked()
 def load_open_images(
     boxes_csv: str | os.PathLike[str],
     image_folder: str | os.PathLike[str],

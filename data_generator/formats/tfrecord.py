@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...arguments import checked
 from ...class_names import name_tuple
 from ...files import read_text
 from ...protobuf import WireError
@@ -34,6 +35,7 @@ _ITEM_FIELD = re.compile(r"""\b(id|name|display_name)\s*:\s*(\d+|"[^"\n]*"|'[^'\
 Files = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
+@checked()
 def load_tfrecord(
     files: Files,
     classes: Sequence[str] | None = None,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...arguments import checked
 from ...class_names import VOC_CLASSES, name_tuple
 from ..dataset import DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
@@ -20,6 +21,7 @@ from .voc_sets import ImageSets, repeated
 from .voc_xml import class_names, read_xml, xml_annotation
 
 
+@checked()
 def load_voc(
     devkit: str | os.PathLike[str],
     image_sets: str | Sequence[tuple[str, str]] | None = None,

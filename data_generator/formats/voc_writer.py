@@ -10,6 +10,7 @@ from xml.etree.ElementTree import Element, ElementTree, SubElement, indent
 import numpy as np
 from tqdm import tqdm
 
+from ...arguments import checked
 from ...files import atomic, check_absent
 from ..dataset import FLAGS, DetectionDataset
 from .fields import inside_folder
@@ -17,6 +18,7 @@ from .new_files import check_unique_ids, check_writable, exact, image_target, pl
 from .voc_xml import SIDES, continuous_to_voc
 
 
+@checked()
 def save_voc(
     dataset: DetectionDataset,
     folder: str | os.PathLike[str],

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...arguments import checked
 from ...files import read_text
 from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
@@ -23,6 +24,7 @@ _LAST_IMAGES = re.compile(r"(?<![^/])images/(?!(.*/)?images/)")
 SLACK = 0.01  # tolerance of relative coordinates around 0..1, as in Ultralytics
 
 
+@checked()
 def load_yolo(
     data_yaml: str | os.PathLike[str],
     split: str = "train",

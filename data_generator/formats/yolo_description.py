@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...files import read_text
+from ...messages import did_you_mean
 from .fields import check_name, normal_path
 from .plain_yaml import read_yaml
 
@@ -46,8 +47,10 @@ class Description(NamedTuple):
         entries = value if isinstance(value, list) else [value]
         if not all(isinstance(entry, str) and entry for entry in entries):
             there = ", ".join(self.splits) or "none"
+            hint = "" if split in self.splits else did_you_mean(split, self.splits)
             raise ValueError(
-                f"{self.path}: {split} must be a path or a list of paths, got {value!r}; there are: {there}"
+                f"{self.path}: the split {split} must be a path or a list of paths, got {value!r}; the "
+                f"splits of the file are: {there}{hint}"
             )
         return entries
 

@@ -12,6 +12,7 @@ import numpy as np
 import yaml
 from tqdm import tqdm
 
+from ...arguments import checked
 from ...files import atomic, check_absent, read_text
 from ..dataset import FLAGS, DetectionDataset
 from .new_files import check_unique_ids, check_writable, image_target, place_image
@@ -20,6 +21,7 @@ from .yolo import label_path
 from .yolo_description import read_description
 
 
+@checked()
 def save_yolo(
     dataset: DetectionDataset,
     folder: str | os.PathLike[str],

@@ -30,7 +30,18 @@ def test_length_indexing_slices_and_repr():
     assert repr(part) == f"<shapes: 2 images, {objects} objects of 4 classes>"
 
 
-@pytest.mark.parametrize(("names", "message"), [((), "at least one class"), (("a", "a"), "must be unique")])
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ((), "must have at least one name"),
+        (("a", "a"), "'a' occurs more than once"),
+        (("a", ""), "a name is empty"),
+        (("a", "b "), "'b ' has blanks around it"),
+        (("a", "b\x1b[2Jc"), "control characters"),
+        (("a", None), "expected names, got None"),
+        (("a", 5), "expected names, got 5"),
+    ],
+)
 def test_impossible_class_names(names, message):
     with pytest.raises(ValueError, match=message):
         DetectionDataset(names, [])
@@ -58,9 +69,9 @@ def test_records_that_would_spoil_a_training_are_named(change, message):
         truncated=one,
         crowd=one,
     )
-    DetectionDataset("abcd", [good])
+    DetectionDataset(list("abcd"), [good])
     with pytest.raises(ValueError, match=f"shapes-0-0: .*{message}"):
-        DetectionDataset("abcd", [good, replace(good, **change)])
+        DetectionDataset(list("abcd"), [good, replace(good, **change)])
 
 
 def test_records_need_boxes_of_the_right_shape():
@@ -116,13 +127,15 @@ def test_subset_by_flags(small):
 
 
 def test_subset_of_impossible_classes(small):
-    with pytest.raises(ValueError, match=r"small: no class 'cab', 'x'; there are cat, dog, cow"):
+    with pytest.raises(
+        ValueError, match=r"small: no class 'cab', 'x'; there are cat, dog, cow; did you mean 'cat'"
+    ):
         small.subset(["cab", "dog", "x"])
-    with pytest.raises(ValueError, match="subset: classes must be a sequence of names, got 'cat'"):
+    with pytest.raises(TypeError, match=r"subset: classes must be a sequence .*, got str 'cat'"):
         small.subset("cat")
-    with pytest.raises(ValueError, match="must be unique"):
+    with pytest.raises(ValueError, match="'cat' occurs more than once"):
         small.subset(["cat", "cat"])
-    with pytest.raises(ValueError, match="at least one class"):
+    with pytest.raises(ValueError, match="at least one name"):
         small.subset([])
 
 
@@ -140,7 +153,7 @@ def test_split():
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5, 1.5, float("nan")])
 def test_split_by_an_impossible_fraction(fraction):
-    with pytest.raises(ValueError, match="the fraction must be between 0 and 1, got"):
+    with pytest.raises(ValueError, match=r"fraction must be (between 0 and 1|a number), got"):
         load_shapes(4).split(fraction)
 
 

@@ -54,7 +54,7 @@ def test_a_transform_of_another_size(model):
 
 
 def test_another_number_of_classes(model):
-    dataset = mb.DetectionDataset("abcde", mb.load_shapes(1).records)
+    dataset = mb.DetectionDataset(list("abcde"), mb.load_shapes(1).records)
     with pytest.raises(ValueError, match="the model has 4 classes, the data set 5"):
         mb.predict_dataset(model, dataset)
 
@@ -177,15 +177,23 @@ def test_to_pixels_of_a_whole_batch():
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda m, d: mb.predict_dataset(d, m), TypeError, "got DetectionDataset; are the arguments swapped"),
+        (
+            lambda m, d: mb.predict_dataset(d, m),
+            TypeError,
+            "DetectionDataset .* arguments swapped",
+        ),
         (
             lambda m, d: mb.predict_dataset(m, "folder"),
             TypeError,
-            "got str; for files and folders use detect",
+            "dataset must be a DetectionDataset, got str 'folder'",
         ),
-        (lambda m, d: mb.detect("street.jpg", m), ValueError, "is an image; the model comes first"),
+        (lambda m, d: mb.detect("street.jpg", m), TypeError, "images must be .*are the arguments swapped"),
         (lambda m, d: mb.detect(m, "x.jpg", min_score=50), ValueError, "min_score must be between 0 and 1"),
-        (lambda m, d: mb.evaluate_voc(d, []), TypeError, "got a list as the data set"),
+        (
+            lambda m, d: mb.evaluate_voc(d, []),
+            TypeError,
+            "dataset must be .*arguments swapped",
+        ),
         (
             lambda m, d: mb.evaluate_voc([mb.detect(m, r.image()) for r in d], d),
             TypeError,

@@ -194,7 +194,10 @@ def test_only_objects_that_do_not_count():
 @pytest.mark.parametrize(
     ("detections", "options", "message"),
     [
-        ([NONE], {"metric": "voc"}, "metric must be one of 11_point, area, got 'voc'"),
+        ([NONE], {"metric": "voc"}, 'metric must be "11_point" or "area", got str'),
+        ([NONE], {"iou_threshold": -1}, "iou_threshold must be above 0 and at most 1, got -1"),
+        ([NONE], {"iou_threshold": float("nan")}, "iou_threshold must be a number, got nan"),
+        ([NONE], {"iou_threshold": 50}, "iou_threshold must be above 0 and at most 1, got 50"),
         ([], {}, "0 arrays for 1 images"),
         ([np.zeros((2, 5))], {}, r"0: expected an array \(detections, 6\), got \(2, 5\)"),
         ([np.array([[1, np.nan, *LEFT]])], {}, "0: detections must be finite numbers"),

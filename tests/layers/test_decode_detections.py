@@ -93,7 +93,7 @@ def test_float32_under_mixed_precision(class_agnostic):
     [
         ({"confidence_threshold": 1.0}, "confidence_threshold < 1"),
         ({"iou_threshold": -0.1}, "iou_threshold <= 1"),
-        ({"max_detections": 0}, "max_detections and max_candidates must be at least 1, got 0"),
+        ({"max_detections": 0}, "max_detections must be at least 1, got 0"),
         ({"max_candidates": 0}, "must be at least 1"),
         ({"activation": "tanh"}, "activation must be one of softmax, sigmoid, got 'tanh'"),
     ],

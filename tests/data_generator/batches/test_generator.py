@@ -420,7 +420,7 @@ def test_impossible_options(encoder):
     with pytest.raises(ValueError, match=r"images of \(96, 64\) .* anchors are for \(64, 96\)"):
         DataGenerator(DATASET, 4, resize_only((96, 64)), encoder)
     with pytest.raises(ValueError, match="encoder has 4 classes, the data set 5"):
-        DataGenerator(DetectionDataset("abcde", DATASET.records), 4, resize_only(SIZE), encoder)
+        DataGenerator(DetectionDataset(list("abcde"), DATASET.records), 4, resize_only(SIZE), encoder)
     with pytest.raises(TypeError):
         generator(seed=None)
     with pytest.raises(ValueError, match=r"image_size: expected \(height, width\)"):

@@ -98,7 +98,7 @@ def test_goes_on_after_an_interruption(tmp_path):
     from functools import partial
 
     empty = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
-    dataset = DetectionDataset("a", [Record(str(i), partial(draw, i), 30, 20, *empty) for i in range(5)])
+    dataset = DetectionDataset(["a"], [Record(str(i), partial(draw, i), 30, 20, *empty) for i in range(5)])
     with pytest.raises(KeyboardInterrupt):
         create_hdf5_dataset(dataset, tmp_path / "data.h5", decoded=True, progress=False)
     assert not (tmp_path / "data.h5").exists()
@@ -122,7 +122,7 @@ def draw(i):
 
 empty = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
 records = [Record(str(i), partial(draw, i), 30, 20, *empty) for i in range(300)]
-create_hdf5_dataset(DetectionDataset("a", records), {path!r}, decoded=True, progress=False)
+create_hdf5_dataset(DetectionDataset(["a"], records), {path!r}, decoded=True, progress=False)
 """
 
 

@@ -243,11 +243,14 @@ def test_broken_lines_name_file_line_and_field(root, line, message):
         ({"names": ["dog", ["cat"]]}, r"names: \['cat'\] is not a name"),
         ({"names": ["dog", "cat", "dog "]}, "names: 'dog' occurs more than once"),
         ({"nc": 3}, "the number of classes is '3', but there are 2 names"),
-        ({"train": None}, "train must be a path or a list of paths, got None; there are: val"),
-        ({"train": ""}, "train must be a path or a list of paths, got ''"),
+        (
+            {"train": None},
+            "the split train must be a path or a list of paths, got None; the splits of the file are: val",
+        ),
+        ({"train": ""}, "the split train must be a path or a list of paths, got ''"),
         (
             {"train": ["images/train", {}]},
-            r"train must be a path or a list of paths, got \['images/train', {}\]",
+            r"the split train must be a path or a list of paths, got \['images/train', {}\]",
         ),
         ({"kpt_shape": [17, 3]}, "kpt_shape: labels with key points are not supported"),
     ],

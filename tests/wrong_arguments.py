@@ -1,0 +1,281 @@
+"""Calls each public function with wrong values, one argument at a time, see `test_wrong_arguments.py`."""
+
+import contextlib
+import inspect
+import io
+import re
+import shutil
+import warnings
+from unittest import mock
+
+import keras
+import numpy as np
+
+import multibox as mb
+from multibox.activations import check_activation
+from multibox.anchors import as_spec
+from multibox.models import builder
+
+VALUES = {
+    "None": None,
+    "'x'": "x",
+    "[]": [],
+    "object()": object(),
+    "1.5": 1.5,
+    "-1": -1,
+    "True": True,
+    "nan": float("nan"),
+}
+SIZE = (64, 64)
+# Helpers of the package itself, whose callers pass the owner of the names.
+HELPERS = ("anchors.as_spec", "anchors.image_hw", "class_names.check_names", "class_names.name_tuple")
+# Their other arguments cannot be sound here: a download, a drawn data set that has no image files.
+NOT_HERE = ("pretrained class_names", "save_coco image_folder", "save_csv image_folder")
+# Who is named in errors of functions that pass their arguments on.
+OWNERS = {
+    "to_inference": "DecodeDetections",
+    "anchors.ssd7_anchors": "AnchorSpec",
+    "DetectionDataset.subset": "shapes",
+    "DetectionDataset.split": "shapes",
+    "check_dataset": "",
+    "load_csv": "",
+    "load_yolo": "yolo",
+    "load_weights": "",
+}
+
+
+def public_functions():
+    """{name: function or class} of all public names, and of those in the public modules."""
+    found = {}
+    for name in mb.__all__:
+        value = getattr(mb, name)
+        if inspect.ismodule(value):
+            own = {n: v for n, v in vars(value).items() if inspect.isfunction(v) or inspect.isclass(v)}
+            own = {n: v for n, v in own.items() if n[0] != "_" and v.__module__ == value.__name__}
+            known = getattr(value, "__all__", own)
+            found.update({f"{name}.{n}": v for n, v in own.items() if n in known})
+        elif callable(value) and not (inspect.isclass(value) and issubclass(value, Exception)):
+            found[name] = value
+    found["AnchorSpec.from_scales"] = mb.AnchorSpec.from_scales
+    found["DetectionDataset.subset"] = mb.load_shapes(4, SIZE).subset
+    found["DetectionDataset.split"] = mb.load_shapes(4, SIZE).split
+    for name in ("Expand", "Flip", "IoUCrop", "MixUp", "Mosaic", "OneOf", "Patch", "PhotometricDistortion"):
+        found[f"data_generator.{name}"] = getattr(mb.data_generator, name)
+    for name in ("RightAngleTurn", "Scale", "Translate", "VerticalFlip", "cache_in_ram"):
+        found[f"data_generator.{name}"] = getattr(mb.data_generator, name)
+    for name in ("AnchorBoxes", "DecodeDetections", "ImageNormalization", "L2Normalization", "MultiBox"):
+        found[f"layers.{name}"] = getattr(mb.layers, name)
+    return {name: function for name, function in found.items() if name not in HELPERS}
+
+
+def sound_arguments(folder):
+    """{function: arguments of a sound call}; those that are not listed need none."""
+    data = mb.load_shapes(4, SIZE)
+    model = mb.SSD7(class_names=data.class_names, image_size=SIZE)
+    anchors = mb.anchors.ssd7_anchors(SIZE)
+    transform = mb.resize_only(SIZE)
+    rows = [np.array([[1, 0.9, 1, 1, 20, 20]], np.float32)] * 4
+    image = mb.read_image(data[0].image)
+    files = _files(folder, data, model)
+    level = {"grid": (4, 4), "sides": ((8.0, 8.0),), "step": (16.0, 16.0)}
+    scales = {"grids": [(4, 4)], "scales": [0.2, 0.4], "aspect_ratios": [(2.0,)], "steps": [16.0]}
+    names = {"class_names": ["cat", "dog"]}
+    return {
+        **_each(("SSD300", "SSD512", "SSDLite", "SSDMobileNet"), num_classes=2, **names),
+        "SSD7": {"num_classes": 2, **names, "image_size": SIZE},
+        "AnchorSpec": {"image_size": SIZE, "levels": anchors.levels},
+        "AnchorSpec.from_scales": {"image_size": SIZE, **scales},
+        "DataGenerator": {"dataset": data, "batch_size": 2, "transform": transform, "workers": 1},
+        "DetectionDataset": {"class_names": data.class_names, "records": data.records},
+        "DetectionDataset.subset": {"classes": ["star"]},
+        "DetectionDataset.split": {"fraction": 0.5},
+        "Detections": {
+            **{"boxes": rows[0][:, 2:], "scores": rows[0][:, 1], "class_ids": np.array([1])},
+            **{"class_names": ("cat",), "image_size": SIZE, "image": image},
+        },
+        "GroundTruthEncoder": {"model": anchors, "num_classes": 4},
+        "Record": {f: getattr(data[0], f) for f in mb.Record.__slots__[:6]},
+        "SampleTransform": {"image_size": SIZE},
+        **_each(("activation_of", "anchors_of", "class_names_of", "num_classes_of"), model=model),
+        **_each(("loss_of", "to_inference"), model=model),
+        "anchors.AnchorLevel": level,
+        "anchors.AnchorSpec": {"image_size": SIZE, "levels": anchors.levels},
+        "anchors.image_hw": {"image_size": SIZE},
+        "anchors.as_spec": {"anchors": anchors},
+        "anchors.ssd7_anchors": {"image_size": SIZE},
+        "anchors.ssd_mobilenet_anchors": {"image_size": SIZE},
+        "check_dataset": {"data": data, "progress": False},
+        "class_names.same_class": {"name": "cat", "other": "dog"},
+        "class_names.map_names": {"names": ["cat"], "known": ["cat"]},
+        "class_names.name_tuple": {"names": ["cat"], "what": "classes"},
+        "class_names.check_names": {**names, "num_classes": 2},
+        "coco_categories": {"annotation_file": files["coco"]},
+        "create_hdf5_dataset": {"dataset": data, "path": folder / "new.h5", "progress": False},
+        "detect": {"model": model, "images": image},
+        "evaluate_voc": {"detections": rows, "dataset": data},
+        "load_coco": {"annotation_file": files["coco"], "image_folder": files["images"], "progress": False},
+        "load_csv": {"csv_file": files["csv"], "image_folder": files["images"], "progress": False},
+        "load_hdf5": {"path": files["hdf5"]},
+        "load_shapes": {"num_images": 2, "image_size": SIZE},
+        "load_voc": {"devkit": files["voc"], "image_sets": "train", "progress": False},
+        "load_weights": {"model": model, "weights": files["model"]},
+        "load_yolo": {"data_yaml": files["yolo"], "progress": False},
+        "plot_detection_grid": {"dataset": data[:1], "detections": rows[:1]},
+        "plot_detections": {"image": image, "detections": rows[0]},
+        "plot_history": {"path": files["history"]},
+        "plot_precision_recall": {"result": mb.evaluate_voc(rows, data)},
+        "plot_samples": {"dataset": data[:1], "transform": transform, "draws": 1},
+        "predict_dataset": {"model": model, "dataset": data, "progress": False, "workers": 0},
+        "pretrained": {"name": "no_such"},
+        "read_image": {"source": data[0].image, "size": SIZE},
+        "recipes.torchvision_ssdlite_sgd": {"steps": 10, "batch_size": 2},
+        "recipes.adam_with_cosine_decay": {"learning_rate": 0.1, "steps": 10},
+        "recipes.default_optimizer": {"model": model, "steps": 10},
+        **_each(("satellite_augmentation", "constant_size_augmentation"), image_size=SIZE),
+        "variable_size_augmentation": {"image_size": SIZE},
+        "sample_classes": {"model": model, "classes": ["star"]},
+        "save_coco": {"dataset": data, "annotation_file": folder / "new.json", "image_folder": folder},
+        "save_csv": {"dataset": data, "csv_file": folder / "new.csv", "image_folder": folder},
+        "save_voc": {"dataset": data, "folder": folder / "new", "progress": False},
+        "to_pixels": {"rows": np.zeros((2, 6)), "width": 64, "height": 64},
+        "train": {"model": model, "dataset": data, "output": folder / "run", "epochs": 1, "verbose": 0},
+        **_each(("data_generator.MixUp", "data_generator.Mosaic"), dataset=data),
+        "data_generator.OneOf": {"chains": ((mb.data_generator.Flip(),),)},
+        "data_generator.cache_in_ram": {"dataset": data, "progress": False},
+        "layers.AnchorBoxes": {"anchors": anchors},
+        "layers.ImageNormalization": {"mean": [1.0, 2.0, 3.0]},
+        "layers.MultiBox": {"anchors": anchors, "num_classes": 2, **names},
+    }
+
+
+def _each(names, **arguments):
+    return dict.fromkeys(names, arguments)
+
+
+def _files(folder, data, model):
+    """Small files for the readers."""
+    import cv2
+
+    images = folder / "images"
+    images.mkdir()
+    mb.save_voc(data, folder / "voc", progress=False)
+    mb.save_coco(data, folder / "coco.json", images)
+    mb.save_csv(data, folder / "boxes.csv", images)
+    mb.create_hdf5_dataset(data, folder / "data.h5", progress=False)
+    (folder / "yolo" / "images").mkdir(parents=True)
+    (folder / "yolo" / "labels").mkdir()
+    cv2.imwrite(str(folder / "yolo" / "images" / "a.jpg"), np.zeros((64, 64, 3), np.uint8))
+    (folder / "yolo" / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (folder / "yolo" / "data.yaml").write_text("train: images\nnames: [cat]\n")
+    (folder / "history.csv").write_text("epoch,loss\n0,1.5\n")
+    model.save(folder / "model.keras")
+    names = {"coco": "coco.json", "csv": "boxes.csv", "hdf5": "data.h5", "voc": "voc", "images": "images"}
+    names |= {"yolo": "yolo/data.yaml", "model": "model.keras", "history": "history.csv"}
+    return {key: folder / name for key, name in names.items()}
+
+
+def parameters_of(function):
+    """Names of the arguments that can be passed."""
+    kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return [n for n, p in inspect.signature(function).parameters.items() if p.kind not in kinds]
+
+
+def _checks_only(name, backbone, head, pixels, anchors, request, activation="softmax"):
+    """In place of `build_ssd`, whose large networks would take minutes."""
+    as_spec(anchors)
+    builder._check_mode(name, request.mode, request.decoding)
+    builder._count_classes(name, request.num_classes, request.class_names)
+    check_activation(activation, name)
+    if request.weights is not None:
+        mb.load_weights(mb.SSD7(2, image_size=SIZE), request.weights)
+
+
+@contextlib.contextmanager
+def _quick():
+    """Without training and without large networks, warnings and output."""
+    with contextlib.ExitStack() as stack:
+        for module in ("vgg16", "ssdlite", "ssd_mobilenet"):
+            stack.enter_context(mock.patch(f"multibox.models.{module}.build_ssd", _checks_only))
+        history = mock.Mock(history={"loss": [1.0]}, epoch=[0])
+        stack.enter_context(mock.patch.object(keras.Model, "fit", return_value=history))
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.enter_context(warnings.catch_warnings())
+        warnings.simplefilter("ignore")
+        yield
+
+
+def outcome(name, function, arguments, argument):
+    """What a call does: "accepted"; "named" for an error with the argument's name; or the error itself."""
+    import matplotlib.pyplot as plt
+
+    owners = name.rsplit(".", 1)[-1], OWNERS.get(name, name)
+    try:
+        with _quick():
+            function(**arguments)
+    except (OSError, mb.ImageError) as error:  # of a path where there is nothing
+        return "named" if str(arguments[argument]) in str(error) else f"{type(error).__name__}: {error}"
+    except Exception as error:
+        text = str(error)
+        is_named = re.search(rf"\b{re.escape(argument)}\b", text) and any(
+            _plain(owner) in _plain(text) for owner in owners
+        )
+        is_documented = type(error) in (TypeError, ValueError)
+        return "named" if is_named and is_documented else f"{type(error).__name__}: {text}"
+    finally:
+        plt.close("all")
+    return "accepted"
+
+
+def _plain(text):
+    return text.casefold().replace("_", "")
+
+
+def outcomes(folder, only=()):
+    """{(function, argument, value): outcome} of all calls, or of those of some functions."""
+    sound = sound_arguments(folder)
+    found = {}
+    for name, function in public_functions().items():
+        if only and name not in only:
+            continue
+        for argument in parameters_of(function):
+            if f"{name} {argument}" in NOT_HERE:
+                continue
+            for label, value in VALUES.items():
+                arguments = {**sound.get(name, {}), argument: value}
+                found[name, argument, label] = outcome(name, function, arguments, argument)
+                _remove_new_files(folder)
+    return found
+
+
+def accepted_lines(results):
+    """A line for each argument that takes some of the values, such as "train callbacks: []"."""
+    values = {}
+    for (name, argument, label), result in results.items():
+        if result == "accepted":
+            values.setdefault(f"{name} {argument}", []).append(label)
+    return [f"{argument}: {', '.join(labels)}" for argument, labels in values.items()]
+
+
+def _remove_new_files(folder):
+    shutil.rmtree(folder / "x", ignore_errors=True)
+    for new in ("x", "new.h5", "new.json", "new.csv", "run/history.csv"):
+        (folder / new).unlink(missing_ok=True)
+    shutil.rmtree(folder / "new", ignore_errors=True)
+
+
+if __name__ == "__main__":  # counts, and the lines of accepted_arguments.txt
+    import os
+    import sys
+    import tempfile
+    from pathlib import Path
+
+    with tempfile.TemporaryDirectory() as temporary:
+        os.chdir(temporary)
+        results = outcomes(Path(temporary), set(sys.argv[1:]))
+    for key, result in results.items():
+        if result not in ("named", "accepted"):
+            print("UNCLEAR", *key, "|", result.replace("\n", " ")[:150])
+    for line in accepted_lines(results):
+        print(line)
+    counts = {kind: list(results.values()).count(kind) for kind in ("named", "accepted")}
+    print(len(results), "calls:", counts)
