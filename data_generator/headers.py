@@ -222,7 +222,8 @@ def too_large(width: int, height: int, samples: int = 1) -> str | None:
     """Why an image of this size is not decoded, or None.
 
     The limit is that of Pillow's DecompressionBombError: 179 million pixels, twice the number that a program
-    may change, `PIL.Image.MAX_IMAGE_PIXELS`. A file of some kilobytes can hold a picture that fills the memory.
+    may change, `PIL.Image.MAX_IMAGE_PIXELS`. A file of some kilobytes can hold a picture that fills the
+    memory.
     """
     limit = 2 * Image.MAX_IMAGE_PIXELS if Image.MAX_IMAGE_PIXELS else math.inf
     if width * height * max(1, samples / 4) <= limit:

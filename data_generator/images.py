@@ -78,8 +78,8 @@ def read_image(
 
     Raises:
         ImageError: if the file is missing, not a file, not an image, truncated, not of the given `size`, or
-            has other channels; if it has more than 179 million pixels (twice `PIL.Image.MAX_IMAGE_PIXELS`); or if
-            the function returns something else.
+            has other channels; if it has more than 179 million pixels (twice `PIL.Image.MAX_IMAGE_PIXELS`);
+            or if the function returns something else.
         ValueError: for `channels` or a `value_range` that cannot be.
     """
     pixels = checked_pixels("read_image", channels, value_range)
