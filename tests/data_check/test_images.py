@@ -1,12 +1,16 @@
+import os
 import shutil
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from annotated_images import BOX, annotation, write_image
 from PIL import Image
 
 from multibox.data_check.images import duplicate_findings, image_findings, kind_findings
 from multibox.data_check.inspection import inspect_images
-from multibox.data_generator.images import ORIENTATION
+from multibox.data_generator.headers import ORIENTATION
+from multibox.data_generator.pixels import Pixels
 
 
 def findings(*annotations):
@@ -155,3 +159,43 @@ def test_one_name_for_different_images(tmp_path):
         train=[annotation(a, image_id="x"), annotation(b, image_id="y")],
         val=[annotation(c, image_id="y"), annotation(d, image_id="x")],
     ) == [("same-id", "val", "y", "2 ids of val belong to other images in train")]
+
+
+def checked(paths, **fields):
+    given = [replace(annotation(path, size=None), **fields) for path in paths]
+    return list(inspect_images("train", given, workers=1))
+
+
+def test_12_bits_in_16(tmp_path):
+    paths = [tmp_path / "a.png", tmp_path / "b.tif"]
+    for path, largest in zip(paths, (3000, 4012), strict=True):
+        Image.fromarray(np.full((40, 60), largest, np.uint16)).save(path)
+    items = checked(paths)
+    dark, kind = sorted(kind_findings(items), key=lambda finding: finding.kind)
+    assert (dark.kind, dark.severity, dark.count) == ("dark-16-bit", "warning", 2)
+    assert dark.message == (
+        "the largest number in 2 images is 4012: 12 bits in 16; read them with_pixels(value_range=(0, 4095))"
+    )
+    assert kind.message == "16 bit: 2 of 2 images"
+    # With a range, and with one image that uses all 16 bits, nothing is wrong.
+    (kind,) = kind_findings(checked(paths, pixels=Pixels(3, (0, 4095))))
+    assert kind.kind == "not-rgb"
+    Image.fromarray(np.full((40, 60), 60000, np.uint16)).save(paths[0])
+    assert [finding.kind for finding in kind_findings(checked(paths))] == ["not-rgb"]
+
+
+def test_channels_that_no_reader_knows_of_are_no_error(tmp_path):
+    np.save(tmp_path / "a.npy", np.zeros((40, 60, 5), np.uint8))
+    items = checked([tmp_path / "a.npy"])
+    assert (items[0].facts.error, items[0].facts.stored) == (None, (60, 40))
+    assert [finding.message for finding in kind_findings(items)] == [
+        "NumPy array of 5 channels: 1 of 1 images"
+    ]
+    (item,) = checked([tmp_path / "a.npy"], pixels=Pixels(4))
+    assert item.facts.error.startswith("the image has 5 channels, expected 4")
+
+
+def test_a_pipe_in_place_of_an_image(tmp_path):
+    os.mkfifo(tmp_path / "a.jpg")
+    (item,) = checked([tmp_path / "a.jpg"])
+    assert item.facts.error == "expected a file, but this is a named pipe"
