@@ -103,9 +103,9 @@ def pair(path: str, number: int, array: np.ndarray | None = None):
 
 
 def test_hints_at_other_arguments():
-    with pytest.raises(TypeError, match="number must be .*, got str 'a'; are the arguments swapped"):
+    with pytest.raises(TypeError, match=r"number must be .*, got str 'a'; are the arguments swapped"):
         swapped("a", 5)
-    with pytest.raises(TypeError, match="got ndarray .*; is it meant for array"):
+    with pytest.raises(TypeError, match=r"got ndarray .*; is it meant for array"):
         pair(np.zeros(2), 5)
 
 

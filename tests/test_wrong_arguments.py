@@ -33,14 +33,14 @@ def test_all_arguments_have_a_rule(name):
 
 def test_mistakes_of_a_kind_are_explained():
     data = mb.load_shapes(1, (64, 64))
-    with pytest.raises(TypeError, match="num_classes must be .*; is it meant for class_names"):
+    with pytest.raises(TypeError, match=r"num_classes must be .*; is it meant for class_names"):
         mb.SSD7(["cat", "dog"])
-    with pytest.raises(ValueError, match="mode must be .*, got str 'trainig'; did you mean 'training'"):
+    with pytest.raises(ValueError, match=r"mode must be .*, got str 'trainig'; did you mean 'training'"):
         mb.SSD7(2, mode="trainig")
     with pytest.raises(FileNotFoundError, match=r"sample_classes: no such model: /nope\.keras"):
         mb.sample_classes("/nope.keras", ["cat"])
     model = mb.SSD7(4, image_size=(64, 64))
-    with pytest.raises(TypeError, match="output must be a path, got DetectionDataset .*for validation_data"):
+    with pytest.raises(TypeError, match=r"output must be a path, got DetectionDataset .*for validation_data"):
         mb.train(model, data, data, epochs=1)
     with pytest.raises(TypeError, match="train: loss must be a Loss or None, got str 'mse'"):
         mb.train(model, data, "run", epochs=1, loss="mse")

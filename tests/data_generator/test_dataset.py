@@ -131,7 +131,7 @@ def test_subset_of_impossible_classes(small):
         ValueError, match=r"small: no class 'cab', 'x'; there are cat, dog, cow; did you mean 'cat'"
     ):
         small.subset(["cab", "dog", "x"])
-    with pytest.raises(TypeError, match="subset: classes must be a sequence .*, got str 'cat'"):
+    with pytest.raises(TypeError, match=r"subset: classes must be a sequence .*, got str 'cat'"):
         small.subset("cat")
     with pytest.raises(ValueError, match="'cat' occurs more than once"):
         small.subset(["cat", "cat"])
@@ -153,7 +153,7 @@ def test_split():
 
 @pytest.mark.parametrize("fraction", [0, 1, -0.5, 1.5, float("nan")])
 def test_split_by_an_impossible_fraction(fraction):
-    with pytest.raises(ValueError, match="fraction must be (between 0 and 1|a number), got"):
+    with pytest.raises(ValueError, match=r"fraction must be (between 0 and 1|a number), got"):
         load_shapes(4).split(fraction)
 
 

@@ -46,7 +46,7 @@ def test_a_config_of_old_is_softmax():
 
 
 def test_unknown_activation():
-    with pytest.raises(ValueError, match="MultiBox: activation must be .*, got 'sigmoids'; did you mean"):
+    with pytest.raises(ValueError, match=r"MultiBox: activation must be .*, got 'sigmoids'; did you mean"):
         MultiBox(SPEC, 2, activation="sigmoids")
 
 
@@ -85,7 +85,7 @@ def test_no_classes(num_classes):
 
 
 def test_something_else_as_anchors():
-    with pytest.raises(TypeError, match="MultiBox: anchors must be .*AnchorSpec.*, got list"):
+    with pytest.raises(TypeError, match=r"MultiBox: anchors must be .*AnchorSpec.*, got list"):
         MultiBox([1, 2], 2)
 
 

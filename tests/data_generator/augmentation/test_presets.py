@@ -59,7 +59,7 @@ def test_every_interpolation_is_drawn():
 
 @pytest.mark.parametrize("size", [300, (300,), (0, 5)])
 def test_impossible_sizes(size):
-    with pytest.raises((TypeError, ValueError), match="image_size(:| must be)"):
+    with pytest.raises((TypeError, ValueError), match=r"image_size(:| must be)"):
         ssd_augmentation(size)
 
 

@@ -188,7 +188,7 @@ def test_broken_lines_name_file_line_and_field(root, line, message):
         ({"names": {0: "dog", 2: "cat"}}, r"names: expected the class ids 0\.\.1, got \[0, 2\]"),
         ({"names": ["dog", True]}, "names: True is not a name; quote words such as 'yes'"),
         ({"names": ["dog", ["cat"]]}, r"names: \['cat'\] is not a name"),
-        ({"names": ["dog", "dog"]}, "class names must be unique"),
+        ({"names": ["dog", "dog"]}, "'dog' occurs more than once"),
         ({"nc": 3}, "nc is 3, but there are 2 names"),
         (
             {"train": None},
