@@ -195,6 +195,7 @@ def _check_name(name, what):
         raise ValueError(f"{what}: a name is empty: {name!r}")
     if name != name.strip():
         raise ValueError(f"{what}: {one_line(name)!r} has blanks around it")
-    # Cc: control characters; Zl, Zp: they begin a line. Invisible ones of category Cf belong to some scripts.
-    if any(unicodedata.category(c) in ("Cc", "Zl", "Zp") for c in name):
-        raise ValueError(f"{what}: '{one_line(name)}' has control characters")
+    # Cc: control characters; Cs: halves of characters, which no file can hold; Zl, Zp: they begin a line.
+    # Invisible ones of category Cf belong to some scripts.
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp") for c in name):
+        raise ValueError(f"{what}: '{one_line(name)}' has control characters or broken ones")

@@ -117,8 +117,8 @@ def test_config_round_trip():
         ({"gamma": -1}, "must not be negative, got gamma=-1"),
         ({"localization_weight": -1}, "must not be negative, got localization_weight=-1"),
         ({"alpha": 1.5}, "alpha must be between 0 and 1, got 1.5"),
-        ({"alpha": float("nan")}, "alpha must be between 0 and 1, got nan"),
-        ({"gamma": float("nan")}, "must not be negative, got gamma=nan"),
+        ({"alpha": float("nan")}, "alpha must be a number, got nan"),
+        ({"gamma": float("nan")}, "gamma must be a number, got nan"),
         ({"reduction": "mean"}, "SSDFocalLoss: reduction must be"),
     ],
 )
