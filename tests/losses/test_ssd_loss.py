@@ -163,7 +163,7 @@ def test_class_weights_of_another_number_of_classes():
     loss = SSDLoss(class_weights=(2, 5, 1))
     with pytest.raises(ValueError, match="one weight for each of the model's 2 classes, got 3"):
         loss(np.zeros((1, 6, 7)), np.zeros((1, 6, 7)))
-    with pytest.raises(ValueError, match=r"class_weights_of\(model, weights\) makes one from names"):
+    with pytest.raises(TypeError, match="SSDLoss: class_weights must be a sequence"):
         SSDLoss(class_weights={"cat": 2})
 
 
@@ -250,14 +250,16 @@ def test_unknown_activation():
 @pytest.mark.parametrize("value", [-1, np.nan, np.inf])
 @pytest.mark.parametrize("option", ["negative_ratio", "min_negatives", "localization_weight"])
 def test_options_that_are_negative_or_not_finite(option, value):
-    with pytest.raises(ValueError, match=f"must not be negative, got .*{value}"):
+    with pytest.raises((TypeError, ValueError), match=f"({option} must be a|must not be negative).*{value}"):
         SSDLoss(**{option: value})
     with pytest.raises(ValueError, match=r"must not be negative, got .*class_weights\[1\]="):
         SSDLoss(class_weights=[1.0, value])
 
 
 def test_unknown_mining():
-    with pytest.raises(ValueError, match="mining must be one of image, all_images, batch, got 'all'"):
+    with pytest.raises(
+        ValueError, match='mining must be "image" or "all_images" or "batch", got str \'all\''
+    ):
         SSDLoss(mining="all")
 
 
