@@ -44,7 +44,7 @@ def test_a_file_that_is_no_image(tmp_path):
     path.write_text("hello")
     (finding,) = findings(annotation(path))
     assert finding.kind == "unreadable-image"
-    assert finding.message == "not an image that OpenCV can decode (5 bytes)"
+    assert finding.message == "not an image that OpenCV or Pillow can decode (5 bytes)"
 
 
 def test_damage_inside_a_jpeg_is_heard_and_not_printed(tmp_path, capfd):
