@@ -71,7 +71,7 @@ def broken():
         (lambda: None, "expected RGB uint8 pixels or bytes, got NoneType"),
         (lambda: PIXELS[:, :, 0], "expected (rows, columns, 3) uint8 or bytes, got (40, 60) uint8"),
         (lambda: PIXELS / 255, "expected (rows, columns, 3) uint8 or bytes, got (40, 60, 3) float64"),
-        (lambda: b"hello", "not an image that OpenCV can decode (5 bytes)"),
+        (lambda: b"hello", "not an image that OpenCV or Pillow can decode (5 bytes)"),
     ],
 )
 def test_functions_that_make_no_image(function, error):
