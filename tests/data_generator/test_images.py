@@ -427,7 +427,7 @@ def test_a_bomb_is_not_decoded(tmp_path, monkeypatch):
         read_image(path, size=(500, 281))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2_500_000)
     with pytest.raises(
-        ImageError, match="a.png: the image has 3000x2000 pixels, more than the limit of 5,000,"
+        ImageError, match=r"a\.png: the image has 3000x2000 pixels, more than the limit of 5,000,"
     ):
         read_image(path)
 
