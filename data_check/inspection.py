@@ -197,8 +197,11 @@ def _facts_of_file(data, pixels):
     if pixels.channels == 3 and channels is not None:
         # Which channels a model takes is not known here; that the file has others is a finding of its own.
         pixels = pixels._replace(channels=channels)
+    is_measured = kind == SIXTEEN_BITS and pixels.value_range is None
+    if is_measured:
+        pixels = pixels._replace(value_range=(0, 65535))  # no warning of dark images: they become a finding
     error, largest = _decoding_error(data, pixels), None
-    if error is None and kind == SIXTEEN_BITS and pixels.value_range is None:
+    if error is None and is_measured:
         largest = int(read_numbers(data, "", pixels.channels)[0].max())
     return ImageFacts(stored, orientation, kind, digest, error=error, largest=largest)
 
