@@ -130,7 +130,8 @@ class PictureFiles:
 
     def _at(self, path):
         """The relative path of a picture by rules 1 and 2, or None."""
-        if is_picture(path.name) and (self.folder / path).is_file():
+        # A hidden picture counts where it is named exactly.
+        if path.suffix.lower() in IMAGE_SUFFIXES and (self.folder / path).is_file():
             return path
         return next(iter(self._by_stem.get(str(path), []) or self._by_stem.get(_stem(path), [])), None)
 
