@@ -82,9 +82,7 @@ def test_label_studio(folder):
     for path in (folder, folder / "classes.txt"):
         check_boxes(load_yolo(path, progress=False))
     assert yolo_classes(folder) == ("dog", "cat")
-    with pytest.raises(
-        ValueError, match=r"classes\.txt: the split val must be a path .* of the file are: train"
-    ):
+    with pytest.raises(ValueError, match=r"the split val must be a path .* of the file are: train"):
         load_yolo(folder, "val")
 
 
