@@ -88,7 +88,7 @@ def test_the_finest_heads_see_the_expansion_of_block_13():
 
 
 def test_unknown_backbone():
-    with pytest.raises(ValueError, match="one of mobilenet_v3_large, mobilenet_v2, got 'vgg16'"):
+    with pytest.raises(ValueError, match=r"backbone must be .*, got str 'vgg16'"):
         mb.SSDLite(2, backbone="vgg16")
 
 
@@ -166,7 +166,7 @@ def test_a_few_steps_lower_the_loss(activation, batch_norm):
     [
         ({"alpha": 0}, "ssd_mobilenet: expected alpha > 0"),
         ({"min_depth": 0}, "min_depth >= 1, got 0.25 and 0"),
-        ({"activation": "relu"}, "activation must be one of softmax, sigmoid, got 'relu'"),
+        ({"activation": "relu"}, "activation must be .*, got str 'relu'"),
     ],
 )
 def test_impossible_options(options, message):

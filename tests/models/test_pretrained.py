@@ -62,9 +62,9 @@ def test_the_table_holds_the_arguments_that_the_weights_want(name, monkeypatch):
 
 
 def test_unknown_names_are_listed():
-    with pytest.raises(ValueError, match=f"no pretrained detector 'ssd'; there are {', '.join(DETECTORS)}"):
+    with pytest.raises(ValueError, match=f"name must be one of {', '.join(DETECTORS)}, got 'ssd'"):
         mb.pretrained("ssd")
-    with pytest.raises(ValueError, match="no pretrained detector 'vgg16_imagenet'"):
+    with pytest.raises(ValueError, match=r"name must be one of .*, got 'vgg16_imagenet'"):
         mb.pretrained("vgg16_imagenet")
 
 

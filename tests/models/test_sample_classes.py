@@ -221,7 +221,7 @@ def test_frozen_layers_stay_frozen():
     ("classes", "options", "message"),
     [
         ([], {}, "classes is empty"),
-        ("cat", {"class_names": NAMES}, "classes must be a sequence of names"),
+        ("cat", {"class_names": NAMES}, "classes must be a sequence"),
         (["cat"], {}, "class_names is needed to find 'cat'"),
         (["cat", "owl"], {"class_names": NAMES}, "does not know owl .* it has cat, dog, tv"),
         (["cat", "cat"], {"class_names": NAMES}, "'cat' occurs more than once"),
@@ -230,9 +230,9 @@ def test_frozen_layers_stay_frozen():
         (["owl", "owl"], {"new": ["owl"]}, "'owl' occurs more than once"),
         ([1, 0], {}, "ids from 1 to 3, got 0"),
         ([4], {}, "ids from 1 to 3, got 4"),
-        ([True], {}, "ids from 1 to 3, got True"),
-        ([1.0], {}, "ids from 1 to 3, got 1.0"),
-        ([None], {"class_names": NAMES}, "ids from 1 to 3, got None"),
+        ([True], {}, "each element a string or a whole number.* got list"),
+        ([1.0], {}, "each element a string or a whole number"),
+        ([None], {"class_names": NAMES}, "each element a string or a whole number"),
         ([1], {"new": ["owl"]}, "new: 'owl' is not among the classes 1"),
         (["cat"], {"class_names": ("cat", "dog")}, "expected 3 names, background not counted, got 2"),
         (["cat"], {"class_names": ("background", *NAMES)}, "expected 3 names, .* got 4"),
@@ -241,7 +241,7 @@ def test_frozen_layers_stay_frozen():
     ],
 )
 def test_errors(model, classes, options, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         sample_classes(model, classes, **options)
 
 

@@ -405,17 +405,17 @@ def test_impossible_options(encoder):
     with pytest.raises(ValueError, match="seed must be at least 0, got -1"):
         generator(seed=-1)
     for name in ("batch_size", "workers", "max_queue_size"):
-        with pytest.raises(TypeError, match=rf"{name} must be a whole number, got 2\.5"):
+        with pytest.raises(TypeError, match=rf"{name} must be a whole number.*, got float 2\.5"):
             generator(**{name: 2.5})
     with pytest.raises(TypeError, match=r"expected a SampleTransform.* got function"):
         DataGenerator(DATASET, 4, lambda record, rng: None)
-    with pytest.raises(TypeError, match="expected a DetectionDataset, got list"):
+    with pytest.raises(TypeError, match="dataset must be a DetectionDataset, got list"):
         DataGenerator([1], 4, resize_only(SIZE))
     with pytest.raises(ValueError, match="max_queue_size must be at least 1, got 0"):
         generator(max_queue_size=0)
-    with pytest.raises(ValueError, match=r"cache must be one of \(None, 'ram'\), got 'disk'"):
+    with pytest.raises(ValueError, match="cache must be \"ram\" or None, got str 'disk'"):
         generator(cache="disk")
-    with pytest.raises(ValueError, match=r"on_error must be one of \('raise', 'skip'\), got 'ignore'"):
+    with pytest.raises(ValueError, match='on_error must be "raise" or "skip", got str \'ignore\''):
         generator(on_error="ignore")
     with pytest.raises(ValueError, match=r"images of \(96, 64\) .* anchors are for \(64, 96\)"):
         DataGenerator(DATASET, 4, resize_only((96, 64)), encoder)
@@ -423,7 +423,7 @@ def test_impossible_options(encoder):
         DataGenerator(DetectionDataset(list("abcde"), DATASET.records), 4, resize_only(SIZE), encoder)
     with pytest.raises(TypeError):
         generator(seed=None)
-    with pytest.raises(ValueError, match=r"image_size: expected \(height, width\)"):
+    with pytest.raises(TypeError, match="image_size must be 2 values, each a whole number, got int 300"):
         resize_only(300)
 
 
