@@ -27,7 +27,7 @@ class _SavedImage(msgspec.Struct, omit_defaults=True, gc=False):
 class _SavedObject(msgspec.Struct, omit_defaults=True, gc=False):
     id: int
     image_id: int
-    category_id: int
+    category_id: int | str  # files with ids as text keep them
     bbox: tuple[float, float, float, float]
     area: float
     iscrowd: int
@@ -42,7 +42,7 @@ def save_coco(
     annotation_file: str | os.PathLike[str],
     image_folder: str | os.PathLike[str] | None = None,
     *,
-    category_ids: Mapping[str, int] | None = None,
+    category_ids: Mapping[str, int | str] | None = None,
 ) -> None:
     """Writes a data set as an instances file in COCO's format: `load_coco(annotation_file, image_folder)`.
 
