@@ -137,7 +137,7 @@ def test_chosen_layers(golden, mobile):
     changed = {path.split("/")[0] for path, value in snapshot(mobile).items() if value != before[path]}
     assert changed == set(report.loaded)
     with pytest.raises(ValueError, match="'no such' matches no layer"):
-        load_weights(mobile, golden / TFLITE, layers="no such")
+        load_weights(mobile, golden / TFLITE, layers=["no such"])
 
 
 def test_numbers_that_are_not_finite(tmp_path):
