@@ -37,9 +37,9 @@ from multibox.demo import IMAGE_SIZE, SCALES
 
 MIN_SCORE = 0.5
 RULES = {
-    "in each image (the paper's)": partial(mb.SSDLoss, mining="image"),
-    "in each image, at least 3": partial(mb.SSDLoss, mining="image", min_negatives=3),
-    "in each image, at least 10": partial(mb.SSDLoss, mining="image", min_negatives=10),
+    "in each image (the paper's)": partial(mb.SSDLoss, mining="paper"),
+    "in each image, at least 3": partial(mb.SSDLoss, mining="paper", min_negatives=3),
+    "in each image, at least 10": partial(mb.SSDLoss, mining="paper", min_negatives=10),
     "in all images": partial(mb.SSDLoss, mining="all_images"),
     "in the batch": partial(mb.SSDLoss, mining="batch"),
     "focal loss, alpha 0.75": lambda activation: mb.SSDFocalLoss(alpha=0.75),

@@ -49,7 +49,7 @@ def hard_negatives_of_the_batch(confidence_loss, positive, negative, negative_ra
 
 
 MINING = {
-    "image": hard_negatives,
+    "paper": hard_negatives,
     "all_images": hard_negatives_of_all_images,
     "batch": hard_negatives_of_the_batch,
 }

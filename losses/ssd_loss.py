@@ -197,10 +197,10 @@ class SSDLoss(DetectionLoss):
     Args:
         negative_ratio: hard negatives for each positive.
         min_negatives: fewest hard negatives mined in each image.
-        mining: where hard negatives come from. "image", as in the paper: each image has negative_ratio for
-            each of its positives, and an image without objects has min_negatives. "all_images": as "image",
-            but an image without objects counts like the average image with objects in the batch. "batch":
-            the hardest negatives of the whole batch, from any image.
+        mining: where hard negatives come from. "paper": each image has negative_ratio for each of its
+            positives, and an image without objects has min_negatives, so by default it teaches nothing.
+            "all_images": as "paper", but an image without objects counts like the average image with objects
+            in the batch. "batch": the hardest negatives of the whole batch, from any image.
         localization_weight: weight of the localization part (alpha of equation 1).
         activation: the model's activation. "softmax": cross-entropy over background and classes. "sigmoid":
             binary cross-entropy, summed over the classes. `multibox.loss_of(model)` sets it.
@@ -217,7 +217,7 @@ class SSDLoss(DetectionLoss):
         *,
         negative_ratio: float = 3,
         min_negatives: int = 0,
-        mining: Literal["image", "all_images", "batch"] = "image",
+        mining: Literal["paper", "all_images", "batch"] = "all_images",
         localization_weight: float = 1.0,
         activation: str = "softmax",
         class_weights: Sequence[float] | None = None,
@@ -226,8 +226,6 @@ class SSDLoss(DetectionLoss):
     ):
         super().__init__(localization_weight, activation, class_weights, name, **kwargs)
         self._check_not_negative(negative_ratio=negative_ratio, min_negatives=min_negatives)
-        if mining not in MINING:
-            raise ValueError(f"SSDLoss: mining must be one of {', '.join(MINING)}, got {mining!r}")
         self.negative_ratio = negative_ratio
         self.min_negatives = min_negatives
         self.mining = mining
@@ -235,8 +233,8 @@ class SSDLoss(DetectionLoss):
     def confidence(self, classes, logits, positive, negative):
         loss = CONFIDENCE_LOSSES[self.activation](classes, logits)
         mined = MINING[self.mining](loss, positive, negative, self.negative_ratio, self.min_negatives)
-        num_positives, num_negatives = _count(positive), _count(mined)
-        # With the paper's mining this is the number of positives: there are no more negatives than that.
+        num_positives, num_negatives = _total(positive), _total(mined)
+        # The number of positives with the paper's mining, which takes at most negative_ratio for each.
         divisor = ops.maximum(num_positives, num_negatives / (self.negative_ratio or 1))
         return ops.where(positive | mined, loss, 0.0), ops.maximum(divisor, 1.0)
 
@@ -246,8 +244,8 @@ class SSDLoss(DetectionLoss):
 
     @classmethod
     def from_config(cls, config):
-        config = dict(config)
-        if "alpha" in config:  # files of version 0.1
+        config = {"mining": "paper", **config}  # files of version 0.1 do not state it
+        if "alpha" in config:
             config["localization_weight"] = config.pop("alpha")
         return cls(**config)
 
@@ -265,7 +263,7 @@ def _one_hot(classes, num_classes):
     return ops.where(valid[..., None], ops.one_hot(whole, num_classes, dtype="float32"), np.nan)
 
 
-def _count(chosen):
+def _total(chosen):
     return ops.sum(ops.cast(chosen, "float32"))
 
 

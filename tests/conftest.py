@@ -19,25 +19,23 @@ def small_golden():
 @pytest.fixture(scope="session")
 def golden():
     """The folder of the large independent reference numbers. Tests that need it are skipped without it."""
-    folder = SHARED / "golden"
-    if not folder.is_dir():
-        pytest.skip(f"reference numbers not found at {folder} (set MULTIBOX_SHARED)")
-    return folder
+    return _shared("golden", "reference numbers")
 
 
 @pytest.fixture(scope="session")
 def voc_mini():
     """A real Pascal VOC devkit of 1500 images. Tests that need it are skipped without it."""
-    folder = SHARED / "data" / "voc2007-mini" / "VOCdevkit"
-    if not folder.is_dir():
-        pytest.skip(f"Pascal VOC images not found at {folder} (set MULTIBOX_SHARED)")
-    return folder
+    return _shared("data/voc2007-mini/VOCdevkit", "Pascal VOC images")
 
 
 @pytest.fixture(scope="session")
 def shared_data():
     """The folder of small real data sets in several layouts. Tests that need it are skipped without it."""
-    folder = SHARED / "data"
+    return _shared("data", "real data sets")
+
+
+def _shared(path, what):
+    folder = SHARED / path
     if not folder.is_dir():
-        pytest.skip(f"real data sets not found at {folder} (set MULTIBOX_SHARED)")
+        pytest.skip(f"{what} not found at {folder} (set MULTIBOX_SHARED)")
     return folder

@@ -77,7 +77,7 @@ class DataGenerator(keras.utils.PyDataset):
             epoch. Training stops if more than a tenth of the samples so far fail, and at least ten.
         repeat_factors: how often an epoch shows each image, (images,) numbers of at least 1, such as those of
             `multibox.repeat_factors`. A factor of 2.3 is two or three times, 2.3 on average. Each repeat is
-            augmented anew. None: once.
+            augmented again. None: once.
 
     Raises:
         TypeError: for a data set, transform or count of another kind.

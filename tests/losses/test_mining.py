@@ -9,7 +9,7 @@ def numpy(x):
     return keras.ops.convert_to_numpy(x)
 
 
-def mine(confidence_loss, positive, negative, rule="image", negative_ratio=3, min_negatives=0):
+def mine(confidence_loss, positive, negative, rule="paper", negative_ratio=3, min_negatives=0):
     tensors = [keras.ops.convert_to_tensor(x) for x in (np.float32(confidence_loss), positive, negative)]
     return numpy(MINING[rule](*tensors, negative_ratio, min_negatives))
 
@@ -43,8 +43,8 @@ LOSS = np.array([[9, 9, 8, 7, 2, 1], [9, 5, 6, 7.5, 8, 0], [15, 14, 13, 6, 5, 4]
 @pytest.mark.parametrize(
     ("rule", "min_negatives", "chosen"),
     [
-        ("image", 0, [[2, 3], [4], []]),
-        ("image", 2, [[2, 3], [3, 4], [0, 1]]),
+        ("paper", 0, [[2, 3], [4], []]),
+        ("paper", 2, [[2, 3], [3, 4], [0, 1]]),
         ("all_images", 0, [[2, 3], [4], [0, 1]]),  # 1.5 positives on average: ranks below 1.5
         ("all_images", 3, [[2, 3, 4], [2, 3, 4], [0, 1, 2]]),
         ("batch", 0, [[], [], [0, 1, 2]]),
@@ -59,7 +59,7 @@ def test_by_hand(rule, min_negatives, chosen):
 @pytest.mark.parametrize(
     ("rule", "chosen"),
     [
-        ("image", [[], [], []]),
+        ("paper", [[], [], []]),
         ("all_images", [[0, 1, 2], [0, 3, 4], [0, 1, 2]]),
         ("batch", [[0, 1, 2], [0, 3, 4], [0, 1, 2]]),  # each of these is harder than the others
     ],

@@ -38,8 +38,9 @@ def test_by_hand():
 
 def test_no_positives():
     y_true, y_pred = target(3, 3)[None], logits([0, 1, 1], [0, 2, 0], [0, -2, -2])
-    assert numpy(LOSS(y_true, y_pred)) == 0
-    two = SSDLoss(min_negatives=2, activation="sigmoid")
+    paper = SSDLoss(mining="paper", activation="sigmoid")
+    assert numpy(paper(y_true, y_pred)) == 0
+    two = SSDLoss(mining="paper", min_negatives=2, activation="sigmoid")
     np.testing.assert_allclose(numpy(two(y_true, y_pred)), 2.820075 + 2.626523, rtol=1e-6)
 
 

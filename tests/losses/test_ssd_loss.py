@@ -63,20 +63,21 @@ def test_neutral_rows_are_ignored_whatever_they_say():
     assert numpy(SSDLoss()(y_true, y_pred)) == value
 
 
-def test_no_positives_is_finite_and_zero_by_default():
+def test_no_positives_is_zero_with_the_papers_mining():
     y_true = target(6, 3)[None]
     y_pred = np.full((1, 6, 7), 1.0, np.float32)
-    assert numpy(SSDLoss()(y_true, y_pred)) == 0
+    assert numpy(SSDLoss(mining="paper")(y_true, y_pred)) == 0
 
 
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        ({"min_negatives": 2}, 2),  # 2 / 3 is less than 1
-        ({"min_negatives": 6}, 3),  # 6 negatives, divided by 6 / 3
-        ({"min_negatives": 6, "negative_ratio": 1}, 1),
-        ({"min_negatives": 6, "negative_ratio": 0}, 1),
+        ({"mining": "paper", "min_negatives": 2}, 2),  # 2 / 3 is less than 1
+        ({"mining": "paper", "min_negatives": 6}, 3),  # 6 negatives, divided by 6 / 3
+        ({"mining": "paper", "min_negatives": 6, "negative_ratio": 1}, 1),
+        ({"mining": "paper", "min_negatives": 6, "negative_ratio": 0}, 1),
         ({"mining": "all_images"}, 3),  # as if there were one positive
+        ({}, 3),
         ({"mining": "batch"}, 3),
     ],
 )
@@ -84,14 +85,14 @@ def test_no_positives_is_finite_and_zero_by_default():
 def test_a_batch_without_positives_does_not_grow_with_its_size(options, expected, images):
     y_true, y_pred = np.stack([target(6, 3)] * images), np.zeros((images, 6, 7), np.float32)
     found = numpy(SSDLoss(**options)(y_true, y_pred))
-    if images == 16 and options == {"min_negatives": 2}:
+    if images == 16 and options.get("min_negatives") == 2:
         expected = 3  # 32 negatives, divided by 32 / 3
     np.testing.assert_allclose(found, expected * np.log(3), rtol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("mining", "localization", "confidence", "divisor"),
-    [("image", 1.5, 4, 1), ("all_images", 1.5, 7, 2), ("batch", 1.5, 4, 1)],
+    [("paper", 1.5, 4, 1), ("all_images", 1.5, 7, 2), ("batch", 1.5, 4, 1)],
 )
 def test_images_with_and_without_objects(mining, localization, confidence, divisor):
     """One positive in the first image. "all_images": six negatives make a divisor of two."""
@@ -102,7 +103,7 @@ def test_images_with_and_without_objects(mining, localization, confidence, divis
     np.testing.assert_allclose(parts["confidence"], confidence * np.log(2) / divisor, rtol=1e-6)
 
 
-@pytest.mark.parametrize("mining", ["image", "all_images", "batch"])
+@pytest.mark.parametrize("mining", ["paper", "all_images", "batch"])
 def test_mining_in_a_compiled_step(mining):
     """The false alarm of an image without objects: only the paper's rule leaves it alone."""
     image = keras.Input((1,))
@@ -114,7 +115,7 @@ def test_mining_in_a_compiled_step(mining):
     layer.set_weights([before.reshape(1, -1)])
     model.fit(np.ones((1, 1), np.float32), target(6, 2)[None], verbose=0)
     step = layer.get_weights()[0].reshape(6, 6)[3, 5] - before[3, 5]
-    assert (step == 0) if mining == "image" else (step < -0.9)
+    assert (step == 0) if mining == "paper" else (step < -0.9)
 
 
 @pytest.mark.parametrize("column", [0, 4, 5])
@@ -180,7 +181,7 @@ def test_gradients_are_finite_and_reach_only_what_counts(objects):
     image = keras.Input((1,))
     layer = keras.layers.Dense(6 * 7, use_bias=False, kernel_initializer="zeros")
     model = keras.Model(image, keras.layers.Reshape((6, 7))(layer(image)))
-    model.compile(optimizer=keras.optimizers.SGD(1.0), loss=SSDLoss())
+    model.compile(optimizer=keras.optimizers.SGD(1.0), loss=SSDLoss(mining="paper"))
     y_true = target(6, 3, objects, neutral=[5])[None]
     model.fit(np.ones((1, 1), np.float32), y_true, verbose=0)
     step = layer.get_weights()[0].reshape(6, 7)
@@ -220,7 +221,7 @@ def test_losses_and_hard_negatives_equal_torchvision(golden, tag, case):
     y_pred = stored_predictions(golden, tag)
     y_true, negatives = targets_of(golden, tag, case, y_pred.shape[-1] - 4)
     expected = json.loads((golden / "torchvision" / "losses.json").read_text())[tag][case]["float64"]
-    parts = {k: numpy(v).sum() for k, v in SSDLoss().parts(y_true, y_pred).items()}
+    parts = {k: numpy(v).sum() for k, v in SSDLoss(mining="paper").parts(y_true, y_pred).items()}
     np.testing.assert_allclose(parts["localization"], expected["bbox_regression"], rtol=1e-5)
     np.testing.assert_allclose(parts["confidence"], expected["classification"], rtol=1e-5)
 
@@ -258,7 +259,7 @@ def test_options_that_are_negative_or_not_finite(option, value):
 
 def test_unknown_mining():
     with pytest.raises(
-        ValueError, match='mining must be "image" or "all_images" or "batch", got str \'all\''
+        ValueError, match='mining must be "paper" or "all_images" or "batch", got str \'all\''
     ):
         SSDLoss(mining="all")
 
@@ -276,6 +277,8 @@ def test_config_round_trips():
     assert options.items() <= loss.get_config().items()
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
     assert copy.get_config() == loss.get_config()
+    old = {name: value for name, value in SSDLoss().get_config().items() if name != "mining"}
+    assert (SSDLoss().mining, SSDLoss.from_config(old).mining) == ("all_images", "paper")
     metric = loss.metrics()[1]
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(metric))
     assert isinstance(copy, SSDLossPart)
