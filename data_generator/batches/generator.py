@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import operator
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -106,12 +105,13 @@ class DataGenerator(keras.utils.PyDataset):
         super().__init__()
         workers = min(8, os.cpu_count() or 1) if workers is None else workers
         _check_kinds(dataset, transform)
-        self.batch_size = _count("batch_size", batch_size, 1)
-        self.num_workers = _count("workers", workers, 1 if use_multiprocessing else 0)
-        self.queue_size = _count("max_queue_size", max_queue_size, 1)
-        self.seed = _count("seed", seed, 0)
-        _check_choice("cache", cache, (None, "ram"))
-        _check_choice("on_error", on_error, ("raise", "skip"))
+        if use_multiprocessing and workers < 1:
+            raise ValueError(
+                "DataGenerator: workers must be at least 1, got 0: use_multiprocessing needs one"
+            )
+        # NumPy's numbers become Python's.
+        self.batch_size, self.num_workers = int(batch_size), int(workers)
+        self.queue_size, self.seed = int(max_queue_size), int(seed)
         if encoder is not None:
             dataset = align_classes(dataset, encoder.class_names, "DataGenerator")
             _check_encoder(encoder, dataset, transform)
@@ -279,17 +279,6 @@ def naming_failures(*generators):
         raise
 
 
-def _count(name, value, least):
-    """The option as an int. Raises an error with its name if it is not an integer or too small."""
-    try:
-        value = operator.index(value)
-    except TypeError:
-        raise TypeError(f"DataGenerator: {name} must be a whole number, got {value!r}") from None
-    if value < least:
-        raise ValueError(f"DataGenerator: {name} must be at least {least}, got {value}")
-    return value
-
-
 def _factors(factors, count):
     """The repeat factors as float64, after a check."""
     factors = np.asarray(factors, np.float64)
@@ -311,11 +300,6 @@ def _check_kinds(dataset, transform):
         )
     if len(dataset) == 0:
         raise ValueError(f"DataGenerator: the data set is empty: {dataset!r}")
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(f"DataGenerator: {name} must be one of {choices}, got {value!r}")
 
 
 def _check_encoder(encoder, dataset, transform):

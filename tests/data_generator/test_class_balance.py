@@ -27,7 +27,7 @@ def test_repeat_factors_by_hand():
 
 @pytest.mark.parametrize("threshold", [0, -1, 1.5, float("nan")])
 def test_impossible_thresholds(threshold):
-    with pytest.raises(ValueError, match="threshold must be above 0 and at most 1, got"):
+    with pytest.raises(ValueError, match=r"threshold must be (above 0 and at most 1|a number), got"):
         mb.repeat_factors(dataset([1]), threshold)
 
 
@@ -79,7 +79,7 @@ def test_repeats_are_augmented_anew_and_depend_on_the_epoch_only():
     np.testing.assert_array_equal(plain[0][0], images[:2])  # the first of each is that without repeats
 
 
-@pytest.mark.parametrize("factors", [[1, 1], [1, 1, 0.5], [1, 1, np.nan], [[1, 1, 1]]])
+@pytest.mark.parametrize("factors", [[1, 1], [1, 1, 0.5], [1, 1, np.nan], np.ones((1, 3))])
 def test_impossible_factors(factors):
     with pytest.raises(ValueError, match="repeat_factors must be 3 finite numbers of at least 1"):
         generator(dataset([1], [2], [3]), repeat_factors=factors)
