@@ -23,6 +23,8 @@ from .recognize import (
     recognize_csv,
     recognize_hdf5,
     recognize_labelme,
+    recognize_open_images,
+    recognize_tfrecord,
     recognize_voc,
     recognize_xml,
     recognize_yolo,
@@ -36,6 +38,8 @@ LAYOUTS = {
     "YOLO": recognize_yolo,
     "Pascal VOC XML": recognize_xml,
     "LabelMe": recognize_labelme,
+    "TFRecord": recognize_tfrecord,
+    "Open Images": recognize_open_images,
     "CSV": recognize_csv,
 }
 
@@ -58,6 +62,8 @@ def load_dataset(
     | YOLO | a yaml file, or the folder with it | those of the yaml file |
     | Pascal VOC XML | a folder with XML files and pictures | folders named train, valid, test, ... |
     | LabelMe | a folder with LabelMe's JSON files and pictures | folders named train, valid, test, ... |
+    | TFRecord | a TFRecord file, or a folder with some | names of the files, or of their folders |
+    | Open Images | a boxes file, or the folder with it | train of `train-annotations-bbox.csv` |
     | CSV | a CSV file, or a folder with some | names of the files, or of their folders (Roboflow) |
 
     If several layouts fit, the first in this table counts, and a warning names the others. The name of the

@@ -6,6 +6,7 @@ few words what is missing.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -22,7 +23,10 @@ from .coco_content import MAX_BYTES
 from .csv_file import scan_csv
 from .hdf5 import load_hdf5
 from .labelme import is_labelme, scan_json
+from .open_images import looks_like_open_images, scan_open_images
 from .picture_files import by_split, files_with_suffix
+from .tf_records import looks_like_tfrecord
+from .tfrecord import read_label_map, record_files, scan_tfrecord
 from .voc import scan_voc, scan_xml, voc_classes
 from .voc_sets import ImageSets
 from .voc_xml import read_xml
@@ -31,6 +35,8 @@ from .yolo import scan_yolo, yolo_classes, yolo_splits
 ALL = "all"  # name of the split of a data set that has none
 # A folder with more JSON files has one for each picture. Each file is read once to see what it is.
 _MOST_FILES = 20
+_SHARD = re.compile(r"-\d+-of-\d+$")  # train.record-00000-of-00010
+_OPEN_IMAGES_NAME = re.compile(r"^(oidv\d+-)?(.*?)-annotations-bbox.*$")
 _HDF5_START = b"\x89HDF\r\n\x1a\n"
 
 
@@ -172,9 +178,46 @@ def _of_files(name, path, files, scan):
     return Layout(name, path, splits, tuple(splits))
 
 
+def recognize_tfrecord(path: Path) -> Layout:
+    groups = {}
+    for folder in [path] if path.is_file() else _folders(path):
+        try:
+            files = [file for file in record_files(folder) if looks_like_tfrecord(file)]
+        except FileNotFoundError:
+            continue
+        for file in files:
+            name = folder.name if folder != path else _SHARD.sub("", file.name).split(".")[0]
+            groups.setdefault(ALL if path.is_file() else name, []).append(file)
+    if not groups:
+        raise ValueError("no TFRecord files")
+    maps = {file for files in groups.values() if (file := _only(files[0].parent, "*.pbtxt"))}
+    label_map = _only(path, "*.pbtxt") or min(maps, default=None)
+    splits = {
+        name: partial(scan_tfrecord, files, label_map=_only(files[0].parent, "*.pbtxt") or label_map)
+        for name, files in groups.items()
+    }
+    classes = label_map and (lambda: tuple(dict.fromkeys(read_label_map(label_map).values())))
+    return Layout("TFRecord", path, splits, tuple(splits), classes)
+
+
+def recognize_open_images(path: Path) -> Layout:
+    files = [file for file in _few_files(path, ".csv") if looks_like_open_images(file)]
+    if not files:
+        raise ValueError("no CSV file with the columns of Open Images")
+    splits = {}
+    for file in files:
+        name = _OPEN_IMAGES_NAME.sub(r"\2", file.stem)
+        folder = next((f for f in (path / name, file.parent / name) if f.is_dir()), file.parent)
+        descriptions = _only(file.parent, "class-descriptions*.csv")
+        splits[ALL if path.is_file() else name] = partial(scan_open_images, file, folder, descriptions)
+    return Layout("Open Images", files[0] if len(files) == 1 else path, splits, tuple(splits))
+
+
 def recognize_csv(path: Path) -> Layout:
     reasons, folders = [], {}
     for file in _few_files(path, ".csv"):
+        if looks_like_open_images(file):
+            continue
         try:
             folders[file] = _csv_image_folder(file)
         except (OSError, ValueError) as error:
@@ -202,10 +245,21 @@ def _few_files(path, suffix):
     if path.is_file():
         return [path] if path.suffix.lower() == suffix else []
     files = []
-    for folder in (path, *sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))):
+    for folder in _folders(path):
         inside = sorted(f for f in folder.iterdir() if f.suffix.lower() == suffix and f.is_file())
         files += inside if len(inside) <= _MOST_FILES else []
     return files
+
+
+def _folders(path):
+    """A folder and the folders in it."""
+    return path, *sorted(f for f in path.iterdir() if f.is_dir() and not f.name.startswith("."))
+
+
+def _only(folder, pattern):
+    """The only file in a folder that fits a pattern, or None."""
+    found = list(folder.glob(pattern))
+    return found[0] if len(found) == 1 else None
 
 
 def _split_names(files, path):

@@ -241,7 +241,7 @@ def test_anchors_that_do_not_fit():
     ("options", "message"),
     [
         ({"num_classes": 0}, "num_classes must be at least 1"),
-        ({"num_classes": 2, "mode": "predict"}, "mode must be .* got 'predict'"),
+        ({"num_classes": 2, "mode": "predict"}, "mode must be .* got str 'predict'"),
         ({"num_classes": 2, "max_detections": 5}, "max_detections only apply to mode"),
     ],
 )
@@ -271,10 +271,17 @@ def test_size_and_anchors_that_disagree():
         mb.SSD7(2, image_size=(96, 64), anchors=anchors)
 
 
-@pytest.mark.parametrize("size", [300, (300,), (0, 300)])
-def test_impossible_sizes(size):
-    with pytest.raises(ValueError, match=r"image_size: expected \(height, width\)"):
+@pytest.mark.parametrize("size", [300, (300,)])
+def test_sizes_that_are_no_pairs(size):
+    with pytest.raises(
+        TypeError, match="SSD7: image_size must be 2 values, each a whole number or None, got"
+    ):
         mb.SSD7(2, image_size=size)
+
+
+def test_impossible_sizes():
+    with pytest.raises(ValueError, match=r"image_size: expected \(height, width\)"):
+        mb.SSD7(2, image_size=(0, 300))
 
 
 def test_a_missing_weight_file_is_named():

@@ -57,7 +57,10 @@ def test_the_table_holds_the_arguments_that_the_weights_want(name, monkeypatch):
     assert source.function in FUNCTIONS
     monkeypatch.setitem(FUNCTIONS, source.function, build)
     mb.pretrained(name)
-    assert called == {"class_names": COCO_NAMES_BY_ID[1:], "weights": "coco", **source.arguments}
+    assert called == {
+        **{"class_names": COCO_NAMES_BY_ID[1:], "weights": "coco", "channels": 3},
+        **source.arguments,
+    }
     assert called["num_classes"] == 90
 
 

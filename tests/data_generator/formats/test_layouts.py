@@ -194,7 +194,8 @@ def test_what_no_layout_fits(tmp_path):
         f"{tmp_path}: no YOLO data set: no data.yaml or other yaml file with `names`, no obj.data, and no "
         "classes.txt with the names of the classes. "
         "Pascal VOC XML: no XML files with <annotation>. "
-        "LabelMe: no JSON files with the key `shapes`. CSV: no CSV file"
+        "LabelMe: no JSON files with the key `shapes`. TFRecord: no TFRecord files. "
+        "Open Images: no CSV file with the columns of Open Images. CSV: no CSV file"
     )
 
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
+from multibox.data_generator import load_dataset
 from multibox.data_generator.formats.open_images import (
     load_open_images,
     looks_like_open_images,
@@ -118,3 +119,11 @@ def test_a_pipe_is_refused(write, tmp_path):
     os.mkfifo(tmp_path / "pipe.csv")
     with pytest.raises(ValueError, match=r"pipe\.csv: expected a file, but this is a named pipe"):
         load((tmp_path / "pipe.csv", *rest))
+
+
+def test_load_dataset_finds_boxes_pictures_and_names(write, tmp_path):
+    write(LINES)
+    (tmp_path / "boxes.csv").rename(tmp_path / "oidv6-train-annotations-bbox.csv")
+    data = load_dataset(tmp_path, "train", progress=False)
+    assert repr(data) == "<Open Images train: 2 images, 3 objects of 2 classes (1 truncated, 1 crowd)>"
+    assert data.class_names == ("Cat", "Person")

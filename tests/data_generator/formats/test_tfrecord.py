@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from foreign_files import message, varint
 
+from multibox.data_generator import load_dataset
 from multibox.data_generator.formats import tf_records
 from multibox.data_generator.formats.crc32c import masked_crc32c
+from multibox.data_generator.formats.layouts import dataset_splits
 from multibox.data_generator.formats.tf_records import looks_like_tfrecord
 from multibox.data_generator.formats.tfrecord import (
     load_tfrecord,
@@ -252,3 +254,17 @@ def test_a_file_that_tensorflow_writes(tmp_path):
     assert (tmp_path / "a.tfrecord").read_bytes() == record(data) + record(
         example(features(source_id=[b"18"]))
     )
+
+
+def test_load_dataset_finds_files_splits_and_the_label_map(tmp_path):
+    names = features(**{"class/text": None})
+    write(tmp_path / "train.record-00000-of-00002", names)
+    write(tmp_path / "train.record-00001-of-00002", {**names, "image/source_id": [b"18"]})
+    write(tmp_path / "val.record", {**names, "image/source_id": [b"19"]})
+    (tmp_path / "map.pbtxt").write_text('item { id: 1 name: "cat" } item { id: 2 name: "dog" }')
+    assert dataset_splits(tmp_path) == ("train", "val")
+    data = load_dataset(tmp_path, "train", progress=False)
+    assert repr(data).startswith("<TFRecord train: 2 images, 4 objects of 2 classes")
+    assert (data.class_names, data[0].labels.tolist()) == (("cat", "dog"), [2, 1])
+    one = load_dataset(write(tmp_path / "a.record", features()), progress=False)
+    assert repr(one).startswith("<TFRecord: 1 images, 2 objects of 2 classes")
