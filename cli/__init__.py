@@ -1,11 +1,11 @@
 """The `multibox` command."""
 
-import sys
+from typing import Annotated
 
 import typer
 
-from ..weights.download import DownloadError
 from . import check
+from .boundary import one_line_errors, show_tracebacks
 from .convert import convert
 from .demo import demo
 
@@ -13,7 +13,6 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="SSD object detection for Keras 3.",
 )
 
 
@@ -22,10 +21,18 @@ app.command()(convert)
 app.command()(demo)
 
 
+@app.callback()
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where in the code an error arose.")] = False,
+):
+    """SSD object detection for Keras 3."""
+    show_tracebacks(debug)
+
+
 def main():
-    """Runs the command. An error in files or data prints one line and exits with status 1."""
-    try:
+    """Runs the command.
+
+    Exit status: 0 done; 1 an error, for `check` findings; 2 wrong usage, for `check` also an error.
+    """
+    with one_line_errors("multibox", 1):
         app()
-    except (OSError, ValueError, DownloadError) as error:
-        print(f"multibox: {error}", file=sys.stderr)
-        sys.exit(1)

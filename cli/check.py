@@ -18,6 +18,7 @@ from ..data_generator.formats.voc import scan_voc
 from ..data_generator.formats.yolo import scan_yolo, yolo_classes
 from ..messages import printable
 from ..networks import ANCHOR_NAMES_HELP
+from .boundary import one_line_errors
 
 
 class _PathOrFormat(TyperGroup):
@@ -29,6 +30,9 @@ class _PathOrFormat(TyperGroup):
     def parse_args(self, ctx, args):
         return super().parse_args(ctx, self.with_format(args))
 
+
+# Errors have status 2 here, because 1 means findings.
+_errors = partial(one_line_errors, "multibox check", 2)
 
 app = typer.Typer(
     cls=_PathOrFormat,
@@ -67,14 +71,12 @@ def any_layout(
     output: Output = None,
 ):
     """Check a data set in any layout that load_dataset reads. `check PATH` is short for this."""
-    try:
+    with _errors():
         with _plain_warnings():
             layout = find_layout(path)
         unknown = [name for name in sets or () if name not in layout.splits]
         if unknown:
             raise ValueError(f"{path}: no split {unknown[0]!r}; there are: {', '.join(layout.splits)}")
-    except (OSError, ValueError) as error:
-        _stop(error)
     print(f"{layout.name}: {layout.at}")
     splits = {name: layout.splits[name] for name in sets or layout.default}
     _check(splits, model, _names(classes), output, layout.classes)
@@ -132,14 +134,11 @@ def yolo(
 
 
 def _check(splits, model, classes, output, read_classes=None):
-    """Runs the check, prints the report and exits. Errors have status 2 here, because 1 means findings."""
-    try:
-        with _plain_warnings():
-            if classes is None and read_classes is not None:
-                classes = tuple(read_classes())
-            report = check_dataset(splits, classes=classes, anchors=model, output=output)
-    except (OSError, ValueError) as error:
-        _stop(error)
+    """Runs the check, prints the report and exits."""
+    with _errors(), _plain_warnings():
+        if classes is None and read_classes is not None:
+            classes = tuple(read_classes())
+        report = check_dataset(splits, classes=classes, anchors=model, output=output)
     print(report)
     if output is not None:
         print(f"\nWritten to {output}: report.json, report.txt and pictures")
@@ -153,11 +152,6 @@ def _plain_warnings():
         yield
     for warning in caught:
         print(f"multibox check: warning: {printable(warning.message, limit=2000)}", file=sys.stderr)
-
-
-def _stop(error):
-    print(f"multibox check: {printable(error, limit=2000)}", file=sys.stderr)
-    raise typer.Exit(2) from None
 
 
 def _names(classes):

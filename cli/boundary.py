@@ -1,0 +1,42 @@
+"""Errors of a command: one line on the terminal, and the traceback only for those who ask for it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..messages import printable
+from ..weights.download import DownloadError
+
+_state = {"debug": False}
+
+
+def show_tracebacks(show: bool) -> None:
+    """Whether errors are raised with their traceback instead of printed as one line."""
+    _state["debug"] = show
+
+
+@contextmanager
+def one_line_errors(command: str, status: int) -> Iterator[None]:
+    """Turns any error of the block into one line on the standard error stream and an exit status.
+
+    Args:
+        command: begins the line.
+        status: exit status of the process.
+    """
+    try:
+        yield
+    except Exception as error:
+        if _state["debug"]:
+            raise
+        print(f"{command}: {_text(error)}", file=sys.stderr)
+        raise SystemExit(status) from None
+
+
+def _text(error):
+    text = printable(error, limit=2000)
+    if isinstance(error, OSError | ValueError | DownloadError):
+        return text
+    # No command is meant to end like this.
+    return f"{type(error).__name__}: {text}; multibox --debug shows where"
