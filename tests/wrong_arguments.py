@@ -44,6 +44,7 @@ NOT_HERE = (
 OWNERS = {
     "to_inference": "DecodeDetections",
     "anchors.ssd7_anchors": "AnchorSpec",
+    "anchors.ssd300_anchors": "AnchorSpec",
     "anchors.ssd512_anchors": "AnchorSpec",
     "anchors.ssdlite_anchors": "AnchorSpec",
     "load_dataset": "",

@@ -16,6 +16,7 @@ from ..dataset import FLAGS, DetectionDataset
 from ..images import image_size
 from .annotation import Annotation, assemble, raise_error, scan
 from .box_formats import check_box_format, corners, corners_instead
+from .cleaning import MAX_DROPPED
 from .fields import LIMIT, size_or_none
 
 _BOXES = ("bbox", "bboxes", "boxes")
@@ -31,6 +32,7 @@ def load_huggingface(
     image: str = "image",
     objects: str = "objects",
     box_format: str | None = None,
+    max_dropped: float = MAX_DROPPED,
     progress: bool = True,
 ) -> DetectionDataset:
     """Reads one split of a data set with boxes that `datasets.load_dataset` returns.
@@ -56,6 +58,8 @@ def load_huggingface(
             - and possibly `iscrowd`, `is_crowd` or `crowd`, `difficult`, `truncated`
         box_format: "xywh" for [x, y, width, height], as in most data sets, or "xyxy" for corners, in pixels.
             None is "xywh", and refuses boxes that fit their images only as corners.
+        max_dropped: share of the boxes that may be dropped because they have no area or lie outside their
+            image.
         progress: whether to show a progress bar.
 
     Returns:
@@ -85,9 +89,9 @@ def load_huggingface(
     for a in annotations:
         a.boxes[:] = corners(a.boxes, box_format)
     if classes is None:
-        classes = reader.names or tuple(sorted({name for a in annotations for name in a.names}))
+        classes = reader.names or None
     name = getattr(getattr(dataset, "info", None), "dataset_name", None) or "data set"
-    return assemble(annotations, classes, f"Hugging Face {name}", "load_huggingface")
+    return assemble(annotations, classes, f"Hugging Face {name}", "load_huggingface", max_dropped=max_dropped)
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -21,6 +21,7 @@ from ...files import read_bytes
 from ..dataset import FLAGS, DetectionDataset
 from ..images import ImageError
 from .annotation import Annotation, assemble, raise_error, scan
+from .cleaning import MAX_DROPPED
 from .fields import LIMIT, normal_path, number, size_or_none
 from .picture_files import PictureFiles, files_with_suffix
 
@@ -47,7 +48,11 @@ class _Embedded(msgspec.Struct):
 
 @checked()
 def load_labelme(
-    folder: str | os.PathLike[str], classes: Sequence[str] | None = None, *, progress: bool = True
+    folder: str | os.PathLike[str],
+    classes: Sequence[str] | None = None,
+    *,
+    max_dropped: float = MAX_DROPPED,
+    progress: bool = True,
 ) -> DetectionDataset:
     """Reads a folder of LabelMe's JSON files and pictures.
 
@@ -65,6 +70,8 @@ def load_labelme(
     Args:
         folder: path of the folder.
         classes: names in the order of the labels 1, 2, ... None takes all labels of the files, sorted.
+        max_dropped: share of the boxes that may be dropped because they have no area or lie outside their
+            image.
         progress: whether to show a progress bar.
 
     Returns:
@@ -81,13 +88,10 @@ def load_labelme(
             files about one picture; names file and field.
     """
     folder = normal_path(folder)
-    annotations = list(scan_labelme(folder, progress=progress))
-    if classes is None:
-        classes = sorted({name for annotation in annotations for name in annotation.names})
-        if not classes:
-            raise ValueError(f"load_labelme: no file in {folder} has a box; pass classes")
-    classes = name_tuple(classes, "load_labelme: classes")
-    return assemble(annotations, classes, f"LabelMe {folder.name}", f"load_labelme({str(folder)!r})")
+    if classes is not None:
+        classes = name_tuple(classes, "load_labelme: classes")
+    annotations, source = scan_labelme(folder, progress=progress), f"load_labelme({str(folder)!r})"
+    return assemble(annotations, classes, f"LabelMe {folder.name}", source, max_dropped=max_dropped)
 
 
 def scan_labelme(

@@ -15,6 +15,7 @@ from ...arguments import checked
 from ...class_names import name_tuple
 from ..dataset import DetectionDataset
 from .annotation import Annotation, assemble
+from .cleaning import MAX_DROPPED
 from .fields import normal_path
 from .recognize import (
     ALL,
@@ -50,6 +51,7 @@ def load_dataset(
     split: str | None = None,
     classes: Sequence[str] | None = None,
     *,
+    max_dropped: float = MAX_DROPPED,
     progress: bool = True,
 ) -> DetectionDataset:
     """Reads a data set in any layout that the package knows. What the path contains decides which.
@@ -83,6 +85,8 @@ def load_dataset(
             one class, or that join other sets as trainval does, are read only if they are named.
         classes: names in the order of the labels 1, 2, ... None takes those of the files, the same ones for
             all splits. If the layout has no list of classes, they are the names that occur, sorted.
+        max_dropped: share of the boxes that may be dropped because they have no area or lie outside their
+            image.
         progress: whether to show a progress bar.
 
     Returns:
@@ -104,7 +108,7 @@ def load_dataset(
     classes = name_tuple(classes, "load_dataset: classes")
     source = f"load_dataset({str(path)!r})"
     name = layout.name if chosen == (ALL,) else f"{layout.name} {'+'.join(chosen)}"
-    return assemble(_joined(read, source), classes, name, source)
+    return assemble(_joined(read, source), classes, name, source, max_dropped=max_dropped)
 
 
 def find_layout(path: str | os.PathLike[str]) -> Layout:

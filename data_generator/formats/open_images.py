@@ -16,6 +16,7 @@ from ...class_names import name_tuple
 from ...files import check_regular
 from ..dataset import DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
+from .cleaning import MAX_DROPPED
 from .fields import number
 from .object_table import ObjectTable
 from .picture_files import PictureFiles
@@ -33,6 +34,7 @@ def load_open_images(
     class_descriptions: str | os.PathLike[str] | None = None,
     classes: Sequence[str] | None = None,
     *,
+    max_dropped: float = MAX_DROPPED,
     progress: bool = True,
 ) -> DetectionDataset:
     """Reads the boxes of Open Images for the pictures that are in a folder.
@@ -46,6 +48,8 @@ def load_open_images(
             keeps the codes as class names.
         classes: names in the order of the labels 1, 2, ... None takes those that occur, sorted. For some of
             the classes use `load_open_images(...).subset(classes)`.
+        max_dropped: share of the boxes that may be dropped because they have no area or lie outside their
+            image.
         progress: whether to show a progress bar.
 
     Returns:
@@ -68,7 +72,7 @@ def load_open_images(
         classes = name_tuple(classes, "load_open_images: classes")
     reader = _Reader(boxes_csv, image_folder, class_descriptions, raise_error)
     name = f"Open Images {Path(boxes_csv).stem}"
-    return assemble(reader.scan(progress), classes or tuple(sorted(set(reader.names))), name, source)
+    return assemble(reader.scan(progress), classes, name, source, max_dropped=max_dropped)
 
 
 def scan_open_images(

@@ -18,6 +18,7 @@ from ...protobuf import WireError
 from ..dataset import DetectionDataset
 from ..images import image_size
 from .annotation import Annotation, assemble, raise_error, scan
+from .cleaning import MAX_DROPPED
 from .fields import number, size_or_none
 from .hdf5 import StoredImage
 from .tf_records import looks_like_tfrecord, read_example, read_records
@@ -41,6 +42,7 @@ def load_tfrecord(
     classes: Sequence[str] | None = None,
     *,
     label_map: str | os.PathLike[str] | None = None,
+    max_dropped: float = MAX_DROPPED,
     progress: bool = True,
 ) -> DetectionDataset:
     """Reads TFRecord files as the TensorFlow Object Detection API, CVAT and Roboflow write them.
@@ -57,6 +59,8 @@ def load_tfrecord(
             or without one the names that occur, sorted.
         label_map: text file of `item { id: 1 name: "cat" }`, needed if objects have labels and no names. A
             `display_name` comes before the `name`.
+        max_dropped: share of the boxes that may be dropped because they have no area or lie outside their
+            image.
         progress: whether to show a progress bar.
 
     Returns:
@@ -77,13 +81,12 @@ def load_tfrecord(
     if classes is not None:
         classes = name_tuple(classes, "load_tfrecord: classes")
     names = {} if label_map is None else read_label_map(label_map)
-    annotations = list(_scan(record_files(files), names, raise_error, progress))
+    annotations = _scan(record_files(files), names, raise_error, progress)
     if classes is None:
-        classes = tuple(dict.fromkeys(names.values())) or tuple(
-            sorted({n for a in annotations for n in a.names})
-        )
+        classes = tuple(dict.fromkeys(names.values())) or None
     what = files if isinstance(files, str | os.PathLike) else "files"
-    return assemble(annotations, classes, f"TFRecord {Path(what).stem}", f"load_tfrecord({str(what)!r})")
+    name, source = f"TFRecord {Path(what).stem}", f"load_tfrecord({str(what)!r})"
+    return assemble(annotations, classes, name, source, max_dropped=max_dropped)
 
 
 def scan_tfrecord(

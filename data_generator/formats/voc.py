@@ -86,12 +86,9 @@ def load_voc(
 
 
 def _load_folder(folder, classes, progress, max_dropped):
-    annotations = list(scan_voc(folder, progress=progress))
-    if classes is None:
-        classes = sorted({name for annotation in annotations for name in annotation.names})
-        if not classes:
-            raise ValueError(f"load_voc: no annotation in {folder} has an object; pass classes")
-    classes = name_tuple(classes, "load_voc: classes")
+    if classes is not None:
+        classes = name_tuple(classes, "load_voc: classes")
+    annotations = scan_voc(folder, progress=progress)
     source = f"load_voc({str(folder)!r})"
     return assemble(annotations, classes, f"VOC {folder.name}", source, max_dropped=max_dropped)
 

@@ -116,7 +116,7 @@ def test_classes(tmp_path):
     with pytest.raises(ValueError, match=r"unknown class 'cat' \(1, first in .*a\.json\)"):
         load(tmp_path, ("dog",))
     write_json(tmp_path / "a.json", [])
-    with pytest.raises(ValueError, match="has a box; pass classes"):
+    with pytest.raises(ValueError, match=r"no object has a class.* pass `classes`"):
         load(tmp_path)
 
 
