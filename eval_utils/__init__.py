@@ -1,9 +1,14 @@
 """Detection in images and data sets, metrics and plots."""
 
-from .detections import Detection, Detections
-from .plots import plot_detection_grid, plot_detections, plot_history, plot_precision_recall, plot_samples
-from .prediction import detect, predict_dataset, to_pixels
-from .voc import VOCResult, evaluate_voc
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .detections import Detection, Detections
+    from .plots import plot_detection_grid, plot_detections, plot_history, plot_precision_recall, plot_samples
+    from .prediction import detect, predict_dataset, to_pixels
+    from .voc import VOCResult, evaluate_voc
 
 __all__ = [
     "Detection",
@@ -19,3 +24,13 @@ __all__ = [
     "predict_dataset",
     "to_pixels",
 ]
+
+_MODULES = {
+    "detections": "Detection Detections",
+    "plots": "plot_detection_grid plot_detections plot_history plot_precision_recall plot_samples",
+    "prediction": "detect predict_dataset to_pixels",
+    "voc": "VOCResult evaluate_voc",
+}
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, _MODULES)
