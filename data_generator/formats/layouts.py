@@ -142,6 +142,33 @@ def dataset_splits(path: str | os.PathLike[str]) -> tuple[str, ...]:
     return tuple(find_layout(path).splits)
 
 
+def path_and_set(text: str) -> tuple[str, str | None]:
+    """Divides `path:set`, which commands take, into the two first arguments of `load_dataset`.
+
+    The path is the longest part in front of a colon, or the whole text, that exists. A path with a colon
+    therefore works, and so does a set with one: `VOCdevkit:2007:train`.
+
+    Args:
+        text: `path`, or `path:set`.
+
+    Returns:
+        The path and the name of the set, or None without one.
+
+    Raises:
+        FileNotFoundError: if no part of the text is an existing path.
+        ValueError: if the name of the set is empty.
+    """
+    path, name = text, None
+    while not os.path.lexists(path):
+        path, colon, _ = path.rpartition(":")
+        if not colon:
+            raise FileNotFoundError(f"{text}: no such file or folder")
+        name = text[len(path) + 1 :]
+    if name == "":
+        raise ValueError(f"{text}: expected the name of a set after the colon")
+    return path, name
+
+
 def _names(layout, read):
     """The class names that occur in any split, sorted. What cannot be read in other splits is left out."""
     annotations = list(chain.from_iterable(read.values()))
