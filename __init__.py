@@ -63,6 +63,7 @@ from .eval_utils import (
     plot_precision_recall,
     plot_samples,
     predict_dataset,
+    save_evaluation,
     to_pixels,
 )
 from .losses import SSDFocalLoss, SSDLoss
@@ -146,6 +147,7 @@ __all__ = [
     "satellite_augmentation",
     "save_coco",
     "save_csv",
+    "save_evaluation",
     "save_voc",
     "save_yolo",
     "ssd_augmentation",

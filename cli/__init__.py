@@ -8,6 +8,7 @@ from . import check
 from .boundary import one_line_errors, show_tracebacks
 from .convert import convert
 from .demo import demo
+from .evaluate import evaluate
 
 app = typer.Typer(
     add_completion=False,
@@ -19,6 +20,7 @@ app = typer.Typer(
 app.add_typer(check.app, name="check")
 app.command()(convert)
 app.command()(demo)
+app.command()(evaluate)
 
 
 @app.callback()

@@ -155,6 +155,7 @@ def sound_arguments(folder):
         "save_coco": {"dataset": data, "annotation_file": folder / "new.json", "image_folder": folder},
         "save_csv": {"dataset": data, "csv_file": folder / "new.csv", "image_folder": folder},
         "save_yolo": {"dataset": data, "folder": folder / "new-yolo", "progress": False},
+        "save_evaluation": {"result": mb.evaluate_voc(rows, data), "folder": folder / "new"},
         "save_voc": {"dataset": data, "folder": folder / "new", "progress": False},
         "to_pixels": {"rows": np.zeros((2, 6)), "width": 64, "height": 64},
         "train": {"model": model, "dataset": data, "output": folder / "run", "epochs": 1, "verbose": 0},
