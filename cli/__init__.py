@@ -7,6 +7,7 @@ import typer
 from . import check
 from .boundary import one_line_errors, show_tracebacks
 from .convert import convert
+from .convert_data import convert_data
 from .demo import demo
 from .evaluate import evaluate
 
@@ -19,6 +20,7 @@ app = typer.Typer(
 
 app.add_typer(check.app, name="check")
 app.command()(convert)
+app.command()(convert_data)
 app.command()(demo)
 app.command()(evaluate)
 

@@ -98,7 +98,11 @@ def load_dataset(
         ValueError: if no layout fits (says for each what is missing), for an unknown split (lists the
             splits), if splits annotate the same image differently, and as the reader of the layout does.
     """
-    layout = find_layout(path)
+    return load_layout(find_layout(path), path, split, classes, max_dropped=max_dropped, progress=progress)
+
+
+def load_layout(layout, path, split=None, classes=None, *, max_dropped=MAX_DROPPED, progress=True):
+    """`load_dataset` where `find_layout(path)` has found the layout."""
     chosen = layout.default if split is None else (split,)
     if split is not None and split not in layout.splits:
         raise ValueError(f"{path}: no split {split!r}; there are: {', '.join(layout.splits)}")
