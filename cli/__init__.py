@@ -10,6 +10,7 @@ from .convert import convert
 from .convert_data import convert_data
 from .demo import demo
 from .evaluate import evaluate
+from .pretrained import pretrained
 
 app = typer.Typer(
     add_completion=False,
@@ -23,6 +24,7 @@ app.command()(convert)
 app.command()(convert_data)
 app.command()(demo)
 app.command()(evaluate)
+app.command()(pretrained)
 
 
 @app.callback()
