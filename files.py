@@ -12,6 +12,7 @@ from pathlib import Path
 
 # At the end of the name: the temporary name must not be too long for a file system (255 bytes).
 _KEPT_CHARACTERS = 40
+_BLOCK = 1 << 16
 # A write that fails for one of these reasons does not name its file.
 _WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 _NOT_FILES = (
@@ -102,8 +103,15 @@ def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
             raise ValueError(f"{os.fspath(path)}: file is too large: {size} bytes (limit {limit})")
-        # Python allocates what it is asked for. Files of the kernel state no size.
-        return file.read(size or limit)
+        return file.read(size) if size else _read_blocks(file, limit)
+
+
+def _read_blocks(file, limit):
+    """Reads a file that states no size: an empty one, or one of the kernel."""
+    data = bytearray()  # `read` allocates what it is asked for
+    while len(data) < limit and (block := file.read(min(_BLOCK, limit - len(data)))):
+        data += block
+    return bytes(data)
 
 
 def read_text(path: str | os.PathLike[str], limit: int) -> str:

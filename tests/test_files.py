@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -175,6 +176,21 @@ def test_what_is_no_file_is_not_read(tmp_path):
     with pytest.raises(ValueError, match=r"latin: expected a text file in UTF-8; .* at byte 0"):
         read_text(tmp_path / "latin", 4)
     assert read_bytes(tmp_path / "large", 5) == b"12345"
+
+
+def test_an_empty_file_takes_no_memory(tmp_path):
+    (tmp_path / "empty").touch()
+    tracemalloc.start()
+    assert read_bytes(tmp_path / "empty", 1 << 28) == b""
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_files_of_the_kernel_state_no_size():
+    content = read_bytes("/proc/self/status", 1 << 20)
+    assert content.startswith(b"Name:") and read_bytes("/proc/self/status", 3) == b"Nam"
 
 
 def test_a_byte_order_mark_is_no_text(tmp_path):

@@ -98,14 +98,15 @@ def load_weights(
     Raises:
         FileNotFoundError: if there is no such file.
         DownloadError: if published weights cannot be downloaded.
-        ValueError: if there are no published weights for the model; if the file is damaged, unknown, contains
+        ValueError: if there are no published weights for the model; if the path is that of a folder, pipe or
+            device; if the file is damaged, unknown, contains
             numbers that are not finite, or fits no layer; with strict, if a layer is missing or has another
             shape. The model is unchanged then.
     """
     source = published(model, weights) if weights in PUBLISHED else None
     if source is not None:
         path, mapped = _read_published(source, channel_order)
-    elif Path(weights).is_file():
+    elif Path(weights).exists():
         path, mapped = weights, read_weights(weights, channel_order)
     else:
         names = " or ".join(f'"{name}"' for name in PUBLISHED)
