@@ -115,6 +115,34 @@ def test_a_file_that_must_not_exist(tmp_path):
         check_absent([tmp_path / "c.txt", tmp_path / "b.txt", path])
 
 
+@pytest.mark.parametrize("number", [None, errno.EPERM, errno.ENOTSUP])
+def test_a_file_made_at_the_last_moment_is_not_replaced(tmp_path, monkeypatch, number):
+    """`number`: the error of a file system without hard links."""
+
+    def no_link(*_):
+        raise OSError(number, "no links here")
+
+    if number is not None:
+        monkeypatch.setattr(os, "link", no_link)
+    monkeypatch.setattr(Path, "exists", lambda *_, **__: False)  # it is made after every such look
+    with atomic(tmp_path / "a.txt", overwrite=False) as partial:
+        partial.write_text("first")
+    refused = pytest.raises(FileExistsError, match=r"a\.txt exists already; it is not overwritten")
+    with refused, atomic(tmp_path / "a.txt", overwrite=False) as partial:
+        partial.write_text("second")
+    assert (tmp_path / "a.txt").read_text() == "first" and names(tmp_path) == ["a.txt"]
+
+
+def test_other_errors_of_the_last_step_are_raised(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    with pytest.raises(OSError, match=r"No space left.*a\.txt"), atomic(tmp_path / "a.txt", False) as partial:
+        partial.write_text("first")
+    assert names(tmp_path) == []
+
+
 LIMITED = """
 import resource, signal, sys
 import keras
