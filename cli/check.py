@@ -77,7 +77,7 @@ def any_layout(
         unknown = [name for name in sets or () if name not in layout.splits]
         if unknown:
             raise ValueError(f"{path}: no split {unknown[0]!r}; there are: {', '.join(layout.splits)}")
-    print(f"{layout.name}: {layout.at}")
+    print(f"{layout.name}: {printable(layout.at, limit=500)}")
     splits = {name: layout.splits[name] for name in sets or layout.default}
     _check(splits, model, _names(classes), output, layout.classes)
 

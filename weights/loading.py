@@ -17,6 +17,7 @@ from .. import anchors
 from ..arguments import checked
 from ..layers import ImageNormalization
 from ..layers.multibox import multibox_layers
+from ..messages import one_line, printable
 from .mapping import adapt_pixels, fit_channels, read_weights
 from .published import PUBLISHED, fetch_source, published
 
@@ -47,7 +48,7 @@ class LoadReport:
 
     def __str__(self):
         rows = [
-            f"{self.path} ({self.origin}) into {self.model}",
+            f"{printable(self.path, limit=500)} ({self.origin}) into {self.model}",
             f"  loaded   {len(self.loaded):4} layers, {sum(self.loaded.values()):,} weights",
         ]
         for title, layers, what in (
@@ -121,7 +122,7 @@ def load_weights(
             f"{path}: {mapped.origin} do not fit the model {model.name!r}: {_problem_text(problems)}"
         )
     if not plan:
-        names = ", ".join(list(mapped.layers)[:MAX_LISTED])
+        names = ", ".join(map(one_line, list(mapped.layers)[:MAX_LISTED]))
         reasons = f": {_problem_text(problems)}" if problems else ""
         raise ValueError(
             f"{path}: {mapped.origin} with the layers {names}, ... fit no layer of the model "
@@ -211,7 +212,9 @@ def _match_layers(model, mapped, patterns, report):
         if name not in own:
             report.skipped[name] = "no such layer in the model"
             if mapped.expected is None and patterns is None:
-                problems.append((f"layer {name} of the file is not in the model", ["another network"]))
+                problems.append(
+                    (f"layer {one_line(name)} of the file is not in the model", ["another network"])
+                )
         elif name not in chosen:
             report.skipped[name] = "not chosen"
     report.skipped.update(dict.fromkeys(mapped.unused, "not part of the detector"))
@@ -282,7 +285,7 @@ def _shape_text(shapes):
 
 def _listed(names):
     more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return ", ".join(names[:MAX_LISTED]) + more
+    return ", ".join(map(one_line, names[:MAX_LISTED])) + more
 
 
 def _grouped_by_reason(layers):
