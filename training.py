@@ -14,6 +14,7 @@ from typing import Any
 
 import keras
 
+from . import limits
 from .arguments import checked
 from .data_generator import (
     DataGenerator,
@@ -46,7 +47,7 @@ BATCH_SIZE = 16
 
 
 @renamed_arguments(data="dataset")
-@checked(epochs=1, batch_size=1, initial_epoch=0, seed=0)
+@checked(epochs=1, batch_size=limits.BATCH_SIZE, initial_epoch=0, seed=0)
 def train(
     model: keras.Model,
     dataset: DetectionDataset | DataGenerator,

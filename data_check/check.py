@@ -14,6 +14,7 @@ from ..arguments import checked
 from ..class_names import name_tuple
 from ..data_generator.dataset import DetectionDataset
 from ..data_generator.formats.annotation import Annotation, annotation_of
+from ..limits import WORKERS
 from ..messages import printable
 from ..networks import named_anchors
 from .anchor_fit import suggest_anchors
@@ -30,7 +31,7 @@ from .report import CheckReport
 Images = DetectionDataset | Iterable[Annotation] | Callable[..., Iterable[Annotation]]
 
 
-@checked(workers=1)
+@checked(workers=(1, WORKERS[1]))
 def check_dataset(
     data: Images | Mapping[str, Images],
     *,

@@ -16,6 +16,7 @@ from ..arguments import checked
 from ..data_generator import DetectionDataset, Record, read_image
 from ..data_generator.pixels import shown
 from ..files import read_text
+from ..limits import PANELS
 from ..messages import one_line, printable
 from .diagnosis import look_relative
 
@@ -84,7 +85,7 @@ def plot_detections(
     return axes.figure
 
 
-@checked(columns=1)
+@checked(columns=PANELS)
 def plot_detection_grid(
     dataset: DetectionDataset,
     detections: Sequence[Detections | np.ndarray] | None = None,
@@ -127,7 +128,7 @@ def plot_detection_grid(
     return figure
 
 
-@checked(draws=1, seed=0)
+@checked(draws=PANELS, seed=0)
 def plot_samples(dataset: DetectionDataset, transform: Callable, *, draws: int = 5, seed: int = 0) -> Figure:
     """Draws augmented samples: each row shows an image with its annotations, then random samples of it.
 
@@ -192,7 +193,7 @@ def plot_history(path: str | os.PathLike[str]) -> Figure:
     return figure
 
 
-@checked(columns=1)
+@checked(columns=PANELS)
 def plot_precision_recall(result: VOCResult, *, columns: int = 5) -> Figure:
     """Draws the precision-recall curves of a `VOCResult`, one panel for each class with objects.
 
