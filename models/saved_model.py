@@ -46,10 +46,9 @@ def load_saved_model(path: str | os.PathLike[str], owner: str) -> keras.Model:
         return keras.models.load_model(path, compile=False)
     except _Refused as error:
         fault = str(error)
-    except (
-        Exception
-    ) as error:  # Keras raises many kinds, in texts of many lines that repeat the configuration
-        fault = one_line(" ".join(str(error).split()) or type(error).__name__, 300)
+    except Exception as error:  # Keras raises many kinds, in texts that repeat the whole configuration
+        cause = str(error).rpartition("Exception encountered: ")[2]
+        fault = one_line(" ".join(cause.split()) or type(error).__name__, 300)
     raise ValueError(f"{owner}: {path}: expected a model saved as .keras: {fault}")
 
 
