@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         balanced_class_weights,
         coco_categories,
         constant_size_augmentation,
+        convert_dataset,
         create_hdf5_dataset,
         load_coco,
         load_csv,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         satellite_augmentation,
         save_coco,
         save_csv,
+        save_dataset,
         save_voc,
         save_yolo,
         ssd_augmentation,
@@ -58,6 +60,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         plot_precision_recall,
         plot_samples,
         predict_dataset,
+        save_evaluation,
         to_pixels,
     )
     from .losses import SSDFocalLoss, SSDLoss
@@ -109,6 +112,7 @@ __all__ = [
     "class_weights_of",
     "coco_categories",
     "constant_size_augmentation",
+    "convert_dataset",
     "create_hdf5_dataset",
     "detect",
     "evaluate_voc",
@@ -141,6 +145,8 @@ __all__ = [
     "satellite_augmentation",
     "save_coco",
     "save_csv",
+    "save_dataset",
+    "save_evaluation",
     "save_voc",
     "save_yolo",
     "ssd_augmentation",
@@ -158,15 +164,15 @@ _MODULES = {
     "data_check": "check_dataset",
     "data_generator": """
         DataGenerator DetectionDataset GroundTruthEncoder ImageError Record SampleTransform
-        balanced_class_weights coco_categories constant_size_augmentation create_hdf5_dataset
-        load_coco load_csv load_dataset load_hdf5 load_huggingface load_labelme load_open_images
-        load_shapes load_tfrecord load_voc load_yolo read_image repeat_factors resize_only
-        satellite_augmentation save_coco save_csv save_voc save_yolo ssd_augmentation
+        balanced_class_weights coco_categories constant_size_augmentation convert_dataset
+        create_hdf5_dataset load_coco load_csv load_dataset load_hdf5 load_huggingface load_labelme
+        load_open_images load_shapes load_tfrecord load_voc load_yolo read_image repeat_factors resize_only
+        satellite_augmentation save_coco save_csv save_dataset save_voc save_yolo ssd_augmentation
         ssdlite_augmentation variable_size_augmentation
     """,
     "eval_utils": """
         Detections detect evaluate_voc plot_detection_grid plot_detections plot_history
-        plot_precision_recall plot_samples predict_dataset to_pixels
+        plot_precision_recall plot_samples predict_dataset save_evaluation to_pixels
     """,
     "losses": "SSDFocalLoss SSDLoss",
     "models": """

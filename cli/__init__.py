@@ -11,8 +11,11 @@ from .. import __version__
 from . import check
 from .boundary import debug_mode, one_line_errors
 from .convert import convert
+from .convert_data import convert_data
 from .demo import demo
+from .evaluate import evaluate
 from .examples import examples
+from .pretrained import pretrained
 
 GREETING = f"""\
 multibox {__version__}: SSD object detection for Keras 3
@@ -31,6 +34,9 @@ app = typer.Typer(
 app.add_typer(check.app, name="check")
 app.command(epilog=examples("multibox convert trained.pth ssd300.keras --model ssd300 --classes 20"))(convert)
 app.command(epilog=examples("multibox demo", "multibox demo --output runs/short --epochs 2"))(demo)
+app.command(epilog=examples("multibox convert-data my_data my_data_yolo --to yolo"))(convert_data)
+app.command(epilog=examples("multibox evaluate runs/mine/best.keras my_data:val --output val"))(evaluate)
+app.command(epilog=examples("multibox pretrained", "multibox pretrained ssd_mobilenet_coco"))(pretrained)
 
 
 def _print_version(wanted: bool):

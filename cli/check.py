@@ -1,8 +1,5 @@
 """`multibox check`: one command for a path in any layout, and one for each annotation format."""
 
-import sys
-import warnings
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +9,7 @@ from typer.core import TyperGroup
 
 from ..messages import printable
 from ..networks import ANCHOR_NAMES_HELP
-from .boundary import one_line_errors
+from .boundary import one_line_errors, one_line_warnings
 from .examples import examples
 
 
@@ -28,6 +25,7 @@ class _PathOrFormat(TyperGroup):
 
 # Errors have status 2 here, because 1 means findings.
 _errors = partial(one_line_errors, "multibox check", 2)
+_warnings = partial(one_line_warnings, "multibox check")
 
 app = typer.Typer(
     cls=_PathOrFormat,
@@ -79,12 +77,12 @@ def any_layout(
     from ..data_generator.formats.layouts import find_layout
 
     with _errors():
-        with _plain_warnings():
+        with _warnings():
             layout = find_layout(path)
         unknown = [name for name in sets or () if name not in layout.splits]
         if unknown:
             raise ValueError(f"{path}: no split {unknown[0]!r}; there are: {', '.join(layout.splits)}")
-    print(f"{layout.name}: {layout.at}")
+    print(f"{layout.name}: {printable(layout.at, limit=500)}")
     splits = {name: layout.splits[name] for name in sets or layout.default}
     _check(splits, model, _names(classes), output, layout.classes)
 
@@ -157,7 +155,7 @@ def _check(splits, model, classes, output, read_classes=None):
     """Runs the check, prints the report and exits."""
     from ..data_check.check import check_dataset
 
-    with _errors(), _plain_warnings():
+    with _errors(), _warnings():
         if classes is None and read_classes is not None:
             classes = tuple(read_classes())
         report = check_dataset(splits, classes=classes, anchors=model, output=output)
@@ -165,15 +163,6 @@ def _check(splits, model, classes, output, read_classes=None):
     if output is not None:
         print(f"\nWritten to {output}: report.json, report.txt and pictures")
     raise typer.Exit(0 if report.is_clean else 1)
-
-
-@contextmanager
-def _plain_warnings():
-    """Prints warnings as one line each, without the place in the code."""
-    with warnings.catch_warnings(record=True) as caught:
-        yield
-    for warning in caught:
-        print(f"multibox check: warning: {printable(warning.message, limit=2000)}", file=sys.stderr)
 
 
 def _names(classes):

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .formats.labelme import load_labelme, scan_labelme
     from .formats.layouts import load_dataset
     from .formats.open_images import load_open_images, scan_open_images
+    from .formats.saving import convert_dataset, save_dataset
     from .formats.tfrecord import load_tfrecord, scan_tfrecord
     from .formats.voc import load_voc, scan_voc
     from .formats.voc_writer import save_voc
@@ -80,6 +81,7 @@ __all__ = [
     "coco_categories",
     "coco_image_ids",
     "constant_size_augmentation",
+    "convert_dataset",
     "create_hdf5_dataset",
     "load_coco",
     "load_csv",
@@ -98,6 +100,7 @@ __all__ = [
     "satellite_augmentation",
     "save_coco",
     "save_csv",
+    "save_dataset",
     "save_voc",
     "save_yolo",
     "scan_coco",
@@ -139,6 +142,7 @@ _MODULES = {
     "formats.labelme": "load_labelme scan_labelme",
     "formats.layouts": "load_dataset",
     "formats.open_images": "load_open_images scan_open_images",
+    "formats.saving": "convert_dataset save_dataset",
     "formats.tfrecord": "load_tfrecord scan_tfrecord",
     "formats.voc": "load_voc scan_voc",
     "formats.voc_writer": "save_voc",

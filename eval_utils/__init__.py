@@ -6,6 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .detections import Detection, Detections
+    from .evaluation_files import save_evaluation
     from .plots import plot_detection_grid, plot_detections, plot_history, plot_precision_recall, plot_samples
     from .prediction import detect, predict_dataset, to_pixels
     from .voc import VOCResult, evaluate_voc
@@ -22,11 +23,13 @@ __all__ = [
     "plot_precision_recall",
     "plot_samples",
     "predict_dataset",
+    "save_evaluation",
     "to_pixels",
 ]
 
 _MODULES = {
     "detections": "Detection Detections",
+    "evaluation_files": "save_evaluation",
     "plots": "plot_detection_grid plot_detections plot_history plot_precision_recall plot_samples",
     "prediction": "detect predict_dataset to_pixels",
     "voc": "VOCResult evaluate_voc",

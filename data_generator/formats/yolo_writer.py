@@ -85,7 +85,7 @@ def save_yolo(
             partial.write_text("".join(_lines(record)), encoding="utf-8")
     with atomic(folder / "data.yaml") as partial:
         partial.write_text(description, encoding="utf-8")
-    _warn(dataset, folder)
+    _warn(dataset)
 
 
 def _new_description(path, class_names, split):
@@ -119,9 +119,9 @@ def _lines(record):
             yield f"{label - 1} {' '.join(map(repr, row))}\n"
 
 
-def _warn(dataset, folder):
+def _warn(dataset):
     counts = {flag: sum(int(getattr(record, flag).sum()) for record in dataset) for flag in FLAGS}
     lost = [f"{counts['crowd']} crowd regions are left out"] if counts["crowd"] else []
     lost += [f"{counts[f]} objects are no longer {f}" for f in ("difficult", "truncated") if counts[f]]
     if lost:
-        warnings.warn(f"save_yolo({str(folder)!r}): YOLO has no flags: {', '.join(lost)}", stacklevel=3)
+        warnings.warn(f"save_yolo: {dataset.name}: YOLO has no flags: {', '.join(lost)}", stacklevel=3)
