@@ -16,14 +16,17 @@ from .demo import demo
 from .evaluate import evaluate
 from .examples import examples
 from .pretrained import pretrained
+from .train import EXAMPLES, train
 
 GREETING = f"""\
 multibox {__version__}: SSD object detection for Keras 3
 
 To begin with:
   multibox demo           trains a small detector on drawn shapes and shows what it finds
-  multibox check my_data  finds the mistakes in a data set before you train on it
-  multibox --help         lists all commands; `multibox COMMAND --help` shows examples
+  multibox check my_data  finds the mistakes in a data set
+  multibox train my_data  trains a detector on your pictures
+
+multibox --help lists all commands, and multibox train --help shows the options of one, with examples.
 """
 
 app = typer.Typer(
@@ -37,6 +40,7 @@ app.command(epilog=examples("multibox demo", "multibox demo --output runs/short 
 app.command(epilog=examples("multibox convert-data my_data my_data_yolo --to yolo"))(convert_data)
 app.command(epilog=examples("multibox evaluate runs/mine/best.keras my_data:val --output val"))(evaluate)
 app.command(epilog=examples("multibox pretrained", "multibox pretrained ssd_mobilenet_coco"))(pretrained)
+app.command(epilog=examples(*EXAMPLES))(train)
 
 
 def _print_version(wanted: bool):
