@@ -32,6 +32,7 @@ from .progress import Progress, Report, events_folder
 
 SHOWN_FINDINGS = 5
 SAMPLES, DETECTIONS = 4, 12  # pictures
+BEST = 10  # detections that are drawn in a picture
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ def _finish(folder, history, model, validation, report):
         warnings.simplefilter("always")
         detections = predict_dataset(best, validation, progress=not report.quiet and sys.stderr.isatty())
         evaluation = evaluate_voc(detections, validation)
-    shown = validation[:DETECTIONS], detections[:DETECTIONS]
+    shown = validation[:DETECTIONS], [rows[:BEST] for rows in detections[:DETECTIONS]]
     figure = plot_detection_grid(*shown, min_score=_drawn_from(detections))
     save_figure(figure, folder / "detections.jpg")
     report(f"\nThe best model on the validation images:\n{evaluation}\n")
