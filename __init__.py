@@ -65,7 +65,9 @@ from .eval_utils import (
     plot_precision_recall,
     plot_samples,
     predict_dataset,
+    predict_files,
     save_evaluation,
+    save_predictions,
     to_pixels,
 )
 from .losses import SSDFocalLoss, SSDLoss
@@ -141,6 +143,7 @@ __all__ = [
     "plot_precision_recall",
     "plot_samples",
     "predict_dataset",
+    "predict_files",
     "pretrained",
     "read_image",
     "recipes",
@@ -152,6 +155,7 @@ __all__ = [
     "save_csv",
     "save_dataset",
     "save_evaluation",
+    "save_predictions",
     "save_voc",
     "save_yolo",
     "ssd_augmentation",

@@ -10,6 +10,7 @@ from .convert import convert
 from .convert_data import convert_data
 from .demo import demo
 from .evaluate import evaluate
+from .predict import predict
 from .pretrained import pretrained
 
 app = typer.Typer(
@@ -24,6 +25,7 @@ app.command()(convert)
 app.command()(convert_data)
 app.command()(demo)
 app.command()(evaluate)
+app.command()(predict)
 app.command()(pretrained)
 
 

@@ -4,6 +4,8 @@ from .detections import Detection, Detections
 from .evaluation_files import save_evaluation
 from .plots import plot_detection_grid, plot_detections, plot_history, plot_precision_recall, plot_samples
 from .prediction import detect, predict_dataset, to_pixels
+from .prediction_files import save_predictions
+from .streaming import predict_files
 from .voc import VOCResult, evaluate_voc
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "plot_precision_recall",
     "plot_samples",
     "predict_dataset",
+    "predict_files",
     "save_evaluation",
+    "save_predictions",
     "to_pixels",
 ]
