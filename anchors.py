@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from .arguments import checked
+from .arguments import check_bounds, checked
 from .boxes import cxcywh_to_xyxy, xyxy_to_cxcywh
+from .limits import NUM_ANCHORS, SIDE
 
 VARIANCES = (0.1, 0.1, 0.2, 0.2)
 
@@ -63,6 +64,10 @@ class AnchorSpec:
         image_size: (height, width) in pixels of the model's input.
         levels: one `AnchorLevel` per feature map, from fine to coarse.
         variances: four divisors of the offsets (cx, cy, w, h).
+
+    Raises:
+        ValueError: for numbers that are not positive or not finite, sides of the image above 65,535 pixels,
+            or more than five million anchors.
     """
 
     image_size: tuple[int, int]
@@ -81,6 +86,7 @@ class AnchorSpec:
                 raise ValueError(
                     f"AnchorSpec.levels[{i}]: grid, sides and step must be positive, got {level}"
                 )
+        check_bounds("AnchorSpec: the number of anchors of all levels", self.num_anchors, NUM_ANCHORS)
 
     def __repr__(self):
         height, width = self.image_size
@@ -192,8 +198,10 @@ def _check_positive(name, values):
 
 def image_hw(image_size: Sequence[int]) -> tuple[int, int]:
     """Returns `image_size` as a tuple (height, width), or raises ValueError."""
-    if np.shape(image_size) != (2,) or min(image_size) < 1:
-        raise ValueError(f"image_size: expected (height, width) >= 1, got {image_size}")
+    if np.shape(image_size) != (2,):
+        raise ValueError(f"image_size: expected (height, width), got {image_size}")
+    for side in image_size:
+        check_bounds(f"image_size: got {tuple(image_size)}, each side", side, SIDE)
     return tuple(map(int, image_size))
 
 

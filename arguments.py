@@ -13,13 +13,14 @@ import reprlib
 import types
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from numbers import Integral, Real
-from typing import Any, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, NamedTuple, TypeAlias, TypeVar, Union, get_args, get_origin
 
 import numpy as np
 
 from .messages import did_you_mean
 
 Target = TypeVar("Target", bound=Callable)
+Bounds: TypeAlias = float | tuple[float, float]
 
 
 class _Rule(NamedTuple):
@@ -30,7 +31,7 @@ class _Rule(NamedTuple):
     choices: tuple = ()
 
 
-def checked(**least: float) -> Callable[[Target], Target]:
+def checked(**bounds: Bounds) -> Callable[[Target], Target]:
     """Decorator of a function, or of a class for its `__init__`: checks each argument that has a type hint.
 
     - NumPy's numbers are numbers, and whole numbers do for `float`. True and False are no numbers.
@@ -40,30 +41,30 @@ def checked(**least: float) -> Callable[[Target], Target]:
     - A default value is not checked. Hints that mean none of this are not checked either.
 
     Args:
-        **least: least values of numbers, such as `batch_size=1`.
+        **bounds: least values of numbers, such as `epochs=1`, or (least, most), as in `limits`.
 
     Raises:
         TypeError: (from the function) for an argument of another kind.
-        ValueError: (from the function) for NaN, a number below its least value or a value that is not one of
-            a `Literal`.
+        ValueError: (from the function) for NaN, a number outside its bounds or a value that is not one of a
+            `Literal`.
     """
 
     def decorate(target):
         if inspect.isclass(target):
-            target.__init__ = _with_checks(target.__init__, least)
+            target.__init__ = _with_checks(target.__init__, bounds)
             return target
-        return _with_checks(target, least)
+        return _with_checks(target, bounds)
 
     return decorate
 
 
-def check_arguments(function: Callable, given: Mapping[str, Any], **least: float) -> None:
+def check_arguments(function: Callable, given: Mapping[str, Any], **bounds: Bounds) -> None:
     """Checks arguments as `checked` does, for the layers, whose signatures Keras reads without decorators.
 
     Args:
         function: the function that has them.
         given: {name: value}; others than the function's arguments are ignored.
-        **least: see `checked`.
+        **bounds: see `checked`.
     """
     rules = _rules(function)
     for name, value in given.items():
@@ -75,18 +76,27 @@ def check_arguments(function: Callable, given: Mapping[str, Any], **least: float
                 raise _refusal(function, name, value, given)
             if isinstance(value, float) and value != value:
                 raise ValueError(f"{_owner(function)}: {name} must be a number, got nan")
-            if name in least and value is not None and value < least[name]:
-                raise ValueError(f"{_owner(function)}: {name} must be at least {least[name]}, got {value}")
+            if name in bounds and value is not None:
+                check_bounds(f"{_owner(function)}: {name}", value, bounds[name])
 
 
-def _with_checks(function, least):
+def check_bounds(what: str, number: float, bounds: Bounds) -> None:
+    """Raises ValueError for a number below the least value, or above the largest one if bounds is a pair."""
+    least, most = bounds if isinstance(bounds, tuple) else (bounds, None)
+    if number < least:
+        raise ValueError(f"{what} must be at least {least}, got {number}")
+    if most is not None and number > most:
+        raise ValueError(f"{what} must be at most {most}, got {number}")
+
+
+def _with_checks(function, bounds):
     parameters = inspect.signature(function).parameters
     by_position = [n for n, p in parameters.items() if p.kind is not inspect.Parameter.KEYWORD_ONLY]
 
     @functools.wraps(function)
     def call(*args, **kwargs):
         given = dict(zip(by_position, args, strict=False))
-        check_arguments(function, given | kwargs, **least)
+        check_arguments(function, given | kwargs, **bounds)
         return function(*args, **kwargs)
 
     return call

@@ -13,8 +13,11 @@ from pathlib import Path
 
 # At the end of the name: the temporary name must not be too long for a file system (255 bytes).
 _KEPT_CHARACTERS = 40
+_BLOCK = 1 << 16
 # A write that fails for one of these reasons does not name its file.
 _WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+# What file systems without hard links answer.
+_NO_LINKS = {errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK, errno.EINVAL}
 _NOT_FILES = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -30,8 +33,9 @@ def atomic(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[Pat
 
     After an error the temporary file is removed, and a file that was at `path` before is unchanged. Each use
     has a temporary name of its own, so programs that write the same file at the same time do not mix: the
-    last one wins. The temporary name ends like `path`, since `keras.Model.save` reads the format from the
-    ending. Only a program that is killed leaves a file `.partial-...` behind.
+    last one wins, or without `overwrite` the first one. The temporary name ends like `path`, since
+    `keras.Model.save` reads the format from the ending. Only a program that is killed leaves a file
+    `.partial-...` behind.
 
     Example:
 
@@ -42,7 +46,7 @@ def atomic(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[Pat
 
     Args:
         path: path of the file. Its folder is made if it does not exist.
-        overwrite: False to refuse a path that exists.
+        overwrite: False to refuse a path that exists, also if another program makes it in the meantime.
 
     Raises:
         FileExistsError: if `path` exists and `overwrite` is False.
@@ -55,9 +59,10 @@ def atomic(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[Pat
     partial = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name[-_KEPT_CHARACTERS:]}")
     try:
         yield partial
-        if not overwrite:
-            check_absent([path])
-        partial.replace(path)
+        if overwrite:
+            partial.replace(path)
+        else:
+            _rename_exclusively(partial, path)
     except OSError as error:
         if error.filename == str(partial) or (error.filename is None and error.errno in _WRITE_ERRORS):
             raise OSError(error.errno, error.strerror, str(path)) from error
@@ -98,14 +103,36 @@ def new_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterato
 def _check_empty(path, overwrite):
     is_folder = path.is_dir() and not path.is_symlink()
     if os.path.lexists(path) and not (is_folder and (overwrite or not any(path.iterdir()))):
-        raise FileExistsError(f"{path} exists already; it is not overwritten")
+        raise _exists(path)
+
+
+def _rename_exclusively(partial, path):
+    """Renames a file in one step, unless another program has made the new path."""
+    try:
+        os.link(partial, path)  # the caller removes the first name
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # A file system without hard links, such as FAT. An empty file reserves the name. A program that is
+        # killed before the next line leaves it empty.
+        try:
+            path.touch(exist_ok=False)
+        except FileExistsError:
+            raise _exists(path) from None
+        partial.replace(path)
+
+
+def _exists(path):
+    return FileExistsError(f"{path} exists already; it is not overwritten")
 
 
 def check_absent(paths: Iterable[Path]) -> None:
     """Raises FileExistsError for the first path that exists."""
     for path in paths:
         if path.exists():
-            raise FileExistsError(f"{path} exists already; it is not overwritten")
+            raise _exists(path)
 
 
 def check_regular(path: str | os.PathLike[str]) -> None:
@@ -138,8 +165,15 @@ def read_bytes(path: str | os.PathLike[str], limit: int) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
             raise ValueError(f"{os.fspath(path)}: file is too large: {size} bytes (limit {limit})")
-        # Python allocates what it is asked for. Files of the kernel state no size.
-        return file.read(size or limit)
+        return file.read(size) if size else _read_blocks(file, limit)
+
+
+def _read_blocks(file, limit):
+    """Reads a file that states no size: an empty one, or one of the kernel."""
+    data = bytearray()  # `read` allocates what it is asked for
+    while len(data) < limit and (block := file.read(min(_BLOCK, limit - len(data)))):
+        data += block
+    return bytes(data)
 
 
 def read_text(path: str | os.PathLike[str], limit: int) -> str:

@@ -13,6 +13,7 @@ from ..data_generator.formats.csv_file import scan_csv
 from ..data_generator.formats.layouts import find_layout
 from ..data_generator.formats.voc import scan_voc
 from ..data_generator.formats.yolo import scan_yolo, yolo_classes
+from ..messages import printable
 from ..networks import ANCHOR_NAMES_HELP
 from .boundary import one_line_errors, one_line_warnings
 
@@ -74,7 +75,7 @@ def any_layout(
         unknown = [name for name in sets or () if name not in layout.splits]
         if unknown:
             raise ValueError(f"{path}: no split {unknown[0]!r}; there are: {', '.join(layout.splits)}")
-    print(f"{layout.name}: {layout.at}")
+    print(f"{layout.name}: {printable(layout.at, limit=500)}")
     splits = {name: layout.splits[name] for name in sets or layout.default}
     _check(splits, model, _names(classes), output, layout.classes)
 

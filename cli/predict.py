@@ -64,10 +64,12 @@ def predict(
     names = output_names(formats, draw)
     if not force:
         check_absent(output / name for name in names)
-    unread, start = [], time.perf_counter()
+    unread = []
     with one_line_warnings("multibox predict"):
+        detector = find_model(model)
+        start = time.perf_counter()
         results = predict_files(
-            find_model(model),
+            detector,
             found,
             min_score=min_score,
             classes=None if classes is None else [name.strip() for name in classes.split(",")],

@@ -14,6 +14,8 @@ from ..arguments import checked
 from ..class_names import name_tuple
 from ..data_generator.dataset import DetectionDataset
 from ..data_generator.formats.annotation import Annotation, annotation_of
+from ..limits import WORKERS
+from ..messages import printable
 from ..networks import named_anchors
 from .anchor_fit import suggest_anchors
 from .boxes import box_findings, relative_findings, size_findings
@@ -29,7 +31,7 @@ from .report import CheckReport
 Images = DetectionDataset | Iterable[Annotation] | Callable[..., Iterable[Annotation]]
 
 
-@checked(workers=1)
+@checked(workers=(1, WORKERS[1]))
 def check_dataset(
     data: Images | Mapping[str, Images],
     *,
@@ -120,7 +122,7 @@ def _annotations(split, source, findings, progress):
         source = [annotation_of(record, source.class_names) for record in source]
     elif callable(source):
         return _check_kinds(split, source(on_error=on_error, progress=progress))
-    bar = tqdm(source, desc=split, unit=" images", disable=not progress, leave=False)
+    bar = tqdm(source, desc=printable(split), unit=" images", disable=not progress, leave=False)
     return _check_kinds(split, bar)
 
 

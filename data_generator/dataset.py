@@ -13,7 +13,7 @@ import numpy as np
 
 from ..arguments import checked
 from ..class_names import check_names, name_tuple
-from ..messages import did_you_mean
+from ..messages import did_you_mean, printable
 from .images import read_image
 from .pixels import RGB, Pixels, ValueRange, checked_pixels
 
@@ -174,7 +174,7 @@ class DetectionDataset(Sequence[Record]):
         images = f"{len(self)} images" + (f" ({empty} without objects)" if empty else "")
         objects = f"{len(labels)} objects of {self.num_classes} classes"
         flagged = ", ".join(f"{count} {flag}" for flag, count in flags.items() if count)
-        return f"<{self.name}: {images}, {objects}{f' ({flagged})' if flagged else ''}>"
+        return f"<{printable(self.name, limit=200)}: {images}, {objects}{f' ({flagged})' if flagged else ''}>"
 
     @checked()
     def subset(

@@ -11,6 +11,7 @@ from ..arguments import checked
 from ..boxes import area, cxcywh_to_xyxy, encode_offsets, iou, xyxy_to_cxcywh
 from ..deprecated import renamed_arguments
 from ..layers.multibox import multibox_of
+from ..limits import NUM_CLASSES
 from ..matching import BACKGROUND, NEUTRAL, match
 
 # Exact IoUs are computed only for anchors whose IoU with an object reaches this share of `negative_iou`. The
@@ -38,11 +39,11 @@ class GroundTruthEncoder:
 
     Raises:
         TypeError: if `num_classes` is missing with an `AnchorSpec`, or given with a model.
-        ValueError: if num_classes < 1, or not 0 < negative_iou <= positive_iou <= 1.
+        ValueError: if num_classes is not from 1 to 10,000, or not 0 < negative_iou <= positive_iou <= 1.
     """
 
     @renamed_arguments(anchors="model")
-    @checked()
+    @checked(num_classes=NUM_CLASSES)
     def __init__(
         self,
         model: keras.Model | AnchorSpec,
@@ -53,8 +54,6 @@ class GroundTruthEncoder:
         sparse: bool = False,
     ):
         self.anchors, num_classes, self.class_names = _anchors_and_classes(model, num_classes)
-        if num_classes < 1:
-            raise ValueError(f"GroundTruthEncoder: num_classes must be at least 1, got {num_classes}")
         if not 0 < negative_iou <= positive_iou <= 1:
             raise ValueError(
                 "GroundTruthEncoder: expected 0 < negative_iou <= positive_iou <= 1, "

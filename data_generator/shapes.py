@@ -7,8 +7,10 @@ from functools import partial
 import cv2
 import numpy as np
 
+from ..anchors import image_hw
 from ..arguments import checked
 from ..boxes import iou
+from ..limits import NUM_IMAGES
 from .dataset import DetectionDataset, Record
 
 SHAPE_CLASSES = ("circle", "square", "triangle", "star")
@@ -19,7 +21,7 @@ MAX_OVERLAP = 0.25  # IoU
 FINER = 4  # grid cells per pixel side when outlines are filled
 
 
-@checked(num_images=0, seed=0)
+@checked(num_images=NUM_IMAGES, seed=0)
 def load_shapes(num_images: int, image_size: tuple[int, int] = (192, 192), seed: int = 0) -> DetectionDataset:
     """Colored, textured circles, squares, triangles and stars on textured backgrounds.
 
@@ -31,7 +33,7 @@ def load_shapes(num_images: int, image_size: tuple[int, int] = (192, 192), seed:
     Returns:
         `DetectionDataset` of four classes. Images are drawn when they are read, identically each time.
     """
-    records = []
+    image_size, records = image_hw(image_size), []
     for index in range(num_images):
         labels, outlines = _plan(np.random.default_rng([seed, index, 0]), image_size)
         low, high = (np.array([f(o, axis=0) for o in outlines]) for f in (np.min, np.max))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,7 +14,7 @@ import numpy as np
 from ..arguments import checked
 from ..data_generator.images import read_image
 from ..data_generator.pixels import RGB, Pixels
-from ..messages import did_you_mean
+from ..messages import did_you_mean, printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -106,9 +107,9 @@ class Detections:
 
     def __repr__(self):
         height, width = self.image_size
-        names = [self._name(i) or f"class {i}" for i in self.class_ids.tolist()]
-        counts = ", ".join(f"{names.count(name)} {name}" for name in dict.fromkeys(names))
-        where = f"{Path(self.image).name}, " if self.path else ""
+        names = Counter(self._name(i) or f"class {i}" for i in self.class_ids.tolist())
+        counts = ", ".join(f"{count} {printable(name)}" for name, count in names.items())
+        where = f"{printable(Path(self.image).name, limit=200)}, " if self.path else ""
         return f"<Detections: {where}{width}x{height} pixels, {counts or 'nothing found'}>"
 
     def to_dict(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..data_generator.pixels import shown
 from .detections import Detections
-from .plots import _class_name, _color, _luminance
+from .plots import class_color, class_text, luminance
 
 
 def draw_detections(image: np.ndarray, detections: Detections) -> np.ndarray:
@@ -29,11 +29,11 @@ def draw_detections(image: np.ndarray, detections: Detections) -> np.ndarray:
     short = min(picture.size)
     width, font = max(1, round(short / 250)), _font(max(10, round(short / 32)))
     for detection in list(detections)[::-1]:
-        color = _color(detection.class_id)
-        ink = "white" if _luminance(color) < 0.4 else "black"
+        color = class_color(detection.class_id)
+        ink = "white" if luminance(color) < 0.4 else "black"
         fill = tuple(round(255 * part) for part in color[:3])
         draw.rectangle(_drawable(detection.box, picture.size), outline=fill, width=width)
-        text = f"{_class_name(detection.class_id, detections.class_names)} {detection.score:.2f}"
+        text = f"{class_text(detection.class_id, detections.class_names)} {detection.score:.2f}"
         _write(draw, text, detection.box, (fill, ink), font, picture.size)
     return np.asarray(picture)
 

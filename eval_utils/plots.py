@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,9 @@ import numpy as np
 from ..arguments import checked
 from ..data_generator import DetectionDataset, Record, read_image
 from ..data_generator.pixels import shown
+from ..files import read_text
+from ..limits import PANELS
+from ..messages import one_line, printable
 from .diagnosis import look_relative
 
 if TYPE_CHECKING:
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
     from .detections import Detections
     from .voc import VOCResult
+
+MAX_HISTORY = 64 << 20  # bytes of a log
 
 
 @checked()
@@ -72,15 +77,16 @@ def plot_detections(
     axes.set_axis_off()
     if ground_truth is not None:
         for label, box in zip(ground_truth.labels, ground_truth.boxes, strict=True):
-            name = _class_name(label, class_names) if rows is None else None
+            name = class_text(label, class_names) if rows is None else None
             _draw_box(axes, box, "white", name, "--")
     for class_id, score, *box in [] if rows is None else rows[::-1]:  # the best on top
         if score >= min_score:
-            _draw_box(axes, box, _color(class_id), f"{_class_name(class_id, class_names)} {score:.2f}", "-")
+            text = f"{class_text(class_id, class_names)} {score:.2f}"
+            _draw_box(axes, box, class_color(class_id), text, "-")
     return axes.figure
 
 
-@checked(columns=1)
+@checked(columns=PANELS)
 def plot_detection_grid(
     dataset: DetectionDataset,
     detections: Sequence[Detections | np.ndarray] | None = None,
@@ -123,7 +129,7 @@ def plot_detection_grid(
     return figure
 
 
-@checked(draws=1, seed=0)
+@checked(draws=PANELS, seed=0)
 def plot_samples(dataset: DetectionDataset, transform: Callable, *, draws: int = 5, seed: int = 0) -> Figure:
     """Draws augmented samples: each row shows an image with its annotations, then random samples of it.
 
@@ -167,29 +173,28 @@ def plot_history(path: str | os.PathLike[str]) -> Figure:
         The matplotlib figure: one panel for each logged quantity, with training and validation.
 
     Raises:
-        ValueError: if the file has no rows.
+        FileNotFoundError: if there is no file.
+        ValueError: if the file is not such a log, or has no rows; names it.
     """
     import matplotlib.pyplot as plt
 
-    with Path(path).open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows:
-        raise ValueError(f"{path}: the log has no epochs")
-    epochs = [int(row["epoch"]) + 1 for row in rows]
-    names = [n for n in rows[0] if n != "epoch" and not n.startswith("val_")]
+    columns = _history(path)
+    epochs = [int(epoch) + 1 for epoch in columns.pop("epoch")]
+    names = [name for name in columns if not name.startswith("val_")]
     figure, axes = plt.subplots(1, len(names), figsize=(4 * len(names), 3.2), squeeze=False, layout="tight")
     for cell, name in zip(axes[0], names, strict=True):
         for column, label in ((name, "training"), (f"val_{name}", "validation")):
-            values = [_number(row.get(column)) for row in rows]
+            values = columns.get(column, [math.nan])
             if not all(map(math.isnan, values)):
                 cell.plot(epochs, values, marker=".", label=label)
-        cell.set(title=name, xlabel="epoch")
+        cell.set_title(printable(name), parse_math=False)
+        cell.set_xlabel("epoch")
         cell.grid(alpha=0.3)
         cell.legend()
     return figure
 
 
-@checked(columns=1)
+@checked(columns=PANELS)
 def plot_precision_recall(result: VOCResult, *, columns: int = 5) -> Figure:
     """Draws the precision-recall curves of a `VOCResult`, one panel for each class with objects.
 
@@ -209,7 +214,7 @@ def plot_precision_recall(result: VOCResult, *, columns: int = 5) -> Figure:
         cell.set_axis_off()
     for cell, (name, r) in zip(axes.flat, classes.items(), strict=False):
         cell.plot(r.recall, r.precision)
-        cell.set_title(f"{name} {r.average_precision:.3f}", parse_math=False)
+        cell.set_title(f"{printable(name)} {r.average_precision:.3f}", parse_math=False)
         cell.set(xlim=(0, 1), ylim=(0, 1.05))
         cell.grid(alpha=0.3)
     figure.supxlabel("recall")
@@ -245,12 +250,29 @@ def _draw_sample(axes, image, view, class_names):
     axes.imshow(shown(image))
     axes.set_axis_off()
     for label, box in zip(view.labels, view.relative_boxes() * (width, height, width, height), strict=True):
-        _draw_box(axes, box, _color(label), class_names and _class_name(label, class_names), "-")
+        _draw_box(axes, box, class_color(label), class_names and class_text(label, class_names), "-")
 
 
-def _number(text):
+def _history(path):
+    """{column: numbers} of the log of a training, with the column "epoch" and at least one other."""
+    rows = list(csv.DictReader(io.StringIO(read_text(path, MAX_HISTORY), newline="")))
+    if not rows:
+        raise ValueError(f"{path}: the log has no epochs")
+    columns = {name: [_number(row[name], path, name) for row in rows] for name in rows[0] if name is not None}
+    if len(columns) < 2 or not all(map(math.isfinite, columns.get("epoch", [math.nan]))):
+        raise ValueError(
+            f"{path}: expected the log of a training with the columns epoch, loss, ...; it has "
+            f"{one_line(', '.join(columns), 200)}"
+        )
+    return columns
+
+
+def _number(text, path, column):
     """The number in a cell of the log, or NaN. Keras writes NA for an epoch without validation."""
-    return float(text) if text and text != "NA" else math.nan
+    try:
+        return float(text) if text and text != "NA" else math.nan
+    except ValueError:
+        raise ValueError(f"{path}: {one_line(column)}: expected a number, got {one_line(text)}") from None
 
 
 def _draw_box(axes, box, color, text, style):
@@ -263,25 +285,25 @@ def _draw_box(axes, box, color, text, style):
         bottom, top = axes.get_ylim()
         above = y - top > 0.06 * (bottom - top)  # otherwise the edge of the image would cut off the label
         place = {"va": "bottom" if above else "top", "clip_on": True}
-        ink = "white" if _luminance(color) < 0.4 else "black"
+        ink = "white" if luminance(color) < 0.4 else "black"
         look = {"color": ink, "fontsize": 8, "bbox": background, "parse_math": False}  # names may have $
         axes.text(max(x, 0), max(y, 0), text, **look, **place)
 
 
-def _luminance(color):
+def luminance(color):
     from matplotlib.colors import to_rgb
 
     return float(np.dot(to_rgb(color), (0.299, 0.587, 0.114)))
 
 
-def _color(class_id):
+def class_color(class_id):
     from matplotlib import colormaps
 
     return colormaps["hsv"](((int(class_id) - 1) * 0.381966 + 0.1) % 1.0)  # golden ratio: neighbors differ
 
 
-def _class_name(class_id, class_names):
-    """The name of a class id, which counts from 1, or the id itself if it has no name."""
+def class_text(class_id, class_names):
+    """The name of a class id, which counts from 1, on one line, or the id itself if it has no name."""
     number = int(class_id)
     known = class_names is not None and 1 <= number <= len(class_names)
-    return (class_names[number - 1] if known else None) or str(number)
+    return printable((class_names[number - 1] if known else None) or number)

@@ -24,6 +24,7 @@ from ..data_generator.formats.fields import IMAGE_SUFFIXES
 from ..data_generator.images import ImageError, image_size
 from ..data_generator.pixels import ValueRange, checked_pixels
 from ..layers.multibox import multibox_of
+from ..limits import BATCH_SIZE, WORKERS
 from ..models.detector import (
     anchors_of,
     channels_of,
@@ -84,7 +85,7 @@ def detect(
 ) -> list[Detections]: ...
 
 
-@checked(batch_size=1)
+@checked(batch_size=BATCH_SIZE)
 def detect(
     model: keras.Model | str | os.PathLike[str],
     images: Image | Sequence[Image],
@@ -117,7 +118,7 @@ def detect(
     Raises:
         FileNotFoundError: for a path that does not exist, or a folder without images.
         ImageError: for a file that cannot be read as an image, or an array of another shape or type.
-        ValueError: for an empty list, or a model that is not of this package.
+        ValueError: for an empty list, or a model that is not of this package or holds code.
     """
     if not 0 <= min_score <= 1:
         raise ValueError(f"detect: min_score must be between 0 and 1, got {min_score}")
@@ -146,7 +147,7 @@ def detect(
     return detections[0] if single else detections
 
 
-@checked(batch_size=1, workers=0)
+@checked(batch_size=BATCH_SIZE, workers=WORKERS)
 def predict_dataset(
     model: keras.Model,
     dataset: DetectionDataset,

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from ..arguments import checked
 from ..data_generator import ImageError, Record, SampleTransform, resize_only
 from ..data_generator.pixels import checked_pixels
+from ..limits import BATCH_SIZE, SIDE
 from ..messages import did_you_mean
 from ..models.detector import anchors_of, channels_of, class_names_of, model_of, value_range_of
 from .detections import Detections
@@ -51,7 +52,7 @@ def raise_error(error: Exception) -> None:
     raise error
 
 
-@checked(batch_size=1, tiles=1)
+@checked(batch_size=BATCH_SIZE, tiles=SIDE)
 def predict_files(
     model: keras.Model | str | os.PathLike[str],
     sources: str | os.PathLike[str] | int | Sequence[str | os.PathLike[str] | int],

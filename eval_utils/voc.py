@@ -15,6 +15,7 @@ import numpy as np
 from ..arguments import checked
 from ..boxes import paired_iou
 from ..data_generator import DetectionDataset
+from ..messages import printable
 from .detections import Detections
 from .diagnosis import explain_nan_map, explain_zero_map
 
@@ -77,9 +78,10 @@ class VOCResult:
         }
 
     def __str__(self):
-        width = max(len("class"), *map(len, self.classes), len("mAP"))
+        names = [printable(name) for name in self.classes]
+        width = max(map(len, ["class", "mAP", *names]))
         lines = [f"{'class':<{width}}  {'AP':>6}  {'objects':>7}  {'detections':>10}"]
-        for name, r in self.classes.items():
+        for name, r in zip(names, self.classes.values(), strict=True):
             ap = f"{r.average_precision:6.3f}" if r.num_objects else "     -"
             lines.append(f"{name:<{width}}  {ap}  {r.num_objects:7d}  {len(r.scores):10d}")
         lines.append(

@@ -7,6 +7,7 @@ from ..activations import SCORES, check_activation
 from ..arguments import check_arguments
 from ..boxes import decode_offsets
 from ..deprecated import warn_renamed, with_new_names
+from ..limits import MAX_CANDIDATES, MAX_DETECTIONS
 from .non_max_suppression import keep_best, non_max_suppression, take_boxes
 
 
@@ -36,7 +37,7 @@ class DecodeDetections(keras.layers.Layer):
 
     Raises:
         TypeError: for an argument of another kind.
-        ValueError: for thresholds outside 0..1, counts below 1 or an unknown activation.
+        ValueError: for thresholds outside 0..1, counts outside 1..100,000 or an unknown activation.
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class DecodeDetections(keras.layers.Layer):
         if "top_k" in kwargs:  # a decorator would hide the arguments from Keras
             warn_renamed("DecodeDetections", "top_k", "max_detections")
             max_detections = kwargs.pop("top_k")
-        check_arguments(DecodeDetections.__init__, locals(), max_detections=1, max_candidates=1)
+        bounds = {"max_detections": MAX_DETECTIONS, "max_candidates": MAX_CANDIDATES}
+        check_arguments(DecodeDetections.__init__, locals(), **bounds)
         super().__init__(**{**kwargs, "dtype": "float32"})
         if not (0 <= confidence_threshold < 1 and 0 <= iou_threshold <= 1):
             raise ValueError(

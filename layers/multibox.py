@@ -11,6 +11,7 @@ from ..activations import check_activation
 from ..anchors import AnchorSpec, as_spec
 from ..arguments import check_arguments
 from ..class_names import check_names
+from ..limits import NUM_CLASSES
 
 
 @keras.saving.register_keras_serializable(package="multibox")
@@ -33,8 +34,9 @@ class MultiBox(keras.layers.Layer):
 
     Raises:
         TypeError: for an argument of another kind.
-        ValueError: if num_classes < 1, for an unknown activation, if the number of class names is not
-            num_classes or a name is repeated, or if a feature map does not fit its level of the spec.
+        ValueError: if num_classes is not from 1 to 10,000, for an unknown activation, if the number of class
+            names is not num_classes or a name is repeated, or if a feature map does not fit its level of the
+            spec.
     """
 
     def __init__(
@@ -45,7 +47,7 @@ class MultiBox(keras.layers.Layer):
         class_names: Sequence[str | None] | None = None,
         **kwargs,
     ):
-        check_arguments(MultiBox.__init__, locals(), num_classes=1)
+        check_arguments(MultiBox.__init__, locals(), num_classes=NUM_CLASSES)
         super().__init__(**{**kwargs, "dtype": "float32"})
         self.anchors = as_spec(anchors)
         self.num_classes = num_classes

@@ -76,7 +76,9 @@ class DetectionLoss(keras.losses.Loss):
         localization_weight: weight of the localization part (alpha of equation 1).
         activation: the model's activation, "softmax" or "sigmoid".
         class_weights: for each class, in the order of the labels 1, 2, ..., the weight of the confidence loss
-            of its positives; None: 1 for each. The background has weight 1. Offsets are not weighted.
+            of its positives; None: 1 for each. The background has weight 1. Offsets are not weighted. They
+            take the place of `class_weight=` of `fit`, which is for classifiers; with a `DataGenerator`, it
+            ends with Keras' "only 0-dimensional arrays can be converted to Python scalars".
 
     Raises:
         ValueError: for a weight that is negative or not finite, an unknown activation, another reduction than
@@ -109,6 +111,11 @@ class DetectionLoss(keras.losses.Loss):
             ((batch, anchors), zero where an anchor does not count; a positive scalar).
         """
         raise NotImplementedError
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        if sample_weight is not None:
+            self._check_sample_weight(sample_weight)
+        return super().__call__(y_true, y_pred, sample_weight)
 
     def call(self, y_true, y_pred):
         parts = self.parts(y_true, y_pred)
@@ -155,6 +162,17 @@ class DetectionLoss(keras.losses.Loss):
             raise ValueError(
                 f"{type(self).__name__}: class_weights: expected one weight for each of the model's "
                 f"{pred[-1] - 5} classes, got {len(self.class_weights)}"
+            )
+
+    def _check_sample_weight(self, sample_weight):
+        """Keras makes a weight for each anchor of `class_weight` of `fit`, from wrong columns."""
+        shape = getattr(sample_weight, "shape", ())
+        is_unknown = getattr(shape, "rank", 0) is None
+        if is_unknown or (len(shape) > 1 and tuple(shape[1:]) != (1,)):
+            raise ValueError(
+                f"{type(self).__name__}: sample_weight must have one number for each image, (batch,), got "
+                f"the shape {shape}. Does it come from class_weight= of fit? That is for classifiers; "
+                "weights of classes are an argument of the loss: multibox.loss_of(model, class_weights=...)"
             )
 
     def _check_not_negative(self, **arguments):

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import keras
 
 from ..anchors import AnchorSpec, as_spec, image_hw
+from ..arguments import check_bounds
 from ..class_names import check_names
 from ..data_generator.pixels import checked_pixels
 from ..layers import ImageNormalization, MultiBox
+from ..limits import NUM_CLASSES
 from ..messages import did_you_mean
 from ..weights.loading import load_weights
 from .detector import to_inference
@@ -88,9 +90,9 @@ def build_ssd(name, backbone, head, pixels, anchors, request, activation="softma
     Raises:
         TypeError: for an unknown argument, or if num_classes is not a whole number.
         FileNotFoundError: if the weight file does not exist.
-        ValueError: for an unknown mode or activation, if num_classes < 1, if the number of class names is not
-            num_classes, if the anchors do not fit the feature maps, for a number of channels that cannot be,
-            or if Keras' image data format is channels_first.
+        ValueError: for an unknown mode or activation, if num_classes is not from 1 to 10,000, if the number
+            of class names is not num_classes, if the anchors do not fit the feature maps, for a number of
+            channels that cannot be, or if Keras' image data format is channels_first.
     """
     anchors = as_spec(anchors)
     _check_mode(name, request.mode, request.decoding)
@@ -149,10 +151,7 @@ def _count_classes(name, num_classes, class_names):
         if class_names is None:
             raise TypeError(f"{name}: expected num_classes or class_names")
         num_classes = len(class_names)
-    if num_classes < 1:
-        raise ValueError(
-            f"{name}: num_classes must be at least 1 (background not counted), got {num_classes}"
-        )
+    check_bounds(f"{name}: num_classes", num_classes, NUM_CLASSES)
     if class_names is not None:
         check_names(class_names, num_classes, owner=name)
     return int(num_classes)

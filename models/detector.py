@@ -14,6 +14,8 @@ from ..arguments import checked
 from ..deprecated import renamed_arguments
 from ..layers import AnchorBoxes, DecodeDetections, ImageNormalization
 from ..layers.multibox import multibox_of
+from ..limits import MAX_CANDIDATES, MAX_DETECTIONS
+from .saved_model import load_saved_model
 
 
 class Decoding(TypedDict, total=False):
@@ -27,7 +29,7 @@ class Decoding(TypedDict, total=False):
 
 
 @renamed_arguments(top_k="max_detections")
-@checked(max_detections=1, max_candidates=1)
+@checked(max_detections=MAX_DETECTIONS, max_candidates=MAX_CANDIDATES)
 def to_inference(
     model: keras.Model,
     *,
@@ -155,12 +157,13 @@ def model_of(model: keras.Model | str | os.PathLike[str], owner: str) -> keras.M
 
     Raises:
         FileNotFoundError: if there is nothing at the path.
+        ValueError: as `load_saved_model`.
     """
     if isinstance(model, keras.Model):
         return model
     if not Path(model).exists():
         raise FileNotFoundError(f"{owner}: no such model: {os.fspath(model)}")
-    return keras.models.load_model(model, compile=False)
+    return load_saved_model(model, owner)
 
 
 def is_detector(model: keras.Model) -> bool:

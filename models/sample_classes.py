@@ -9,9 +9,10 @@ from numbers import Integral
 import keras
 import numpy as np
 
-from ..arguments import checked
+from ..arguments import check_bounds, checked
 from ..class_names import check_names, map_names, name_tuple
 from ..layers.multibox import multibox_of
+from ..limits import NUM_CLASSES
 from ..messages import did_you_mean
 from .detector import model_of
 
@@ -51,7 +52,8 @@ def sample_classes(
 
     Raises:
         FileNotFoundError: for a path where there is no model.
-        ValueError: if `classes` is empty, has a repeated class or an unknown one; if it has names, but
+        ValueError: for a path of another file than a saved model, or of one that holds code; if `classes` is
+            empty, has a repeated class or an unknown one; if it has names, but
             neither the model nor `class_names` has any; if the number of `class_names` is not the model's
             number of classes; or if a class head is not a `Conv2D`.
     """
@@ -59,6 +61,7 @@ def sample_classes(
     multibox = multibox_of(model)
     names = multibox.class_names if class_names is None else _given_names(class_names, multibox)
     classes = name_tuple(classes, "classes")
+    check_bounds("sample_classes: the number of classes", max(len(classes), 1), NUM_CLASSES)
     columns = [0, *_kept_ids(classes, names, new, strict, multibox.num_classes)]
     heads = _class_heads(model, multibox)
     clone = _clone(model, multibox, heads, _new_names(classes, names))

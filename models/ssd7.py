@@ -12,6 +12,7 @@ from keras import layers
 
 from ..anchors import AnchorSpec, ssd7_anchors
 from ..arguments import checked
+from ..limits import NUM_CLASSES
 from .builder import UNIT_PIXELS, Request, build_ssd, choose_anchors, l2
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ FIRST_SOURCE = 4
 BN_MOMENTUM = 0.9  # in a short training, the statistics must follow the weights quickly
 
 
-@checked(weight_decay=0)
+@checked(num_classes=NUM_CLASSES, weight_decay=0)
 def SSD7(
     num_classes: int | None = None,
     *,

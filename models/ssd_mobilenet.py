@@ -15,6 +15,7 @@ from keras import layers
 
 from ..anchors import AnchorSpec, ssd_mobilenet_anchors
 from ..arguments import checked
+from ..limits import ALPHA, MIN_DEPTH, NUM_CLASSES
 from .builder import UNIT_PIXELS, Request, build_ssd, choose_anchors, l2
 from .conv_bn import conv_bn, kaiming_normal, normal_003
 from .mobilenet_v1 import mobilenet_v1_features
@@ -31,7 +32,7 @@ RARE_LOGIT = -4.595
 EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
 
 
-@checked(weight_decay=0)
+@checked(num_classes=NUM_CLASSES, alpha=ALPHA, min_depth=MIN_DEPTH, weight_decay=0)
 def SSDMobileNet(
     num_classes: int | None = None,
     *,
@@ -77,11 +78,12 @@ def SSDMobileNet(
         `keras.Model`; input 0..255, RGB first, uint8 or float.
 
     Raises:
-        ValueError: for alpha <= 0, min_depth < 1, an unknown activation, and as `SSD300`.
+        ValueError: for alpha outside 0..16, min_depth outside 1..4096, an unknown activation, and as
+            `SSD300`.
     """
     name = "ssd_mobilenet"
-    if alpha <= 0 or min_depth < 1:
-        raise ValueError(f"{name}: expected alpha > 0 and min_depth >= 1, got {alpha} and {min_depth}")
+    if alpha <= 0:
+        raise ValueError(f"{name}: alpha must be above 0, got {alpha}")
 
     def depth(channels):
         return max(min_depth, int(channels * alpha))

@@ -16,6 +16,7 @@ from keras import layers
 
 from ..anchors import AnchorSpec, ssdlite_anchors
 from ..arguments import checked
+from ..limits import ALPHA, MIN_DEPTH, NUM_CLASSES
 from .builder import UNIT_PIXELS, Request, build_ssd, choose_anchors, l2
 from .conv_bn import conv_bn, normal_003
 from .mobilenet_v2 import mobilenet_v2_features
@@ -35,7 +36,7 @@ BACKBONES = {
 EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
 
 
-@checked(weight_decay=0)
+@checked(num_classes=NUM_CLASSES, alpha=ALPHA, min_depth=MIN_DEPTH, weight_decay=0)
 def SSDLite(
     num_classes: int | None = None,
     *,
@@ -72,10 +73,10 @@ def SSDLite(
         `keras.Model`; input 0..255, RGB first, uint8 or float.
 
     Raises:
-        ValueError: for alpha <= 0, min_depth < 1, an unknown backbone, and as `SSD300`.
+        ValueError: for alpha outside 0..16, min_depth outside 1..4096, an unknown backbone, and as `SSD300`.
     """
-    if alpha <= 0 or min_depth < 1:
-        raise ValueError(f"ssdlite: expected alpha > 0 and min_depth >= 1, got {alpha} and {min_depth}")
+    if alpha <= 0:
+        raise ValueError(f"ssdlite: alpha must be above 0, got {alpha}")
     if backbone not in BACKBONES:
         raise ValueError(f"ssdlite: backbone must be one of {', '.join(BACKBONES)}, got {backbone!r}")
     name, backbone_features = BACKBONES[backbone]

@@ -16,6 +16,7 @@ from keras import layers
 from ..anchors import AnchorSpec, ssd300_anchors, ssd512_anchors
 from ..arguments import checked
 from ..layers import L2Normalization
+from ..limits import NUM_CLASSES
 from .builder import CAFFE_PIXELS, Request, build_ssd, choose_anchors, l2
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ SSD512_EXTRAS = (
 )
 
 
-@checked(weight_decay=0)
+@checked(num_classes=NUM_CLASSES, weight_decay=0)
 def SSD300(
     num_classes: int | None = None,
     *,
@@ -80,16 +81,16 @@ def SSD300(
     Raises:
         TypeError: for an unknown argument.
         FileNotFoundError: if the weight file does not exist.
-        ValueError: for an unknown mode, if num_classes < 1, if the number of class names is not num_classes,
-            if the anchors do not fit the feature maps, or if image_size is too small or not that of the
-            anchors.
+        ValueError: for an unknown mode, if num_classes is not from 1 to 10,000, if the number of class names
+            is not num_classes, if the anchors do not fit the feature maps, or if image_size is too small or
+            not that of the anchors.
     """
     request = Request(num_classes, class_names, mode, weights, decoding, channels)
     anchors = choose_anchors("ssd300", image_size, anchors, (300, 300), ssd300_anchors)
     return _ssd_vgg16("ssd300", SSD300_EXTRAS, weight_decay, anchors, request)
 
 
-@checked(weight_decay=0)
+@checked(num_classes=NUM_CLASSES, weight_decay=0)
 def SSD512(
     num_classes: int | None = None,
     *,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from nowhere import Axes
 
 
-@checked(count=1, share=0)
+@checked(count=(1, 100), share=0)
 def function(
     count: int = 1,
     share: float | None = None,
@@ -63,6 +63,7 @@ def test_wrong_kinds(arguments, message):
     ("arguments", "message"),
     [
         ({"count": 0}, "function: count must be at least 1, got 0"),
+        ({"count": 10**9}, "function: count must be at most 100, got 1000000000"),
         ({"share": -0.5}, "function: share must be at least 0, got -0.5"),
         ({"share": float("nan")}, "function: share must be a number, got nan"),
         ({"mode": "tran"}, "mode must be \"train\" or \"test\", got str 'tran'; did you mean 'train'?"),

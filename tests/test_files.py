@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from threading import Barrier, Thread
 
@@ -114,6 +115,34 @@ def test_a_file_that_must_not_exist(tmp_path):
         check_absent([tmp_path / "c.txt", tmp_path / "b.txt", path])
 
 
+@pytest.mark.parametrize("number", [None, errno.EPERM, errno.ENOTSUP])
+def test_a_file_made_at_the_last_moment_is_not_replaced(tmp_path, monkeypatch, number):
+    """`number`: the error of a file system without hard links."""
+
+    def no_link(*_):
+        raise OSError(number, "no links here")
+
+    if number is not None:
+        monkeypatch.setattr(os, "link", no_link)
+    monkeypatch.setattr(Path, "exists", lambda *_, **__: False)  # it is made after every such look
+    with atomic(tmp_path / "a.txt", overwrite=False) as partial:
+        partial.write_text("first")
+    refused = pytest.raises(FileExistsError, match=r"a\.txt exists already; it is not overwritten")
+    with refused, atomic(tmp_path / "a.txt", overwrite=False) as partial:
+        partial.write_text("second")
+    assert (tmp_path / "a.txt").read_text() == "first" and names(tmp_path) == ["a.txt"]
+
+
+def test_other_errors_of_the_last_step_are_raised(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    with pytest.raises(OSError, match=r"No space left.*a\.txt"), atomic(tmp_path / "a.txt", False) as partial:
+        partial.write_text("first")
+    assert names(tmp_path) == []
+
+
 LIMITED = """
 import resource, signal, sys
 import keras
@@ -175,6 +204,21 @@ def test_what_is_no_file_is_not_read(tmp_path):
     with pytest.raises(ValueError, match=r"latin: expected a text file in UTF-8; .* at byte 0"):
         read_text(tmp_path / "latin", 4)
     assert read_bytes(tmp_path / "large", 5) == b"12345"
+
+
+def test_an_empty_file_takes_no_memory(tmp_path):
+    (tmp_path / "empty").touch()
+    tracemalloc.start()
+    assert read_bytes(tmp_path / "empty", 1 << 28) == b""
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux")
+def test_files_of_the_kernel_state_no_size():
+    content = read_bytes("/proc/self/status", 1 << 20)
+    assert content.startswith(b"Name:") and read_bytes("/proc/self/status", 3) == b"Nam"
 
 
 def test_a_byte_order_mark_is_no_text(tmp_path):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from .. import limits
 from ..arguments import checked
 from ..data_generator import DataGenerator, DetectionDataset, SampleTransform
 from ..data_generator.batches.generator import naming_failures
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 @renamed_arguments(data="dataset")
-@checked(epochs=1, batch_size=1, checkpoint_minutes=0, seed=0)
+@checked(epochs=1, batch_size=limits.BATCH_SIZE, checkpoint_minutes=0, seed=0)
 def train(
     model: keras.Model,
     dataset: DetectionDataset | DataGenerator | keras.utils.PyDataset | DatasetV2,

@@ -17,6 +17,7 @@ from .. import anchors
 from ..arguments import checked
 from ..layers import ImageNormalization
 from ..layers.multibox import multibox_layers
+from ..messages import one_line, printable
 from .mapping import adapt_pixels, fit_channels, read_weights
 from .published import PUBLISHED, fetch_source, published
 
@@ -47,7 +48,7 @@ class LoadReport:
 
     def __str__(self):
         rows = [
-            f"{self.path} ({self.origin}) into {self.model}",
+            f"{printable(self.path, limit=500)} ({self.origin}) into {self.model}",
             f"  loaded   {len(self.loaded):4} layers, {sum(self.loaded.values()):,} weights",
         ]
         for title, layers, what in (
@@ -98,14 +99,15 @@ def load_weights(
     Raises:
         FileNotFoundError: if there is no such file.
         DownloadError: if published weights cannot be downloaded.
-        ValueError: if there are no published weights for the model; if the file is damaged, unknown, contains
+        ValueError: if there are no published weights for the model; if the path is that of a folder, pipe or
+            device; if the file is damaged, unknown, contains
             numbers that are not finite, or fits no layer; with strict, if a layer is missing or has another
             shape. The model is unchanged then.
     """
     source = published(model, weights) if weights in PUBLISHED else None
     if source is not None:
         path, mapped = _read_published(source, channel_order)
-    elif Path(weights).is_file():
+    elif Path(weights).exists():
         path, mapped = weights, read_weights(weights, channel_order)
     else:
         names = " or ".join(f'"{name}"' for name in PUBLISHED)
@@ -120,7 +122,7 @@ def load_weights(
             f"{path}: {mapped.origin} do not fit the model {model.name!r}: {_problem_text(problems)}"
         )
     if not plan:
-        names = ", ".join(list(mapped.layers)[:MAX_LISTED])
+        names = ", ".join(map(one_line, list(mapped.layers)[:MAX_LISTED]))
         reasons = f": {_problem_text(problems)}" if problems else ""
         raise ValueError(
             f"{path}: {mapped.origin} with the layers {names}, ... fit no layer of the model "
@@ -210,7 +212,9 @@ def _match_layers(model, mapped, patterns, report):
         if name not in own:
             report.skipped[name] = "no such layer in the model"
             if mapped.expected is None and patterns is None:
-                problems.append((f"layer {name} of the file is not in the model", ["another network"]))
+                problems.append(
+                    (f"layer {one_line(name)} of the file is not in the model", ["another network"])
+                )
         elif name not in chosen:
             report.skipped[name] = "not chosen"
     report.skipped.update(dict.fromkeys(mapped.unused, "not part of the detector"))
@@ -281,7 +285,7 @@ def _shape_text(shapes):
 
 def _listed(names):
     more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return ", ".join(names[:MAX_LISTED]) + more
+    return ", ".join(map(one_line, names[:MAX_LISTED])) + more
 
 
 def _grouped_by_reason(layers):

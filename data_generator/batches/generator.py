@@ -14,7 +14,8 @@ from typing import Literal
 import keras
 import numpy as np
 
-from ...arguments import checked
+from ...arguments import check_bounds, checked
+from ...limits import BATCH_SIZE, NUM_SAMPLES, QUEUE_SIZE, WORKERS
 from ..augmentation.sample import SampleTransform
 from ..class_balance import num_repeated, repeated
 from ..dataset import DetectionDataset, align_classes
@@ -31,7 +32,7 @@ MIN_FAILURES = 10
 MAX_ATTEMPTS = 20  # to replace one sample
 
 
-@checked(batch_size=1, workers=0, max_queue_size=1, seed=0)
+@checked(batch_size=BATCH_SIZE, workers=WORKERS, max_queue_size=QUEUE_SIZE, seed=0)
 class DataGenerator(keras.utils.PyDataset):
     """Batches of a data set.
 
@@ -296,6 +297,7 @@ def _factors(factors, count):
             f"DataGenerator: repeat_factors must be {count} finite numbers of at least 1, one an image, "
             f"got shape {factors.shape}" + (f", lowest {factors.min()}" if factors.size else "")
         )
+    check_bounds("DataGenerator: the sum of repeat_factors", num_repeated(factors), NUM_SAMPLES)
     return factors
 
 

@@ -42,6 +42,13 @@ def test_underscores_in_the_name_of_a_network(golden, tmp_path):
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.parametrize(("option", "name"), [("--classes", "num_classes"), ("--alpha", "alpha")])
+def test_numbers_that_would_fill_the_memory(tmp_path, option, name):
+    options = {"--model": "ssdlite", "--classes": "2", option: "1000000000"}
+    result = command("coco", tmp_path / "x.keras", *(word for pair in options.items() for word in pair))
+    assert f"SSDLite: {name} must be at most" in str(result.exception)
+
+
 def test_a_failure_to_write_leaves_nothing(golden, tmp_path, monkeypatch):
     def broken(self, path):
         path.write_bytes(b"half")

@@ -54,6 +54,11 @@ def test_repr(found):
     assert repr(named) == "<Detections: street.jpg, 60x50 pixels, 1 class 2>"
 
 
+def test_names_cannot_control_the_terminal():
+    named = Detections.from_rows(ROWS[1:2], ("cat\x1b[2J",), (50, 60), "folder/a\nb.jpg")
+    assert repr(named) == r"<Detections: a\nb.jpg, 60x50 pixels, 1 cat\x1b[2J>"
+
+
 def test_it_is_frozen(found):
     with pytest.raises(AttributeError):
         found.scores = np.zeros(4)

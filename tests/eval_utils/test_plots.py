@@ -4,6 +4,7 @@ import pytest
 
 import multibox as mb
 from multibox.data_generator import Flip, SampleTransform
+from multibox.eval_utils.voc import ClassResult, VOCResult
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -83,6 +84,23 @@ def test_an_empty_history(tmp_path):
         mb.plot_history(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("class,AP\ncat,0.5\n", "class: expected a number, got cat"),
+        ("loss\n0.5\n", "expected the log of a training with the columns epoch, loss, ...; it has loss"),
+        ("epoch\n0\n", "columns epoch, loss, ...; it has epoch"),
+        ("epoch,loss\n0,high\n", "loss: expected a number, got high"),
+        ("epoch,loss\nNA,1.5\n", "expected the log of a training"),
+    ],
+)
+def test_other_files_are_no_history(tmp_path, content, message):
+    path = tmp_path / "history.csv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=rf"history\.csv: .*{message}"):
+        mb.plot_history(path)
+
+
 def test_precision_recall_shows_the_classes_with_objects():
     record = DATASET[0]
     rows = np.column_stack([record.labels, np.full(len(record.labels), 0.9), record.boxes])
@@ -129,6 +147,22 @@ def test_names_with_dollars_are_no_formulas(tmp_path):
     data = mb.DetectionDataset(("$\\nocommand$", "b", "c", "d"), DATASET.records)
     found = [np.zeros((0, 6))] * len(data)
     mb.plot_precision_recall(mb.evaluate_voc(found, data)).savefig(tmp_path / "curves.png")
+
+
+def test_names_in_plots_are_one_line(tmp_path):
+    record = DATASET[0]
+    names = ["a\nb", "c", "d", "e"]
+    rows = np.array([[1, 0.9, 10, 20, 50, 80]])
+    (label,) = mb.plot_detections(record.image(), rows, class_names=names).axes[0].texts
+    assert label.get_text() == r"a\nb 0.90"
+    curve = np.array([0.5])
+    result = VOCResult({"a\nb": ClassResult(0.0, curve, curve, curve, 1)}, 0.5, "area")
+    figure = mb.plot_precision_recall(result)
+    assert figure.axes[0].get_title() == r"a\nb 0.000"
+    (tmp_path / "history.csv").write_text("epoch,$\\nocommand$\n0,1.5\n")
+    figure = mb.plot_history(tmp_path / "history.csv")
+    assert figure.axes[0].get_title() == "$\\nocommand$"
+    figure.savefig(tmp_path / "history.png")
 
 
 def test_rows_may_be_a_list():

@@ -9,6 +9,7 @@ import pytest
 from multibox.data_generator import DetectionDataset, Record, load_shapes
 from multibox.data_generator.formats.voc_xml import voc_to_continuous
 from multibox.eval_utils import evaluate_voc, predict_dataset
+from multibox.eval_utils.voc import ClassResult, VOCResult
 from multibox.models import SSD7
 
 METRICS = {"11_point": "ap_11_point", "area": "ap_area"}
@@ -117,6 +118,16 @@ def test_a_taken_object_is_not_replaced_by_the_second_best():
     truth = dataset([(1, LEFT, 0), (1, [15, 0, 55, 40], 0)])
     detections = [np.array([[1, 0.9, *LEFT], [1, 0.8, 4, 0, 44, 40]])]
     np.testing.assert_allclose(evaluate_voc(detections, truth).classes["a"].precision, [1, 0.5])
+
+
+def test_names_in_the_table_cannot_control_the_terminal():
+    curve = np.array([0.5])
+    result = VOCResult({"cat\x1b[2J": ClassResult(1.0, curve, curve, curve, 3)}, 0.5, "area")
+    assert str(result).splitlines() == [
+        "class           AP  objects  detections",
+        r"cat\x1b[2J   1.000        3           1",
+        "mAP          1.000  (IoU 0.5, area)",
+    ]
 
 
 def test_classes_without_objects_do_not_enter_the_mean():

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -305,3 +306,29 @@ def test_another_reduction_is_refused():
     assert SSDLoss(reduction="sum").reduction == "sum"
     with pytest.raises(ValueError, match=r"reduction must be .* got 'mean'"):
         SSDLoss(reduction="mean")
+
+
+def test_class_weight_of_fit_is_refused():
+    """Keras makes a weight for each anchor of it, of a shape that it does not always know."""
+    y_true = np.stack([target(5, 2, {0: (1, [0.5, -2, 0, 0])})] * 2)
+    y_pred = np.zeros((2, 5, 6), np.float32)
+    message = r"SSDLoss: sample_weight must have .*, got the shape .*loss_of\(model, class_weights=\.\.\.\)"
+    with pytest.raises(ValueError, match=message):
+        SSDLoss()(y_true, y_pred, np.ones((2, 5)))
+    unknown = SimpleNamespace(shape=SimpleNamespace(rank=None))
+    with pytest.raises(ValueError, match=message):
+        SSDLoss()(y_true, y_pred, unknown)
+    whole, half = (numpy(SSDLoss()(y_true, y_pred, np.full(2, w, np.float32))) for w in (1, 0.5))
+    np.testing.assert_allclose([whole, half], [numpy(SSDLoss()(y_true, y_pred)), whole / 2])
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="tf.data with the loss of TensorFlow")
+def test_class_weight_of_fit_with_tf_data():
+    import tensorflow as tf
+
+    model = keras.Sequential([keras.Input((30,)), keras.layers.Dense(30), keras.layers.Reshape((5, 6))])
+    model.compile("sgd", SSDLoss())
+    pairs = (np.zeros((2, 30), np.float32), np.stack([target(5, 2)] * 2))
+    data = tf.data.Dataset.from_tensor_slices(pairs).batch(2)
+    with pytest.raises(ValueError, match=r"class_weight= of fit.*loss_of\(model, class_weights="):
+        model.fit(data, class_weight={0: 1.0, 1: 2.0}, verbose=0)

@@ -164,8 +164,8 @@ def test_a_few_steps_lower_the_loss(activation, batch_norm):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"alpha": 0}, "ssd_mobilenet: expected alpha > 0"),
-        ({"min_depth": 0}, "min_depth >= 1, got 0.25 and 0"),
+        ({"alpha": 0}, "ssd_mobilenet: alpha must be above 0, got 0"),
+        ({"min_depth": 0}, "min_depth must be at least 1, got 0"),
         ({"activation": "relu"}, "activation must be .*, got str 'relu'"),
     ],
 )

@@ -290,9 +290,9 @@ def test_a_missing_weight_file_is_named():
 
 
 def test_impossible_widths():
-    with pytest.raises(ValueError, match="alpha > 0"):
+    with pytest.raises(ValueError, match="ssdlite: alpha must be above 0, got 0"):
         mb.SSDLite(2, alpha=0)
-    with pytest.raises(ValueError, match="min_depth >= 1"):
+    with pytest.raises(ValueError, match="min_depth must be at least 1, got 0"):
         mb.SSDLite(2, min_depth=0)
 
 

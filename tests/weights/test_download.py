@@ -372,6 +372,29 @@ def test_a_cache_without_permissions_is_named(server, cache, mode):
     assert server.requests == [] and names(cache) == []
 
 
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only the superuser can be another user")
+def test_a_home_folder_of_somebody_else(tmp_path):
+    """A container that runs as another user than its files belong to."""
+    (tmp_path / "home").mkdir(0o700)
+    script = """
+import os, sys
+import pooch, requests
+from multibox.weights.download import DownloadError, fetch
+os.environ["HOME"] = sys.argv[1]
+os.environ.pop("MULTIBOX_HOME", None)
+os.setuid(4242)
+for digest in (None, "sha256:00"):
+    try:
+        fetch("http://127.0.0.1:1/a.h5", digest)
+    except DownloadError as error:
+        print(error)
+"""
+    command = [sys.executable, "-c", script, str(tmp_path / "home")]
+    lines = subprocess.run(command, capture_output=True, text=True).stdout.splitlines()
+    expected = rf"cannot use {tmp_path}/home/.cache/multibox/a.h5: Permission denied; set .*MULTIBOX_HOME"
+    assert len(lines) == 2 and all(re.match(expected, line) for line in lines)
+
+
 def test_a_full_disk_is_named(server, cache):
     error = error_on_a_small_disk(f"fetch({server.add('/a.h5', send())!r}, {GOOD!r})")
     assert re.match(r"cannot use .*a\.h5: File too large; set .*MULTIBOX_HOME", error)

@@ -41,6 +41,18 @@ def snapshot(model):
     return {w.path: float(np.asarray(w.numpy() if hasattr(w, "numpy") else w).sum()) for w in model.weights}
 
 
+def test_names_of_a_file_cannot_control_the_terminal(tmp_path):
+    model = mb.SSD7(2, image_size=(64, 64))
+    conv1 = model.get_layer("conv1").get_weights()[0]
+    layers = {"conv1": {"k": conv1}, "\x1b[2J\n_mbox_loc": {"k": np.zeros(3, np.float32)}}
+    path = keras2(tmp_path / "x.h5", layers)
+    report = load_weights(model, path, strict=False)
+    assert r"    \x1b[2J\n_mbox_loc: no such layer in the model" in str(report).splitlines()
+    keras2(path, {"\x1b[2J\n_mbox_loc": {"k": np.zeros(3, np.float32)}})
+    with pytest.raises(ValueError, match=r"with the layers \\x1b\[2J\\n_mbox_loc, \.\.\. fit no layer"):
+        load_weights(model, path, strict=False)
+
+
 # Whole detectors ----------------------------------------------------------------------------------------
 
 

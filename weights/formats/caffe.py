@@ -10,12 +10,13 @@ The still older V0 form is not supported.
 
 import math
 import struct
-from pathlib import Path
 
 import numpy as np
 
+from ...files import read_bytes
 from ...messages import one_line
 from ...protobuf import BYTES, FIXED32, FIXED64, VARINT, WireError, read_varint, wire_fields
+from .limits import MAX_FILE
 
 NET_NAME, NET_V1_LAYERS, NET_LAYER = 1, 2, 100
 NET_FIELDS = {NET_NAME, NET_V1_LAYERS, 3, 4, 5, 6, 7, 8, NET_LAYER}
@@ -25,6 +26,8 @@ LAYER_FIELDS = {NET_LAYER: (1, 2, 7), NET_V1_LAYERS: (4, 5, 6)}
 KERNEL_TYPES = {b"Convolution", b"Deconvolution", 4, 39}
 MATRIX_TYPES = {b"InnerProduct", 14}
 MAX_DIMENSIONS = 32  # Caffe's kMaxBlobAxes
+MAX_BLOBS = 64  # of a layer; BatchNorm has five
+SMALL = 1 << 12  # bytes of numbers that are copied, because an object for each would need more
 
 
 def read_caffe(path):
@@ -40,9 +43,9 @@ def read_caffe(path):
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if the file is cut off, damaged, or not a `NetParameter`.
+        ValueError: if the file is cut off, damaged, larger than 4 GiB, or not a `NetParameter`.
     """
-    data = memoryview(Path(path).read_bytes())
+    data = memoryview(read_bytes(path, MAX_FILE))
     layers = {}
     try:
         for number, wire, value in wire_fields(data):
@@ -84,6 +87,8 @@ def _layer(data, name_field, type_field, blobs_field):
             kind = value if wire == VARINT else bytes(value)
         elif number == blobs_field:
             blobs.append(_expect(value, wire, BYTES, "a blob"))
+            if len(blobs) > MAX_BLOBS:
+                raise WireError(f"layer '{one_line(name)}' with more than {MAX_BLOBS} blobs")
     return name, [_blob(blob, name, kind, i) for i, blob in enumerate(blobs)]
 
 
@@ -92,13 +97,18 @@ def _blob(data, layer, kind, index):
     shape, legacy, chunks, doubles = None, {}, [], []
     for number, wire, value in wire_fields(data):
         if number == BLOB_SHAPE:
-            shape = (shape or ()) + _shape(_expect(value, wire, BYTES, "a blob's shape"))
+            value = _expect(value, wire, BYTES, "a blob's shape")
+            if len(value) > 12 * MAX_DIMENSIONS:  # a number has at most ten bytes, its field two more
+                raise WireError(
+                    f"blob {index} of layer '{one_line(layer)}' with a shape of {len(value)} bytes"
+                )
+            shape = (shape or ()) + _shape(value)
         elif number in BLOB_LEGACY_SHAPE:
             legacy[number] = _expect(value, wire, VARINT, "a blob's size")
         elif number == BLOB_DATA:
-            chunks.append(_numbers(value, wire, FIXED32, layer))
+            _add(chunks, _numbers(value, wire, FIXED32, layer))
         elif number == BLOB_DOUBLE_DATA:
-            doubles.append(_numbers(value, wire, FIXED64, layer))
+            _add(doubles, _numbers(value, wire, FIXED64, layer))
     if chunks and doubles:
         raise WireError(f"blob {index} of layer '{one_line(layer)}' with both float and double data")
     raw = (chunks or doubles or [b""])[0] if len(chunks or doubles) < 2 else b"".join(chunks or doubles)
@@ -146,6 +156,16 @@ def _numbers(value, wire, single, layer):
     if wire not in (single, BYTES) or len(value) % struct.calcsize("d" if single == FIXED64 else "f"):
         raise WireError(f"data of layer '{one_line(layer)}' that is not an array of numbers")
     return value
+
+
+def _add(chunks, value):
+    """Appends numbers to the chunks of a blob. A file may have a field for each number."""
+    if len(value) > SMALL:
+        chunks.append(value)
+    elif chunks and isinstance(chunks[-1], bytearray):
+        chunks[-1] += value
+    else:
+        chunks.append(bytearray(value))
 
 
 def _expect(value, wire, expected, what):

@@ -25,13 +25,13 @@ from ...untrusted_hdf5 import (
     text_attribute,
     texts_attribute,
 )
+from .limits import MAX_FILE
 
 WEIGHTS_MEMBER = "model.weights.h5"
 ZIP_ERRORS = (
     *(zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError),
     *(OSError, EOFError, ValueError, KeyError, OverflowError),
 )
-MAX_FILE = 4 << 30
 MAX_DEPTH = 16  # of nested layers
 MAX_LAYERS = 10_000
 

@@ -3,6 +3,7 @@
 import zipfile
 from pathlib import Path
 
+from ...files import check_regular
 from ...messages import one_line
 from .caffe import looks_like_caffe
 
@@ -26,8 +27,10 @@ def recognize(path):
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: for any other content; the message lists the kinds that can be read.
+        ValueError: for a folder, pipe or device, and for any other content; the message lists the kinds
+            that can be read.
     """
+    check_regular(path)
     with Path(path).open("rb") as file:
         head = file.read(1 << 16)
     if head.startswith(HDF5_SIGNATURE):

@@ -7,12 +7,13 @@ the position of the reference. Every offset is checked against the length of the
 
 import math
 import struct
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from ...files import read_bytes
 from ...messages import one_line
+from .limits import MAX_FILE
 
 # Field numbers of the schema.
 MODEL_VERSION, MODEL_SUBGRAPHS, MODEL_BUFFERS = 0, 2, 4
@@ -25,6 +26,8 @@ TYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 6: "?", 7: "<i2", 9: "
 SCHEMA_VERSION = 3
 MAX_TENSORS = 100_000
 MAX_DIMENSIONS = 32
+# Constants may share their bytes. All together they may have this many times the bytes of the file.
+MAX_SHARING = 4
 
 
 class FlatBufferError(ValueError):
@@ -72,9 +75,9 @@ def read_tflite(path):
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if the file is cut off or damaged, or has no constants.
+        ValueError: if the file is cut off, damaged or larger than 4 GiB, or has no constants.
     """
-    data = memoryview(Path(path).read_bytes())
+    data = memoryview(read_bytes(path, MAX_FILE))
     try:
         tensors = _constants(_FlatBuffer(data))
     except FlatBufferError as error:
@@ -94,7 +97,7 @@ def _constants(buffer):
     graphs, buffers = buffer.tables(model, MODEL_SUBGRAPHS), buffer.tables(model, MODEL_BUFFERS)
     if not graphs:
         raise FlatBufferError("no subgraph")
-    tensors = {}
+    tensors, total = {}, 0
     for table in buffer.tables(graphs[0], SUBGRAPH_TENSORS):
         index = buffer.number(table, TENSOR_BUFFER, "<I", 0)
         if index >= len(buffers):
@@ -105,6 +108,9 @@ def _constants(buffer):
             name = buffer.string(table, TENSOR_NAME)
             if name in tensors:
                 raise FlatBufferError(f"two constants '{one_line(name)}'")
+            total += len(raw)
+            if total > MAX_SHARING * len(buffer.data):
+                raise FlatBufferError(f"constants of {total} bytes or more in {len(buffer.data)} bytes")
             tensors[name] = _tensor(buffer, table, name, raw, TYPES[kind])
     return tensors
 

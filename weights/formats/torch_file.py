@@ -13,7 +13,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ...files import check_regular, read_bytes
 from ...messages import one_line
+from .limits import MAX_FILE
 from .plain_pickle import Global, PickleError, integers, read_plain_pickle
 
 STORAGES = {
@@ -70,14 +72,14 @@ def read_torch(path):
 
     Raises:
         OSError: if the file cannot be read.
-        ValueError: if the file is cut off or damaged, contains anything but tensors and plain containers, or
-            has no tensors.
+        ValueError: if the file is cut off, damaged or larger than 4 GiB, contains anything but tensors and
+            plain containers, or has no tensors.
     """
+    check_regular(path)
     with Path(path).open("rb") as file:
         zipped = file.read(4) == b"PK\x03\x04"
-        file.seek(0)
-        # In memory, reading past the end is harmless: a damaged file may ask for any size.
-        legacy = None if zipped else io.BytesIO(file.read())
+    # In memory, reading past the end is harmless: a damaged file may ask for any size.
+    legacy = None if zipped else io.BytesIO(read_bytes(path, MAX_FILE))
     try:
         return _read_zip(path) if zipped else _read_legacy(legacy)
     except PickleError as error:
@@ -91,6 +93,9 @@ def read_torch(path):
 def _read_zip(path):
     with zipfile.ZipFile(path) as archive:
         members = {info.filename: info for info in archive.infolist()}
+        total, size = sum(info.compress_size for info in members.values()), Path(path).stat().st_size
+        if total > size:
+            raise PickleError(f"members of {total} bytes in a zip archive of {size}: they overlap")
         names = [name for name in members if name.rpartition("/")[2] == "data.pkl"]
         if len(names) != 1:
             raise PickleError(f"{len(names)} members data.pkl in the zip archive instead of one")

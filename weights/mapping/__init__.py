@@ -1,5 +1,6 @@
 """Converts the names and layouts of other projects to ours. One module for each family of networks."""
 
+from ...messages import one_line
 from ..formats.caffe import read_caffe
 from ..formats.keras_file import read_keras
 from ..formats.recognize import recognize
@@ -55,9 +56,10 @@ def _from_torch(state):
     for name, function in TORCH_NETWORKS:
         if name in state:
             return function(state)
+    found = one_line(", ".join(list(state)[:4]), 200)
     raise ValueError(
         "expected torchvision's ssd300_vgg16, ssdlite320_mobilenet_v3_large or mobilenet_v3_large, or an "
-        f"SSD300 of ssd.pytorch, found a network with the tensors {', '.join(list(state)[:4])}, ..."
+        f"SSD300 of ssd.pytorch, found a network with the tensors {found}, ..."
     )
 
 

@@ -1,6 +1,7 @@
 """Caffe's binary files: both forms of layers, bit for bit; and files that are refused."""
 
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -22,6 +23,23 @@ def test_every_array_is_that_of_the_file_bit_for_bit(small_golden, name):
     for key, array in found.items():
         assert array.dtype == np.float32 and array.shape == expected[key].shape
         assert array.tobytes() == expected[key].tobytes()
+
+
+def test_a_field_for_each_number_or_blob_takes_little_memory(tmp_path):
+    path = tmp_path / "x.caffemodel"
+    single = (varint(5 << 3 | 5) + struct.pack("<f", 1.5)) * 200_000
+    path.write_bytes(layer(message(7, message(1, varint(200_000))) + single))
+    tracemalloc.start()
+    (array,) = read_caffe(path)["conv"]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (array == 1.5).all() and peak < 5 * len(single)
+    path.write_bytes(layer(*[b""] * 65))
+    with pytest.raises(ValueError, match="layer 'conv' with more than 64 blobs"):
+        read_caffe(path)
+    path.write_bytes(layer(message(7, integer(1, 1) * 200) + PACKED))
+    with pytest.raises(ValueError, match="blob 0 of layer 'conv' with a shape of 400 bytes"):
+        read_caffe(path)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -1,13 +1,19 @@
 """The kind of a file is recognized by its content."""
 
 import io
+import os
 import pickle
 import zipfile
 
 import h5py
 import pytest
 
+from multibox.weights.formats.caffe import read_caffe
+from multibox.weights.formats.keras_file import read_keras
+from multibox.weights.formats.limits import MAX_FILE
 from multibox.weights.formats.recognize import recognize
+from multibox.weights.formats.tflite import read_tflite
+from multibox.weights.formats.torch_file import read_torch
 
 
 def archive(*names):
@@ -75,6 +81,26 @@ def test_others_are_refused_with_what_is_read(tmp_path, content, found):
     if found != "damaged":
         for kind in (".keras", ".weights.h5", ".caffemodel", ".pth", ".tflite"):
             assert kind in str(error.value)
+
+
+@pytest.mark.parametrize("reader", [recognize, read_caffe, read_keras, read_tflite, read_torch])
+def test_what_is_no_file_is_not_opened(tmp_path, reader):
+    os.mkfifo(tmp_path / "pipe")
+    for path, what in (
+        (tmp_path / "pipe", "a named pipe"),
+        ("/dev/zero", "a device"),
+        (tmp_path, "a folder"),
+    ):
+        with pytest.raises(ValueError, match=rf"{path}: expected a file, but this is {what}"):
+            reader(path)
+
+
+@pytest.mark.parametrize("reader", [read_caffe, read_tflite, read_torch])
+def test_a_file_that_is_too_large_is_not_read(tmp_path, reader):
+    with (tmp_path / "large").open("wb") as file:
+        file.truncate(MAX_FILE + 1)  # takes no place on the disk
+    with pytest.raises(ValueError, match=r"large: file is too large: 4294967297 bytes"):
+        reader(tmp_path / "large")
 
 
 def test_names_in_an_archive_cannot_write_lines_of_their_own(tmp_path):

@@ -93,7 +93,7 @@ class Writer:
 
 
 def model(shape=(2, 3), kind=0, data=None, scales=None, zero_points=None, axis=0, version=3, **extra):
-    w = Writer()
+    w, names = Writer(), iter(extra.get("names", [extra.get("name", b"kernel")] * extra.get("count", 1)))
     data = np.arange(6, dtype=np.float32).tobytes() if data is None else data
 
     def quantization():
@@ -112,7 +112,7 @@ def model(shape=(2, 3), kind=0, data=None, scales=None, zero_points=None, axis=0
             lambda: w.vector(np.asarray(shape, "<i4").tobytes(), 4),
             bytes([kind]),
             struct.pack("<I", extra.get("buffer", 1)),
-            lambda: w.vector(extra.get("name", b"kernel")),
+            lambda: w.vector(next(names)),
             None if scales is None else quantization,
             None,
             extra.get("sparsity"),
@@ -140,6 +140,15 @@ def read(tmp_path, **options):
 def test_a_float_model(tmp_path):
     (tensor,) = read(tmp_path).values()
     np.testing.assert_array_equal(tensor.values(), np.arange(6).reshape(2, 3))
+
+
+def test_constants_may_share_their_bytes_but_not_fill_the_memory(tmp_path):
+    data = bytes(4000)
+    options = {"shape": (1000,), "data": data}
+    assert len(read(tmp_path, **options, names=[b"a", b"b"], count=2)) == 2
+    names = [b"%d" % i for i in range(40)]
+    with pytest.raises(ValueError, match=r"constants of \d+ bytes or more in \d+ bytes"):
+        read(tmp_path, **options, names=names, count=40)
 
 
 def test_an_int8_model_by_channel(tmp_path):

@@ -138,6 +138,17 @@ def test_wrong_archives(tmp_path):
             read_torch(path)
 
 
+def test_members_that_share_their_bytes(tmp_path):
+    """Each could be as large as the file."""
+    path = write(tmp_path / "x.pth", state_dict(w=tensor()), bytes(96), **{"data/1": bytes(5000)})
+    data = bytearray(path.read_bytes())
+    entry = data.index(b"archive/data/0", data.index(b"PK\1\2")) - 46
+    data[entry + 20 : entry + 28] = (5000).to_bytes(4, "little") * 2  # both sizes in the directory
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"members of \d+ bytes in a zip archive of \d+: they overlap"):
+        read_torch(path)
+
+
 class Evil:
     def __init__(self, path):
         self.path = path
