@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from ..messages import did_you_mean, printable
+from .arguments import Model
+from .backend import start_keras
 from .boundary import one_line_warnings
 
 MAX_NAMED = 20  # pictures that cannot be read
 
 
 def predict(
-    model: Annotated[str, typer.Argument(help="A saved model (.keras), or the name of a published one.")],
+    model: Model,
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -47,14 +49,10 @@ def predict(
 
     Exit status: 0 done; 1 an error, or pictures that cannot be read; 130 interrupted, what was found so
     far is written.
-
-    Example: multibox predict ssd_mobilenet_coco photos clip.mp4 --draw --format csv --min-score 0.4
     """
     from ..eval_utils.prediction_files import output_names, save_predictions
     from ..eval_utils.sources import find_sources
-    from ..eval_utils.streaming import predict_files
     from ..files import check_absent
-    from ..models.pretrained import find_model
 
     if not formats and not draw:
         formats, draw = ["json"], True
@@ -64,6 +62,10 @@ def predict(
     names = output_names(formats, draw)
     if not force:
         check_absent(output / name for name in names)
+    start_keras()
+    from ..eval_utils.streaming import predict_files
+    from ..models.pretrained import find_model
+
     unread = []
     with one_line_warnings("multibox predict"):
         detector = find_model(model)
