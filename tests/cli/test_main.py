@@ -35,7 +35,7 @@ def test_demo_writes_what_it_says(tmp_path, monkeypatch, capsys):
     def run(folder, epochs):
         return small(folder, num_train=8, num_test=4, epochs=epochs, batch_size=4)
 
-    monkeypatch.setattr(sys.modules["multibox.cli.demo"], "run_demo", run)
+    monkeypatch.setattr(demo, "run_demo", run)
     monkeypatch.setattr(
         sys, "argv", ["multibox", "demo", "--output", str(tmp_path / "demo"), "--epochs", "1"]
     )
