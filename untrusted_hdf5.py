@@ -113,7 +113,7 @@ def dataset(group: h5py.Group, path: str, *, texts: bool = False, max_bytes: int
     Args:
         group: where the path begins.
         path: names separated by `/`.
-        texts: whether the array must hold texts; otherwise it must hold numbers.
+        texts: whether the array must hold texts, for a file on the disk; otherwise it must hold numbers.
         max_bytes: largest size.
 
     Raises:
@@ -133,7 +133,25 @@ def dataset(group: h5py.Group, path: str, *, texts: bool = False, max_bytes: int
     plain = found.chunks is None
     if size > max_bytes or (plain and stored != size):
         raise LayoutError(f"the array {name} of shape {one_line(found.shape)}, but {stored} bytes for it")
+    if texts and _is_variable(kind):
+        _check_lengths(found)
     return found
+
+
+def _check_lengths(texts):
+    """Refuses texts that declare more bytes than their file has: the library allocates what it reads.
+
+    An item of the array has 16 bytes: its length (4), and its place in a heap.
+    """
+    place, path = texts.id.get_offset(), Path(texts.file.filename)
+    if not texts.size:
+        return
+    if place is None:
+        raise LayoutError(f"the texts {one_line(texts.name)} in several pieces")
+    items = np.fromfile(path, "<u4", 4 * texts.size, offset=place)
+    total, limit = int(items[::4].sum(dtype=np.int64)), path.stat().st_size
+    if total > limit:
+        raise LayoutError(f"texts of {total} bytes in {one_line(texts.name)}, but the file has {limit} bytes")
 
 
 def check_sizes(datasets: Iterable[h5py.Dataset], file_size: int) -> None:
@@ -239,8 +257,11 @@ def _holds_numbers(kind):
 
 def _stored_bytes(kind):
     """Bytes of an item in the file. A text of variable length is stored as its place in a heap."""
-    variable = isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()
-    return 16 if variable else kind.get_size()
+    return 16 if _is_variable(kind) else kind.get_size()
+
+
+def _is_variable(kind):
+    return isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()
 
 
 def _type_name(kind):

@@ -40,6 +40,7 @@ from .formats.csv_file import load_csv, save_csv, scan_csv
 from .formats.hdf5 import create_hdf5_dataset, load_hdf5
 from .formats.huggingface import load_huggingface
 from .formats.labelme import load_labelme, scan_labelme
+from .formats.labelme_writer import save_labelme
 from .formats.layouts import load_dataset
 from .formats.open_images import load_open_images, scan_open_images
 from .formats.tfrecord import load_tfrecord, scan_tfrecord
@@ -96,6 +97,7 @@ __all__ = [
     "satellite_augmentation",
     "save_coco",
     "save_csv",
+    "save_labelme",
     "save_voc",
     "save_yolo",
     "scan_coco",
