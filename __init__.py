@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         save_coco,
         save_csv,
         save_dataset,
+        save_labelme,
         save_voc,
         save_yolo,
         ssd_augmentation,
@@ -60,7 +61,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         plot_precision_recall,
         plot_samples,
         predict_dataset,
+        predict_files,
         save_evaluation,
+        save_predictions,
         to_pixels,
     )
     from .losses import SSDFocalLoss, SSDLoss
@@ -138,6 +141,7 @@ __all__ = [
     "plot_precision_recall",
     "plot_samples",
     "predict_dataset",
+    "predict_files",
     "pretrained",
     "read_config",
     "read_image",
@@ -150,6 +154,8 @@ __all__ = [
     "save_csv",
     "save_dataset",
     "save_evaluation",
+    "save_labelme",
+    "save_predictions",
     "save_voc",
     "save_yolo",
     "ssd_augmentation",
@@ -168,15 +174,16 @@ _MODULES = {
     "data_check": "check_dataset",
     "data_generator": """
         DataGenerator DetectionDataset GroundTruthEncoder ImageError Record SampleTransform
-        balanced_class_weights coco_categories constant_size_augmentation convert_dataset
-        create_hdf5_dataset load_coco load_csv load_dataset load_hdf5 load_huggingface load_labelme
-        load_open_images load_shapes load_tfrecord load_voc load_yolo read_image repeat_factors resize_only
-        satellite_augmentation save_coco save_csv save_dataset save_voc save_yolo ssd_augmentation
-        ssdlite_augmentation variable_size_augmentation
+        balanced_class_weights coco_categories constant_size_augmentation convert_dataset create_hdf5_dataset
+        load_coco load_csv load_dataset load_hdf5 load_huggingface load_labelme load_open_images
+        load_shapes load_tfrecord load_voc load_yolo read_image repeat_factors resize_only
+        satellite_augmentation save_coco save_csv save_dataset save_labelme save_voc save_yolo
+        ssd_augmentation ssdlite_augmentation variable_size_augmentation
     """,
     "eval_utils": """
         Detections detect evaluate_voc plot_detection_grid plot_detections plot_history
-        plot_precision_recall plot_samples predict_dataset save_evaluation to_pixels
+        plot_precision_recall plot_samples predict_dataset predict_files save_evaluation
+        save_predictions to_pixels
     """,
     "losses": "SSDFocalLoss SSDLoss",
     "models": """

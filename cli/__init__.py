@@ -15,6 +15,7 @@ from .convert_data import convert_data
 from .demo import demo
 from .evaluate import evaluate
 from .examples import examples
+from .predict import predict
 from .pretrained import pretrained
 from .train import EXAMPLES, train
 
@@ -22,11 +23,12 @@ GREETING = f"""\
 multibox {__version__}: SSD object detection for Keras 3
 
 To begin with:
-  multibox demo           trains a small detector on drawn shapes and shows what it finds
-  multibox check my_data  finds the mistakes in a data set
-  multibox train my_data  trains a detector on your pictures
+  multibox check my_data                             finds the mistakes in your data set
+  multibox train my_data                             trains a detector on it, in runs/my_data
+  multibox predict runs/my_data/best.keras pictures  finds objects in your pictures
 
-multibox --help lists all commands, and multibox train --help shows the options of one, with examples.
+Without data, `multibox demo` trains a small detector on drawn shapes. `multibox --help` lists all
+commands, and `multibox train --help` shows the options of one, with examples.
 """
 
 app = typer.Typer(
@@ -35,12 +37,29 @@ app = typer.Typer(
     epilog="Exit status: 0 done; 1 an error, for `check` findings; 2 wrong usage, for `check` also an error.",
 )
 app.add_typer(check.app, name="check")
+app.command(epilog=examples(*EXAMPLES))(train)
+app.command(
+    epilog=examples(
+        "multibox predict ssd_mobilenet_coco photos clip.mp4",
+        "multibox predict best.keras photos --format voc --min-score 0.4",
+        "multibox predict best.keras aerial.tif --draw --tiles 640",
+    )
+)(predict)
+app.command(
+    epilog=examples(
+        "multibox evaluate runs/mine/best.keras my_data:val --output runs/mine/val",
+        "multibox evaluate ssd_mobilenet_coco VOCdevkit:2007:test",
+    )
+)(evaluate)
+app.command(
+    epilog=examples(
+        "multibox convert-data my_data my_data_yolo --to yolo",
+        "multibox convert-data my_data:val val.h5 --to hdf5",
+    )
+)(convert_data)
+app.command(epilog=examples("multibox pretrained", "multibox pretrained ssd_mobilenet_coco"))(pretrained)
 app.command(epilog=examples("multibox convert trained.pth ssd300.keras --model ssd300 --classes 20"))(convert)
 app.command(epilog=examples("multibox demo", "multibox demo --output runs/short --epochs 2"))(demo)
-app.command(epilog=examples("multibox convert-data my_data my_data_yolo --to yolo"))(convert_data)
-app.command(epilog=examples("multibox evaluate runs/mine/best.keras my_data:val --output val"))(evaluate)
-app.command(epilog=examples("multibox pretrained", "multibox pretrained ssd_mobilenet_coco"))(pretrained)
-app.command(epilog=examples(*EXAMPLES))(train)
 
 
 def _print_version(wanted: bool):

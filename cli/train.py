@@ -78,8 +78,8 @@ def train(
     with one_line_warnings("multibox train"):
         result = start_run(config, resume=resume is not None, force=force)
     print(
-        f"\nNext: look at {result.folder / 'detections.jpg'}. In Python, "
-        f'multibox.detect("{result.folder / "best.keras"}", "picture.jpg") finds objects in a picture.'
+        f"\nNext: look at {result.folder / 'detections.jpg'}. To find objects in pictures:\n"
+        f"  multibox predict {result.folder / 'best.keras'} PICTURES"
     )
 
 

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from .evaluation_files import save_evaluation
     from .plots import plot_detection_grid, plot_detections, plot_history, plot_precision_recall, plot_samples
     from .prediction import detect, predict_dataset, to_pixels
+    from .prediction_files import save_predictions
+    from .streaming import predict_files
     from .voc import VOCResult, evaluate_voc
 
 __all__ = [
@@ -23,7 +25,9 @@ __all__ = [
     "plot_precision_recall",
     "plot_samples",
     "predict_dataset",
+    "predict_files",
     "save_evaluation",
+    "save_predictions",
     "to_pixels",
 ]
 
@@ -32,6 +36,8 @@ _MODULES = {
     "evaluation_files": "save_evaluation",
     "plots": "plot_detection_grid plot_detections plot_history plot_precision_recall plot_samples",
     "prediction": "detect predict_dataset to_pixels",
+    "prediction_files": "save_predictions",
+    "streaming": "predict_files",
     "voc": "VOCResult evaluate_voc",
 }
 
