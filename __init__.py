@@ -6,7 +6,7 @@ Names are imported at their first use: `multibox.load_dataset` takes no Keras, `
 from typing import TYPE_CHECKING
 
 from . import deprecated
-from .after_keras import register
+from .import_hooks import register
 from .lazy import lazy_names
 
 if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same for Python

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ..import_hooks import on_import
 from .boundary import is_debug_mode
 
 
@@ -22,8 +23,16 @@ def start_keras() -> None:
 
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # for what comes after the import
+    if "tensorflow" not in sys.modules:
+        # If it is installed, Keras imports it on every backend, at the latest when it saves a model.
+        on_import("tensorflow", _quietly)
     with held_back_messages():
         import keras  # noqa: F401
+
+
+def _quietly(run):
+    with held_back_messages():
+        run()
 
 
 @contextmanager

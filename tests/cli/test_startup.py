@@ -125,3 +125,14 @@ def test_start_keras_is_quiet_afterwards_unless_the_user_wants_it(monkeypatch):
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
     backend.start_keras()
     assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
+
+
+def test_a_later_import_of_tensorflow_is_quiet_too(tmp_path):
+    """A stand-in for TensorFlow, which Keras imports on other backends, too."""
+    (tmp_path / "tensorflow.py").write_text("import os; os.write(2, b'no CUDA\\n')")
+    code = (
+        "import sys; from multibox.cli.backend import start_keras; sys.modules['keras'] = sys; start_keras(); "
+        f"sys.path.insert(0, {str(tmp_path)!r}); import tensorflow; print('done', file=sys.stderr)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stderr == "done\n"

@@ -1,4 +1,4 @@
-"""Makes Keras know the layers and losses of this package as soon as both are imported.
+"""What is done when somebody imports a package of others.
 
 `keras.models.load_model` finds the classes of a saved model only if they are registered, which happens when
 their modules are imported. `import multibox` does not import them, because they need Keras.
@@ -7,6 +7,8 @@ their modules are imported. `import multibox` does not import them, because they
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
 
@@ -14,7 +16,7 @@ BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def register(package: str, modules: tuple[str, ...]) -> None:
-    """Imports modules that register classes: now if Keras is imported, otherwise right after its import.
+    """Imports modules that register classes with Keras: now if it is imported, otherwise right afterwards.
 
     Args:
         package: name of the package.
@@ -23,7 +25,27 @@ def register(package: str, modules: tuple[str, ...]) -> None:
     if "keras" in sys.modules:
         _import_all(package, modules)
     else:
-        sys.meta_path.insert(0, _KerasFinder(package, modules))
+        on_import("keras", partial(_import_keras, package, modules))
+
+
+def on_import(name: str, around: Callable[[Callable[[], None]], None]) -> None:
+    """Runs a function around the first import of a package that is not imported yet.
+
+    Args:
+        name: name of the package.
+        around: gets a function that executes the package, and calls it.
+    """
+    sys.meta_path.insert(0, _Finder(name, around))
+
+
+def _import_keras(package, modules, run):
+    try:
+        run()
+    except ModuleNotFoundError as error:
+        if error.name not in BACKENDS:
+            raise
+        raise _missing(error.name) from None
+    _import_all(package, modules)
 
 
 def _import_all(package, modules):
@@ -31,26 +53,26 @@ def _import_all(package, modules):
         import_module(f".{module}", package)
 
 
-class _KerasFinder(MetaPathFinder):
-    """Finds Keras as the other finders do, with a loader that imports the modules afterwards."""
+class _Finder(MetaPathFinder):
+    """Finds one package as the other finders do, with a loader that calls `around`."""
 
-    def __init__(self, package, modules):
-        self.package, self.modules = package, modules
+    def __init__(self, name, around):
+        self.name, self.around = name, around
 
     def find_spec(self, name, path=None, target=None):
-        if name != "keras":
+        if name != self.name:
             return None
         for finder in sys.meta_path:
             spec = None if finder is self else finder.find_spec(name, path, target)
             if spec is not None:
-                # A program may only ask whether Keras exists, so the finder stays until it is imported.
+                # A program may only ask whether there is the package, so the finder stays until its import.
                 if spec.loader is not None:
-                    spec.loader = _KerasLoader(spec.loader, self)
+                    spec.loader = _Loader(spec.loader, self)
                 return spec
         return None
 
 
-class _KerasLoader(Loader):
+class _Loader(Loader):
     def __init__(self, loader, finder):
         self.loader, self.finder = loader, finder
 
@@ -59,15 +81,9 @@ class _KerasLoader(Loader):
 
     def exec_module(self, module):
         module.__loader__ = module.__spec__.loader = self.loader
-        try:
-            self.loader.exec_module(module)
-        except ModuleNotFoundError as error:
-            if error.name not in BACKENDS:
-                raise
-            raise _missing(error.name) from None
+        self.finder.around(partial(self.loader.exec_module, module))
         if self.finder in sys.meta_path:
             sys.meta_path.remove(self.finder)
-        _import_all(self.finder.package, self.finder.modules)
 
 
 def _missing(backend):
