@@ -25,12 +25,23 @@ def python(*lines):
     ],
     ids=" then ".join,
 )
-def test_a_saved_model_loads(imports):
-    run = python(*imports, LOAD, "import sys", "print([str(finder) for finder in sys.meta_path])")
+def test_the_classes_are_registered(imports):
+    run = python(
+        *imports,
+        "print(keras.saving.get_registered_object('multibox>MultiBox').__name__)",
+        "print(keras.saving.get_registered_object('multibox>SSDLoss').__name__)",
+        "import sys",
+        "print([str(finder) for finder in sys.meta_path])",
+    )
     assert run.returncode == 0, run.stderr
-    model, finders = run.stdout.splitlines()
-    assert model == "Functional"
+    layer, loss, finders = run.stdout.splitlines()
+    assert (layer, loss) == ("MultiBox", "SSDLoss")
     assert "import_hooks" not in finders  # leaves nothing behind
+
+
+def test_a_saved_model_loads():
+    run = python("import multibox", "import keras", LOAD)
+    assert run.stdout == "Functional\n", run.stderr
 
 
 def test_keras_does_not_notice():

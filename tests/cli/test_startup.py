@@ -131,7 +131,8 @@ def test_a_later_import_of_tensorflow_is_quiet_too(tmp_path):
     """A stand-in for TensorFlow, which Keras imports on other backends, too."""
     (tmp_path / "tensorflow.py").write_text("import os; os.write(2, b'no CUDA\\n')")
     code = (
-        "import sys; from multibox.cli.backend import start_keras; sys.modules['keras'] = sys; start_keras(); "
+        "import sys; from multibox.cli.backend import start_keras; "
+        "sys.modules['keras'] = sys; start_keras(); "
         f"sys.path.insert(0, {str(tmp_path)!r}); import tensorflow; print('done', file=sys.stderr)"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
