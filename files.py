@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -68,6 +69,39 @@ def atomic(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[Pat
         raise
     finally:
         partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary folder beside `path` and renames it to `path` when the block ends without an error.
+
+    After an error the temporary folder is removed. Only a program that is killed leaves a folder
+    `.partial-...` behind.
+
+    Args:
+        path: path of the folder, which must not exist or be empty.
+
+    Raises:
+        FileExistsError: if there is a file, or a folder that is not empty.
+    """
+    path = Path(path)
+    _check_empty(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name[-_KEPT_CHARACTERS:]}")
+    partial.mkdir()
+    try:
+        yield partial
+        _check_empty(path)
+        if path.exists():
+            path.rmdir()
+        partial.replace(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check_empty(path):
+    if os.path.lexists(path) and not (path.is_dir() and not path.is_symlink() and not any(path.iterdir())):
+        raise _exists(path)
 
 
 def _rename_exclusively(partial, path):

@@ -7,7 +7,10 @@ import typer
 from . import check
 from .boundary import one_line_errors, show_tracebacks
 from .convert import convert
+from .convert_data import convert_data
 from .demo import demo
+from .evaluate import evaluate
+from .pretrained import pretrained
 
 app = typer.Typer(
     add_completion=False,
@@ -18,7 +21,10 @@ app = typer.Typer(
 
 app.add_typer(check.app, name="check")
 app.command()(convert)
+app.command()(convert_data)
 app.command()(demo)
+app.command()(evaluate)
+app.command()(pretrained)
 
 
 @app.callback()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -32,6 +33,22 @@ def one_line_errors(command: str, status: int) -> Iterator[None]:
             raise
         print(f"{command}: {_text(error)}", file=sys.stderr)
         raise SystemExit(status) from None
+
+
+@contextmanager
+def one_line_warnings(command: str) -> Iterator[None]:
+    """Prints each warning of the block as one line, without the place in the code.
+
+    Args:
+        command: begins the line.
+    """
+
+    def show(message, *_, **__):
+        print(f"{command}: warning: {printable(message, limit=2000)}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.showwarning = show
+        yield
 
 
 def _text(error):

@@ -1,8 +1,5 @@
 """`multibox check`: one command for a path in any layout, and one for each annotation format."""
 
-import sys
-import warnings
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +15,7 @@ from ..data_generator.formats.voc import scan_voc
 from ..data_generator.formats.yolo import scan_yolo, yolo_classes
 from ..messages import printable
 from ..networks import ANCHOR_NAMES_HELP
-from .boundary import one_line_errors
+from .boundary import one_line_errors, one_line_warnings
 
 
 class _PathOrFormat(TyperGroup):
@@ -33,6 +30,7 @@ class _PathOrFormat(TyperGroup):
 
 # Errors have status 2 here, because 1 means findings.
 _errors = partial(one_line_errors, "multibox check", 2)
+_warnings = partial(one_line_warnings, "multibox check")
 
 app = typer.Typer(
     cls=_PathOrFormat,
@@ -72,7 +70,7 @@ def any_layout(
 ):
     """Check a data set in any layout that load_dataset reads. `check PATH` is short for this."""
     with _errors():
-        with _plain_warnings():
+        with _warnings():
             layout = find_layout(path)
         unknown = [name for name in sets or () if name not in layout.splits]
         if unknown:
@@ -135,7 +133,7 @@ def yolo(
 
 def _check(splits, model, classes, output, read_classes=None):
     """Runs the check, prints the report and exits."""
-    with _errors(), _plain_warnings():
+    with _errors(), _warnings():
         if classes is None and read_classes is not None:
             classes = tuple(read_classes())
         report = check_dataset(splits, classes=classes, anchors=model, output=output)
@@ -143,15 +141,6 @@ def _check(splits, model, classes, output, read_classes=None):
     if output is not None:
         print(f"\nWritten to {output}: report.json, report.txt and pictures")
     raise typer.Exit(0 if report.is_clean else 1)
-
-
-@contextmanager
-def _plain_warnings():
-    """Prints warnings as one line each, without the place in the code."""
-    with warnings.catch_warnings(record=True) as caught:
-        yield
-    for warning in caught:
-        print(f"multibox check: warning: {printable(warning.message, limit=2000)}", file=sys.stderr)
 
 
 def _names(classes):

@@ -43,6 +43,7 @@ from .formats.labelme import load_labelme, scan_labelme
 from .formats.labelme_writer import save_labelme
 from .formats.layouts import load_dataset
 from .formats.open_images import load_open_images, scan_open_images
+from .formats.saving import convert_dataset, save_dataset
 from .formats.tfrecord import load_tfrecord, scan_tfrecord
 from .formats.voc import load_voc, scan_voc
 from .formats.voc_writer import save_voc
@@ -79,6 +80,7 @@ __all__ = [
     "coco_categories",
     "coco_image_ids",
     "constant_size_augmentation",
+    "convert_dataset",
     "create_hdf5_dataset",
     "load_coco",
     "load_csv",
@@ -97,6 +99,7 @@ __all__ = [
     "satellite_augmentation",
     "save_coco",
     "save_csv",
+    "save_dataset",
     "save_labelme",
     "save_voc",
     "save_yolo",

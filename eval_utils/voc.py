@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -60,6 +60,22 @@ class VOCResult:
         """Mean AP over the classes that have objects (NaN if none has)."""
         values = [r.average_precision for r in self.classes.values() if r.num_objects]
         return float(np.mean(values)) if values else float("nan")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain numbers and strings, ready for JSON. None stands for an AP that is NaN."""
+        return {
+            "mean_average_precision": _number_or_none(self.mean_average_precision),
+            "iou_threshold": self.iou_threshold,
+            "metric": self.metric,
+            "classes": {
+                name: {
+                    "average_precision": _number_or_none(r.average_precision),
+                    "objects": r.num_objects,
+                    "detections": len(r.scores),
+                }
+                for name, r in self.classes.items()
+            },
+        }
 
     def __str__(self):
         names = [printable(name) for name in self.classes]
@@ -126,6 +142,10 @@ def evaluate_voc(
         reason = explain_zero_map(rows[:, 2:], rows[:, 1], sizes, best_iou, iou_threshold, len(truth.labels))
         warnings.warn(f"evaluate_voc: mAP is nearly 0: {reason}", stacklevel=3)
     return result
+
+
+def _number_or_none(value):
+    return None if np.isnan(value) else value
 
 
 def _concatenated(detections, dataset):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import keras
 
@@ -10,12 +12,16 @@ from ..arguments import checked
 from ..class_names import map_names
 from ..messages import did_you_mean
 from ..weights.published import SOURCES
+from .detector import model_of
 from .sample_classes import sample_classes
 from .ssd_mobilenet import SSDMobileNet
 from .ssdlite import SSDLite
 from .vgg16 import SSD300
 
 FUNCTIONS = {function.__name__: function for function in (SSD300, SSDLite, SSDMobileNet)}
+
+# Names of the published detectors.
+DETECTORS = tuple(key for key, source in SOURCES.items() if source.function)
 
 
 @checked(seed=0, channels=1)
@@ -39,10 +45,9 @@ def pretrained(
         DownloadError: if the weights cannot be downloaded; the message tells where to put the file by hand.
         ValueError: for an unknown name, and as `sample_classes`.
     """
-    detectors = [key for key, source in SOURCES.items() if source.function]
-    if name not in detectors:
-        hint = did_you_mean(name, detectors)
-        raise ValueError(f"pretrained: name must be one of {', '.join(detectors)}, got {name!r}{hint}")
+    if name not in DETECTORS:
+        hint = did_you_mean(name, DETECTORS)
+        raise ValueError(f"pretrained: name must be one of {', '.join(DETECTORS)}, got {name!r}{hint}")
     source = SOURCES[name]
     names = source.class_names[1:]
     model = FUNCTIONS[source.function](
@@ -52,3 +57,34 @@ def pretrained(
         return model
     known = map_names(class_names, names)
     return sample_classes(model, class_names, new=[n for n in class_names if known[n] is None], seed=seed)
+
+
+def find_model(model: str | os.PathLike[str], class_names: Sequence[str] | None = None) -> keras.Model:
+    """The model that a command names: a saved one, or a published one.
+
+    Args:
+        model: path of a saved model (`.keras`), or a name that `pretrained` takes. An existing path counts
+            first.
+        class_names: None, or the classes that a published model is to find. It must know all of them. A saved
+            model keeps its own classes.
+
+    Raises:
+        DownloadError: see `pretrained`.
+        FileNotFoundError: if it is neither; lists the names.
+        ValueError: for classes that the published model does not know; names them.
+    """
+    name = os.fspath(model)
+    if Path(name).exists():
+        return model_of(name, "find_model")
+    if name not in DETECTORS:
+        raise FileNotFoundError(
+            f"{name}: no such model file, and no published model, of which there are "
+            f"{', '.join(DETECTORS)}{did_you_mean(name, DETECTORS)}"
+        )
+    known = map_names(class_names or (), SOURCES[name].class_names)
+    if unknown := [given for given, found in known.items() if found is None]:
+        raise ValueError(
+            f"{name}: does not know the class{'es' * (len(unknown) > 1)} {', '.join(map(repr, unknown))}; "
+            f"train it on your data first, or name a model that you have trained"
+        )
+    return pretrained(name, class_names=class_names)

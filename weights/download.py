@@ -31,6 +31,11 @@ def cache_folder() -> Path:
         raise _cannot_use(folder, error) from error
 
 
+def cached_path(url: str) -> Path:
+    """The path at which `fetch` puts the file of a URL."""
+    return cache_folder() / PurePosixPath(urlsplit(url).path).name
+
+
 def fetch(url: str, digest: str | None = None, max_bytes: int = MAX_BYTES) -> Path:
     """Downloads a file into the cache, unless it is there already.
 
@@ -53,8 +58,8 @@ def fetch(url: str, digest: str | None = None, max_bytes: int = MAX_BYTES) -> Pa
     import pooch
     import requests
 
-    name = PurePosixPath(urlsplit(url).path).name
-    target = cache_folder() / name
+    target = cached_path(url)
+    name = target.name
     remedy = f"without a connection, put the file{f' ({digest})' if digest else ''} at {target}"
     try:
         if digest and target.exists() and not _digest_like(target, digest).startswith(digest):

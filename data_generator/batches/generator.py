@@ -44,7 +44,8 @@ class DataGenerator(keras.utils.PyDataset):
     `class_weight=` of `fit` does not work, since a target has many anchors: use `class_weights=` of the loss.
 
     A sample depends on (seed, epoch, its index in the data set) only: not on the workers, the batch size, or
-    where a run was resumed. To resume at epoch n set `generator.epoch = n`. Pass `shuffle=False` to `fit`;
+    where a run was resumed. To resume at epoch n set `generator.epoch = n`; `first_batch` is the batch that
+    will be asked for first, in that epoch only. Pass `shuffle=False` to `fit`;
     otherwise Keras shuffles whole batches with its own seed. Pass no `steps_per_epoch`: an epoch is one pass
     over the data.
 
@@ -129,6 +130,7 @@ class DataGenerator(keras.utils.PyDataset):
         self.in_processes = use_multiprocessing
         self.on_error = on_error
         self.epoch = 0
+        self.first_batch = 0
         self.failed_images = {}  # image_id: what is wrong with it
         self.num_failures = 0
         self.failure = None  # the exception of the last batch that was taken, see `naming_failures`
@@ -136,7 +138,8 @@ class DataGenerator(keras.utils.PyDataset):
         self._maker = SampleMaker(transform, encoder, dataset.pixels.channels)
         self._pool = None
         self._ahead = None
-        self._is_last_taken = False
+        self._is_open = False  # an epoch, from its beginning to its end
+        self._num_taken = 0
         self._last_order = None, None  # epoch, and the order of its samples
 
     def __repr__(self):
@@ -151,17 +154,23 @@ class DataGenerator(keras.utils.PyDataset):
     def on_epoch_begin(self):
         self._stop_ahead()  # of an epoch that was interrupted
         self._tried = self.num_failures = 0
-        self._is_last_taken = False
+        self._is_open = True
+        self._num_taken = 0
         if self.in_processes and self._pool is None:
             self._pool = ProcessPool(self._maker, self.num_workers, self.batch_size)
         if self.num_workers:
             make = partial(self._make, self.epoch)
-            self._ahead = LookAhead(make, self.epoch, len(self), self.num_workers, self.queue_size)
+            self._ahead = LookAhead(
+                make, self.epoch, len(self), self.num_workers, self.queue_size, self.first_batch
+            )
 
     def on_epoch_end(self):
         self._stop_ahead()
-        # Keras also opens an epoch to look at the first batch.
-        self.epoch += self._is_last_taken
+        # Keras also looks at one or two batches before the first epoch, and closes what it did not open.
+        if self._is_open and self._num_taken >= len(self) - self.first_batch:
+            self.epoch += 1
+            self.first_batch = 0
+        self._is_open = False
 
     def close(self) -> None:
         """Ends workers and drops batches that were made ahead."""
@@ -183,7 +192,7 @@ class DataGenerator(keras.utils.PyDataset):
         except Exception as error:
             self.failure = error
             raise
-        self._is_last_taken |= batch == len(self) - 1
+        self._num_taken += self._is_open
         return content
 
     def _stop_ahead(self):

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 class LookAhead:
-    """Makes the batches 0, 1, ... of an epoch ahead, at most `queue_size` of them at a time.
+    """Makes the batches of an epoch ahead, in their order, at most `queue_size` of them at a time.
 
     Args:
         make: function from the number of a batch to the batch.
@@ -12,16 +12,17 @@ class LookAhead:
         num_batches: number of batches in the epoch.
         workers: number of threads.
         queue_size: largest number of batches in the making or waiting, at least 1.
+        first: number of the first batch.
     """
 
-    def __init__(self, make, epoch, num_batches, workers, queue_size):
+    def __init__(self, make, epoch, num_batches, workers, queue_size, first=0):
         self.epoch = epoch
         self._make = make
         self._num_batches = num_batches
         self._queue_size = queue_size
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="multibox")
         self._futures = {}
-        self._next = 0
+        self._next = first
         self._top_up()
 
     def take(self, batch):

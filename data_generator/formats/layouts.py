@@ -98,7 +98,11 @@ def load_dataset(
         ValueError: if no layout fits (says for each what is missing), for an unknown split (lists the
             splits), if splits annotate the same image differently, and as the reader of the layout does.
     """
-    layout = find_layout(path)
+    return load_layout(find_layout(path), path, split, classes, max_dropped=max_dropped, progress=progress)
+
+
+def load_layout(layout, path, split=None, classes=None, *, max_dropped=MAX_DROPPED, progress=True):
+    """`load_dataset` where `find_layout(path)` has found the layout."""
     chosen = layout.default if split is None else (split,)
     if split is not None and split not in layout.splits:
         raise ValueError(f"{path}: no split {split!r}; there are: {', '.join(layout.splits)}")
@@ -140,6 +144,33 @@ def find_layout(path: str | os.PathLike[str]) -> Layout:
 def dataset_splits(path: str | os.PathLike[str]) -> tuple[str, ...]:
     """Names of the splits of a data set, in any layout that `load_dataset` reads."""
     return tuple(find_layout(path).splits)
+
+
+def path_and_set(text: str) -> tuple[str, str | None]:
+    """Divides `path:set`, which commands take, into the two first arguments of `load_dataset`.
+
+    The path is the longest part in front of a colon, or the whole text, that exists. A path with a colon
+    therefore works, and so does a set with one: `VOCdevkit:2007:train`.
+
+    Args:
+        text: `path`, or `path:set`.
+
+    Returns:
+        The path and the name of the set, or None without one.
+
+    Raises:
+        FileNotFoundError: if no part of the text is an existing path.
+        ValueError: if the name of the set is empty.
+    """
+    path, name = text, None
+    while not os.path.lexists(path):
+        path, colon, _ = path.rpartition(":")
+        if not colon:
+            raise FileNotFoundError(f"{text}: no such file or folder")
+        name = text[len(path) + 1 :]
+    if name == "":
+        raise ValueError(f"{text}: expected the name of a set after the colon")
+    return path, name
 
 
 def _names(layout, read):

@@ -3,10 +3,14 @@
 import filecmp
 import warnings
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
+from tqdm import tqdm
+
 from ...files import atomic, check_absent
-from ..dataset import FLAGS
+from ...messages import printable
+from ..dataset import FLAGS, DetectionDataset
 from ..decoding import encode_png
 from .fields import IMAGE_SUFFIXES, UNWRITABLE, inside_folder, normal_path
 
@@ -35,13 +39,14 @@ def check_visible(names, owner):
         raise ValueError(f"{owner}: an image id must not start with a dot, as hidden files do: {hidden[0]!r}")
 
 
-def warn_of_lost_flags(dataset, reason):
+def warn_of_lost_flags(dataset, owner, what):
     """Counts in a warning the crowd regions, which are not written, and the flags of the other objects."""
     counts = {flag: sum(int(getattr(record, flag).sum()) for record in dataset) for flag in FLAGS}
     lost = [f"{counts['crowd']} crowd regions are left out"] if counts["crowd"] else []
     lost += [f"{counts[f]} objects are no longer {f}" for f in ("difficult", "truncated") if counts[f]]
     if lost:
-        warnings.warn(f"{reason}: {', '.join(lost)}", stacklevel=4)  # beyond the `checked` writer
+        text = f"{owner}: {printable(dataset.name)}: {what}: {', '.join(lost)}"
+        warnings.warn(text, stacklevel=4)  # beyond the `checked` writer
 
 
 def exact(value):
@@ -131,6 +136,36 @@ def place_image(record, target, link=False):
         target.hardlink_to(record.image)
     else:
         _place_bytes(Path(record.image).read_bytes(), target)
+
+
+def with_placed_images(dataset, folder, prefix, owner, link=False, progress=True):
+    """Puts all images of a data set into a folder, named by their ids.
+
+    Args:
+        dataset: a `DetectionDataset`.
+        folder: `pathlib.Path` of the folder.
+        prefix: start of the ids that is left out of the names.
+        owner: name of the writer, for messages.
+        link: whether to make hard links instead of copies.
+        progress: whether to show a progress bar.
+
+    Returns:
+        The `DetectionDataset` with the images in the folder.
+
+    Raises:
+        FileExistsError: see `place_image` and `image_target`.
+        ValueError: for ids that are duplicates or differ only in the prefix, and see `image_target`.
+    """
+    check_unique_ids(dataset)
+    names = [record.image_id.removeprefix(prefix) for record in dataset]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{dataset.name}: some image ids differ only in {prefix!r} in front of them")
+    targets = [image_target(r, folder, name, owner) for r, name in zip(dataset, names, strict=True)]
+    bar = tqdm(dataset, desc=f"save {folder.name}", unit=" files", disable=not progress, leave=False)
+    for record, target in zip(bar, targets, strict=True):
+        place_image(record, target, link)
+    records = [replace(r, image=str(target)) for r, target in zip(dataset, targets, strict=True)]
+    return DetectionDataset(dataset.class_names, records, dataset.name)
 
 
 def _place_bytes(data, target):

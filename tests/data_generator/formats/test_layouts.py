@@ -4,7 +4,7 @@ import pytest
 from annotated_images import write_image
 
 from multibox.data_generator import create_hdf5_dataset, load_dataset, save_csv, save_voc
-from multibox.data_generator.formats.layouts import dataset_splits, find_layout
+from multibox.data_generator.formats.layouts import dataset_splits, find_layout, path_and_set
 
 XML = (
     "<annotation><object><name>{}</name>"
@@ -205,3 +205,27 @@ def test_no_objects_and_no_list_of_classes(tmp_path):
     with pytest.raises(ValueError, match="no annotation has an object; pass classes"):
         load(tmp_path)
     assert load(tmp_path, None, ("cat",)).num_classes == 1
+
+
+def test_a_path_and_a_set(tmp_path, monkeypatch):
+    for name in ("data", "a:b", "a:b:c"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert path_and_set("data") == ("data", None)
+    assert path_and_set("data:train") == ("data", "train")
+    assert path_and_set("data:2007:train") == ("data", "2007:train")
+    assert path_and_set("a:b") == ("a:b", None)
+    assert path_and_set("a:b:c:val") == ("a:b:c", "val")
+    assert path_and_set("a:b:d") == ("a:b", "d")
+    whole = str(tmp_path / "data")
+    assert path_and_set(f"{whole}:train") == (whole, "train")
+
+
+def test_a_path_and_a_set_that_do_not_exist(tmp_path, monkeypatch):
+    (tmp_path / "data").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for text in ("nowhere:train", "", ":train"):
+        with pytest.raises(FileNotFoundError, match=f"{text}: no such file or folder"):
+            path_and_set(text)
+    with pytest.raises(ValueError, match="data:: expected the name of a set after the colon"):
+        path_and_set("data:")

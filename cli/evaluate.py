@@ -1,0 +1,51 @@
+"""`multibox evaluate`: average precision of a model on a data set."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .boundary import one_line_warnings
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A saved model (.keras), or the name of a published one.")],
+    data: Annotated[
+        str, typer.Argument(help="Data set in any layout that load_dataset reads: PATH, or PATH:SET.")
+    ],
+    iou: Annotated[float, typer.Option(help="IoU above which a detection is right.")] = 0.5,
+    metric: Annotated[str, typer.Option(help="11_point (VOC 2007) or area (VOC 2010).")] = "11_point",
+    min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out lower scores.")] = 0.0,
+    batch: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 8,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for ap.txt, ap.json and precision_recall.png.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace files of an earlier evaluation.")] = False,
+):
+    """Measure the average precision of a model: a table of all classes, by the rules of Pascal VOC.
+
+    A saved model must have the classes of the data set, in any order. A published model is reduced to
+    them, and must know them all.
+
+    Example: multibox evaluate runs/mine/best.keras my_data:val --output runs/mine/val
+    """
+    from ..data_generator.formats.layouts import load_dataset, path_and_set
+    from ..eval_utils import evaluate_voc, predict_dataset
+    from ..eval_utils.evaluation_files import EVALUATION_FILES, save_evaluation
+    from ..files import check_absent
+    from ..models.pretrained import find_model
+
+    if output is not None and not force:
+        check_absent(output / name for name in EVALUATION_FILES)
+    with one_line_warnings("multibox evaluate"):
+        dataset = load_dataset(*path_and_set(data))
+        detector = find_model(model, dataset.class_names)
+        print(dataset)
+        found = predict_dataset(detector, dataset, batch)
+        result = evaluate_voc(
+            [rows[rows[:, 1] >= min_score] for rows in found], dataset, iou_threshold=iou, metric=metric
+        )
+    print(result)
+    if output is not None:
+        save_evaluation(result, output, overwrite=force)
+        print(f"\nWritten to {output}: {', '.join(EVALUATION_FILES)}")

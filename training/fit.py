@@ -1,0 +1,129 @@
+"""`fit` from any step of any epoch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from ..data_generator import DataGenerator
+from .state import RunState, build_metrics, restore_model
+
+
+class RestOfEpoch(keras.utils.PyDataset):
+    """The batches of a `DataGenerator` from number `first` on."""
+
+    def __init__(self, data: DataGenerator, first: int):
+        super().__init__()
+        self.data = data
+        self.first = first
+        self.length = len(data) - first
+
+    def __len__(self):
+        return self.length
+
+    def __getitem__(self, batch):
+        return self.data[self.first + batch]
+
+    def on_epoch_begin(self):
+        self.data.first_batch = self.first
+        self.data.on_epoch_begin()
+
+    def on_epoch_end(self):
+        self.data.on_epoch_end()
+
+
+class EpochNumber(keras.callbacks.Callback):
+    """Tells a `DataGenerator` the epoch, since it may have been used before."""
+
+    def __init__(self, data):
+        super().__init__()
+        self._data = data
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if isinstance(self._data, DataGenerator):
+            self._data.epoch = epoch
+
+
+class RunCallbacks(keras.callbacks.CallbackList):
+    """The callbacks of a run that takes two calls of `fit`: the rest of an epoch, and the epochs after it.
+
+    They see one training, and the numbers of the steps as if there had been no interruption.
+    """
+
+    def __init__(self, callbacks: list[keras.callbacks.Callback], **options: Any):
+        super().__init__(callbacks, add_history=True, add_progbar=options["verbose"] != 0, **options)
+        self.first_step = 0
+        self._has_begun = False
+
+    def on_train_begin(self, logs=None):
+        if not self._has_begun:
+            self._has_begun = True
+            super().on_train_begin(logs)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        super().on_train_batch_begin(batch + self.first_step, logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        super().on_train_batch_end(batch + self.first_step, logs)
+
+    def on_train_end(self, logs=None):
+        """Of one call of `fit`; see `finish`."""
+
+    def finish(self) -> None:
+        """Tells the callbacks that the training has ended."""
+        super().on_train_end()
+
+
+def fit(
+    model: keras.Model,
+    data: Any,
+    callbacks: RunCallbacks,
+    state: RunState,
+    last: Path,
+    *,
+    epochs: int,
+    validation_data: Any,
+    verbose: str | int,
+) -> keras.callbacks.History:
+    """Trains from the epoch and step of `state` to the end of epoch number `epochs`.
+
+    Args:
+        last: the checkpoint that the callbacks write at the end of an epoch.
+    """
+    options = {
+        "validation_data": validation_data,
+        "verbose": verbose,
+        "shuffle": False,  # a generator shuffles images itself, reproducibly in resumed runs
+        "callbacks": callbacks,
+    }
+    epoch, step = state.epoch, state.step
+    if step:
+        build_metrics(model, data)
+        _finish_epoch(model, data, callbacks, step, epoch, options)
+        epoch += 1
+        if not model.stop_training:
+            restore_model(last, model)  # the end of `fit` may have replaced the weights by their averages
+    if epoch < epochs and not (step and model.stop_training):
+        model.fit(data, initial_epoch=epoch, epochs=epochs, **options)
+    callbacks.finish()
+    return model.history
+
+
+def _finish_epoch(model, data, callbacks, step, epoch, options):
+    """The steps of an epoch from number `step` on, and its validation."""
+    if step < len(data):
+        callbacks.first_step = step
+        model.fit(RestOfEpoch(data, step), initial_epoch=epoch, epochs=epoch + 1, **options)
+        callbacks.first_step = 0
+        return
+    model.stop_training = False
+    callbacks.on_train_begin()
+    callbacks.on_epoch_begin(epoch)
+    logs = model.get_metrics_result()
+    validation = options["validation_data"]
+    if validation is not None:
+        found = model.evaluate(validation, callbacks=callbacks, verbose=options["verbose"], return_dict=True)
+        logs |= {f"val_{name}": value for name, value in found.items()}
+    callbacks.on_epoch_end(epoch, logs)

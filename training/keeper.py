@@ -1,0 +1,155 @@
+"""The last callback of a run: writes its log and its checkpoints, and sees to NaN and signals."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+
+from ..files import atomic
+from .callback_state import changed, pack, restore, snapshot, unpack
+from .interruption import Interruption
+from .log import write_log
+from .state import RunState, as_arrays, assign, metric_sums, not_finite, random_states, save_run
+
+
+class RunKeeper(keras.callbacks.Callback):
+    """Keeps the files of a run: last.keras first, since everything else follows from it.
+
+    It comes after the user's callbacks: what they add to the logs, and what they do to the model and to the
+    learning rate at the end of an epoch, is kept too.
+
+    Args:
+        output: folder of the run.
+        state: where the run begins.
+        others: the user's callbacks, whose state is kept too.
+        steps: steps of an epoch; None for data that cannot go on within an epoch.
+        minutes: time between two checkpoints within an epoch.
+        interruption: the signals that were noted.
+        on_bad_value: is called once with (epoch, step, what) when a loss or a weight is not finite.
+    """
+
+    def __init__(
+        self,
+        output: Path,
+        state: RunState,
+        others: Sequence[keras.callbacks.Callback],
+        *,
+        steps: int | None,
+        minutes: float,
+        interruption: Interruption,
+        on_bad_value: Callable[[int, int, str], None],
+    ):
+        super().__init__()
+        self.output = output
+        self.state = state
+        self._others = list(others)
+        self._steps = steps
+        self._minutes = minutes
+        self._interruption = interruption
+        self._on_bad_value = on_bad_value
+        self._saved_at = time.monotonic()
+        self._loss = None  # of the step before
+        self._sums = {}  # of the metrics, before a validation resets them
+        self._is_bad = False
+
+    def on_train_begin(self, logs=None):
+        assign(random_states(self.model), self.state.arrays)
+        self._starts = [snapshot(callback) for callback in self._others]
+        if not (self.output / "last.keras").exists():
+            self._save(0)  # the initial weights may be random ones
+        for callback, (_, attributes) in zip(self._others, self.state.callbacks, strict=False):
+            restore(callback, {name: unpack(value, self.state.arrays) for name, value in attributes.items()})
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if self.state.step and epoch == self.state.epoch:
+            assign(metric_sums(self.model), self.state.arrays)  # Keras has just reset them
+        else:
+            self.state.epoch, self.state.step = epoch, 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        # The loss of the step before is known by now; that of this step would have to be waited for.
+        before, self._loss = self._loss, logs["loss"]
+        self.state.step = batch + 1
+        if before is not None and not math.isfinite(before):
+            self._report(batch - 1, "the loss")
+        elif self._interruption.signal is not None:
+            self._save_and_end()
+        elif self._steps is not None and self.state.step < self._steps and self._is_due():
+            self._save(self.state.step)
+
+    def on_test_begin(self, logs=None):
+        self._sums = as_arrays(metric_sums(self.model))
+
+    def on_test_batch_end(self, batch, logs=None):
+        if self._interruption.signal is not None:
+            for callback in self._others:
+                callback.on_test_end(logs)  # such as averages that were put into the model
+            assign(metric_sums(self.model), self._sums)
+            self._save_and_end()
+
+    def on_epoch_end(self, epoch, logs=None):
+        row = {"epoch": epoch, **{name: float(value) for name, value in logs.items()}}
+        if not math.isfinite(row["loss"]):
+            self._report(self.state.step - 1, "the loss")
+        elif not math.isfinite(row.get("val_loss", 0.0)):
+            self._report(self.state.step - 1, "the validation loss")
+        if self._is_bad or self._has_bad_weights():
+            return
+        self._loss = None
+        self._save_best(row)
+        self.state.rows.append(row)
+        self.state.epoch, self.state.step = epoch + 1, 0
+        self._save(0)
+        write_log(self.output / "history.csv", self.state.rows)
+        if self._interruption.signal is not None:
+            self._interruption.end()
+
+    def _is_due(self):
+        return time.monotonic() - self._saved_at >= 60 * self._minutes
+
+    def _save_and_end(self):
+        if self._steps is not None:
+            self._save(self.state.step)
+        self._interruption.end()
+
+    def _has_bad_weights(self):
+        bad = not_finite(self.model)
+        if bad is not None:
+            self._report(self.state.step - 1, f"the weight {bad}")
+        return bad is not None
+
+    def _report(self, step, what):
+        self.model.stop_training = True
+        if not self._is_bad:
+            self._is_bad = True
+            self._on_bad_value(self.state.epoch, step, what)
+
+    def _save(self, step):
+        """Writes last.keras, unless a weight is not finite."""
+        if step and self._has_bad_weights():
+            return
+        arrays = as_arrays(random_states(self.model))
+        if step:
+            arrays |= as_arrays(metric_sums(self.model))
+        self.state.callbacks = []
+        for number, (callback, start) in enumerate(zip(self._others, self._starts, strict=True)):
+            attributes = {
+                name: pack(value, f"callback/{number}/{name}", arrays)
+                for name, value in changed(callback, start).items()
+            }
+            self.state.callbacks.append([type(callback).__name__, attributes])
+        self.state.arrays = arrays
+        save_run(self.output / "last.keras", self.model, self.state)
+        self._saved_at = time.monotonic()
+
+    def _save_best(self, row):
+        """Writes best.keras if the validation loss is lower than that of every epoch before."""
+        if "val_loss" not in row:
+            return
+        if all(row["val_loss"] < before.get("val_loss", math.inf) for before in self.state.rows):
+            with atomic(self.output / "best.keras") as partial:
+                self.model.save(partial)

@@ -1,0 +1,70 @@
+"""Where a run begins: anew, or where its checkpoint left it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from .batches import identity_of
+from .log import number_of_epochs, write_log
+from .state import RunState, load_run, restore_model
+
+
+def check_free(output: Path) -> None:
+    """Refuses a folder with a run."""
+    epochs = number_of_epochs(output / "history.csv")
+    if epochs or (output / "last.keras").exists():
+        raise FileExistsError(
+            f"{output} holds a run ({epochs} finished epochs): go on with it by resume=True, or "
+            "choose another output folder"
+        )
+
+
+def begin(model: keras.Model, data: Any, output: Path, resume: bool) -> RunState:
+    """The state in which a run begins: that of last.keras, or a new one."""
+    model.optimizer.build(model.trainable_variables)
+    last, log = output / "last.keras", output / "history.csv"
+    identity = identity_of(data)
+    if not resume or not last.exists():
+        if number_of_epochs(log):
+            raise FileExistsError(f"{log} holds epochs of a run, but there is no {last} to resume it from")
+        return RunState(data=identity)
+    state = load_run(last)
+    if state.step and state.data != identity:
+        differing = [
+            f"{name} {value}, now {identity.get(name)}"
+            for name, value in state.data.items()
+            if value != identity.get(name)
+        ]
+        raise ValueError(
+            f"train: {last} was written after step {state.step} of epoch {state.epoch + 1}, and only "
+            f"the same data go on from there; it had {'; '.join(differing)}"
+        )
+    restore_model(last, model)
+    if state.rows:
+        write_log(log, state.rows)  # it may lack a row, or be damaged
+    state.data = identity
+    return state
+
+
+def check_callbacks(callbacks: list[keras.callbacks.Callback], state: RunState) -> None:
+    """Refuses other callbacks than those whose state a checkpoint holds."""
+    names = [type(callback).__name__ for callback in callbacks]
+    before = [name for name, _ in state.callbacks]
+    if state.callbacks and names != before:
+        now = ", ".join(names) or "none"
+        raise ValueError(
+            f"train: the run had the callbacks {', '.join(before)}, now {now}; "
+            "their state can only go on in the same callbacks"
+        )
+
+
+def with_earlier(rows: list[dict[str, float]], latest: keras.callbacks.History) -> keras.callbacks.History:
+    """A history with the rows of earlier runs before its own."""
+    for name in dict.fromkeys(name for row in rows for name in row if name != "epoch"):
+        earlier = [row[name] for row in rows if name in row]
+        latest.history[name] = earlier + latest.history.get(name, [])
+    latest.epoch = [int(row["epoch"]) for row in rows] + getattr(latest, "epoch", [])
+    return latest

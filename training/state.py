@@ -1,0 +1,147 @@
+"""The state of a run in the middle of it, as one file: a Keras model and what else decides how it goes on."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import warnings
+import zipfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..data_generator import DataGenerator
+from ..files import atomic, check_regular
+
+# Members of the `.keras` file, which is a zip archive. Keras ignores them.
+_STATE = "multibox/run.json"
+_ARRAYS = "multibox/run.npz"
+_MAX_STATE_BYTES = 256 << 20
+_VERSION = 1
+
+
+@dataclass
+class RunState:
+    """Where a run is.
+
+    Attributes:
+        epoch: number of finished epochs.
+        step: number of finished steps of the epoch after them.
+        rows: the log, a dictionary for each finished epoch.
+        data: what must be the same for a run to go on within an epoch.
+        callbacks: [class name, attributes that have changed] of each callback.
+        arrays: running sums of metrics and states of random generators by name, and arrays of callbacks.
+    """
+
+    epoch: int = 0
+    step: int = 0
+    rows: list[dict[str, float]] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
+    callbacks: list[list[Any]] = field(default_factory=list)
+    arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+def save_run(path: Path, model: keras.Model, state: RunState) -> None:
+    """Writes a model with its optimizer and the state of the run, whole or not at all."""
+    content = {"version": _VERSION, **asdict(state)}
+    arrays = io.BytesIO()
+    np.savez(arrays, **content.pop("arrays"))
+    with atomic(path) as partial:
+        model.save(partial)
+        with zipfile.ZipFile(partial, "a") as archive:
+            archive.writestr(_STATE, json.dumps(content))
+            archive.writestr(_ARRAYS, arrays.getvalue())
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())  # the name must not reach the disk before the content
+
+
+def load_run(path: Path) -> RunState:
+    """Reads what `save_run` wrote besides the model.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for a file without the state of a run, or a damaged one; names it.
+    """
+    check_regular(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if _STATE not in archive.namelist():
+                raise ValueError(
+                    f"{path} holds a model, but no state of a run of `train`: load the model, and train it "
+                    "into another folder"
+                )
+            for name in (_STATE, _ARRAYS):
+                if archive.getinfo(name).file_size > _MAX_STATE_BYTES:
+                    raise zipfile.BadZipFile(f"{name} is larger than {_MAX_STATE_BYTES} bytes")
+            content = json.loads(archive.read(_STATE))
+            with np.load(io.BytesIO(archive.read(_ARRAYS)), allow_pickle=False) as arrays:
+                content["arrays"] = dict(arrays)
+        version = content.pop("version")
+        if version != _VERSION:
+            raise ValueError(f"{path}: state of a run in version {version}, expected {_VERSION}")
+        return RunState(**content)
+    except (zipfile.BadZipFile, json.JSONDecodeError, KeyError, TypeError, EOFError) as error:
+        raise ValueError(f"{path}: damaged state of a run: {error}") from error
+
+
+def restore_model(path: Path, model: keras.Model) -> None:
+    """Puts the weights and the state of the optimizer of a run into a compiled model.
+
+    Raises:
+        ValueError: if the run had another network or optimizer.
+    """
+    model.optimizer.build(model.trainable_variables)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Skipping variable loading for optimizer")
+        try:
+            model.load_weights(path)
+        except (ValueError, UserWarning) as error:
+            raise ValueError(
+                f"{path} does not fit the model and the optimizer of this run: {str(error).splitlines()[0]}"
+            ) from error
+
+
+def random_states(model: keras.Model) -> dict[str, Any]:
+    """{name: variable} of the random generators of a model, which a Keras file does not hold."""
+    known = {id(variable) for variable in [*model.weights, *model.metrics_variables]}
+    states = [variable for variable in model.variables if id(variable) not in known]
+    return {f"random/{i}": variable for i, variable in enumerate(states)}
+
+
+def metric_sums(model: keras.Model) -> dict[str, Any]:
+    """{name: variable} of the running sums of a model's metrics."""
+    return {f"metric/{i}": variable for i, variable in enumerate(model.metrics_variables)}
+
+
+def build_metrics(model: keras.Model, data: DataGenerator) -> None:
+    """Makes the variables of a compiled model's metrics, which Keras makes in the first step."""
+    targets = np.zeros((1, *data.encoder.target_shape), np.float32)
+    predictions = np.zeros((1, *model.output_shape[1:]), np.float32)
+    model.compute_loss(y=targets, y_pred=predictions)
+    model.compute_metrics(None, targets, predictions)
+
+
+def assign(variables: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    """Puts saved arrays into the variables of the same names. Others keep their values."""
+    for name, variable in variables.items():
+        if name in arrays:
+            variable.assign(arrays[name])
+
+
+def as_arrays(variables: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The values of variables as arrays of their own."""
+    return {name: np.array(keras.ops.convert_to_numpy(variable)) for name, variable in variables.items()}
+
+
+def not_finite(model: keras.Model) -> str | None:
+    """The path of the first weight with a NaN or infinite value, or None."""
+    for weight in model.weights:
+        values = keras.ops.convert_to_numpy(weight)
+        # bfloat16 is no floating type of NumPy's own.
+        if values.dtype.kind in "fV" and not np.isfinite(values.astype(np.float32, copy=False)).all():
+            return weight.path
+    return None
