@@ -37,7 +37,8 @@ from .encoder import GroundTruthEncoder
 from .formats.coco import coco_categories, load_coco, scan_coco
 from .formats.coco_writer import coco_image_ids, save_coco
 from .formats.csv_file import load_csv, save_csv, scan_csv
-from .formats.hdf5 import create_hdf5_dataset, load_hdf5
+from .formats.hdf5 import load_hdf5
+from .formats.hdf5_writer import create_hdf5_dataset
 from .formats.huggingface import load_huggingface
 from .formats.labelme import load_labelme, scan_labelme
 from .formats.labelme_writer import save_labelme
