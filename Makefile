@@ -32,7 +32,7 @@ $(BIN)/python:
 	@touch $@
 
 demo: .venv/installed
-	@TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/multibox demo --output runs/demo
+	@$(BIN)/multibox demo --output runs/demo
 
 lint: .venv/installed-test
 	$(BIN)/ruff check .

@@ -1,92 +1,89 @@
-"""multibox: SSD (Single Shot MultiBox Detector) object detection for Keras 3."""
+"""multibox: SSD (Single Shot MultiBox Detector) object detection for Keras 3.
+
+Names are imported at their first use: `multibox.load_dataset` takes no Keras, `multibox.train` does.
+"""
 
 from typing import TYPE_CHECKING
 
-try:
-    import keras as _keras  # noqa: F401
-except ModuleNotFoundError as error:
-    if error.name not in ("tensorflow", "jax", "torch"):
-        raise
-    raise ModuleNotFoundError(
-        f"multibox: the backend of Keras is {error.name}, which is not installed: pip install {error.name}, "
-        'or set the environment variable KERAS_BACKEND to a backend you have: "tensorflow", "jax" or "torch"',
-        name=error.name,
-    ) from None
+from . import deprecated
+from .after_keras import register
+from .lazy import lazy_names
 
-from . import anchors, class_names, recipes
-from .anchors import AnchorSpec
-from .class_names import COCO_CLASSES, VOC_CLASSES
-from .data_check import check_dataset
-from .data_generator import (
-    DataGenerator,
-    DetectionDataset,
-    GroundTruthEncoder,
-    ImageError,
-    Record,
-    SampleTransform,
-    balanced_class_weights,
-    coco_categories,
-    constant_size_augmentation,
-    convert_dataset,
-    create_hdf5_dataset,
-    load_coco,
-    load_csv,
-    load_dataset,
-    load_hdf5,
-    load_huggingface,
-    load_labelme,
-    load_open_images,
-    load_shapes,
-    load_tfrecord,
-    load_voc,
-    load_yolo,
-    read_image,
-    repeat_factors,
-    resize_only,
-    satellite_augmentation,
-    save_coco,
-    save_csv,
-    save_dataset,
-    save_labelme,
-    save_voc,
-    save_yolo,
-    ssd_augmentation,
-    ssdlite_augmentation,
-    variable_size_augmentation,
-)
-from .data_generator.augmentation.presets import FORMER_NAMES
-from .deprecated import renamed_attributes
-from .eval_utils import (
-    Detections,
-    detect,
-    evaluate_voc,
-    plot_detection_grid,
-    plot_detections,
-    plot_history,
-    plot_precision_recall,
-    plot_samples,
-    predict_dataset,
-    save_evaluation,
-    to_pixels,
-)
-from .losses import SSDFocalLoss, SSDLoss
-from .models import (
-    SSD7,
-    SSD300,
-    SSD512,
-    SSDLite,
-    SSDMobileNet,
-    activation_of,
-    anchors_of,
-    class_names_of,
-    class_weights_of,
-    num_classes_of,
-    pretrained,
-    sample_classes,
-    to_inference,
-)
-from .training import loss_of, train
-from .weights import load_weights
+if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same for Python
+    from . import anchors, class_names, recipes
+    from .anchors import AnchorSpec
+    from .class_names import COCO_CLASSES, VOC_CLASSES
+    from .data_check import check_dataset
+    from .data_generator import (
+        DataGenerator,
+        DetectionDataset,
+        GroundTruthEncoder,
+        ImageError,
+        Record,
+        SampleTransform,
+        balanced_class_weights,
+        coco_categories,
+        constant_size_augmentation,
+        convert_dataset,
+        create_hdf5_dataset,
+        load_coco,
+        load_csv,
+        load_dataset,
+        load_hdf5,
+        load_huggingface,
+        load_labelme,
+        load_open_images,
+        load_shapes,
+        load_tfrecord,
+        load_voc,
+        load_yolo,
+        read_image,
+        repeat_factors,
+        resize_only,
+        satellite_augmentation,
+        save_coco,
+        save_csv,
+        save_dataset,
+        save_labelme,
+        save_voc,
+        save_yolo,
+        ssd_augmentation,
+        ssdlite_augmentation,
+        variable_size_augmentation,
+    )
+    from .eval_utils import (
+        Detections,
+        detect,
+        evaluate_voc,
+        plot_detection_grid,
+        plot_detections,
+        plot_history,
+        plot_precision_recall,
+        plot_samples,
+        predict_dataset,
+        predict_files,
+        save_evaluation,
+        save_predictions,
+        to_pixels,
+    )
+    from .losses import SSDFocalLoss, SSDLoss
+    from .models import (
+        SSD7,
+        SSD300,
+        SSD512,
+        SSDLite,
+        SSDMobileNet,
+        activation_of,
+        anchors_of,
+        class_names_of,
+        class_weights_of,
+        num_classes_of,
+        pretrained,
+        sample_classes,
+        to_inference,
+    )
+    from .training import loss_of, train
+    from .weights import load_weights
 
 __version__ = "0.1.0"
 
@@ -142,6 +139,7 @@ __all__ = [
     "plot_precision_recall",
     "plot_samples",
     "predict_dataset",
+    "predict_files",
     "pretrained",
     "read_image",
     "recipes",
@@ -154,6 +152,7 @@ __all__ = [
     "save_dataset",
     "save_evaluation",
     "save_labelme",
+    "save_predictions",
     "save_voc",
     "save_yolo",
     "ssd_augmentation",
@@ -164,5 +163,43 @@ __all__ = [
     "variable_size_augmentation",
 ]
 
+# {module: its public names}, for Python what the imports above are for type checkers
+_MODULES = {
+    "anchors": "AnchorSpec",
+    "class_names": "COCO_CLASSES VOC_CLASSES",
+    "data_check": "check_dataset",
+    "data_generator": """
+        DataGenerator DetectionDataset GroundTruthEncoder ImageError Record SampleTransform
+        balanced_class_weights coco_categories constant_size_augmentation convert_dataset create_hdf5_dataset
+        load_coco load_csv load_dataset load_hdf5 load_huggingface load_labelme load_open_images
+        load_shapes load_tfrecord load_voc load_yolo read_image repeat_factors resize_only
+        satellite_augmentation save_coco save_csv save_dataset save_labelme save_voc save_yolo
+        ssd_augmentation ssdlite_augmentation variable_size_augmentation
+    """,
+    "eval_utils": """
+        Detections detect evaluate_voc plot_detection_grid plot_detections plot_history
+        plot_precision_recall plot_samples predict_dataset predict_files save_evaluation
+        save_predictions to_pixels
+    """,
+    "losses": "SSDFocalLoss SSDLoss",
+    "models": """
+        SSD7 SSD300 SSD512 SSDLite SSDMobileNet activation_of anchors_of class_names_of
+        class_weights_of num_classes_of pretrained sample_classes to_inference
+    """,
+    "training": "loss_of train",
+    "weights": "load_weights",
+}
+
 if not TYPE_CHECKING:  # a type checker would take any name for one of these
-    __getattr__ = renamed_attributes(__name__, {"labels": ("class_names", class_names), **FORMER_NAMES})
+    __getattr__, __dir__ = lazy_names(
+        __name__,
+        _MODULES,
+        submodules=(
+            *("activations", "arguments", "boxes", "files", "layers", "matching", "messages", "networks"),
+            "recipes",
+        ),
+        former={"labels": "class_names", **deprecated.AUGMENTATIONS},
+    )
+
+# A saved model loads after `import multibox` alone, without `custom_objects`.
+register(__name__, ("layers", "losses"))

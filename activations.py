@@ -2,22 +2,25 @@
 
 The model's `MultiBox` layer states which of the two its logits are. The decoder reads scores from the logits
 (here), the loss compares the logits with the ground truth (`losses/ssd_loss.py`). Column 0 is background.
+Keras is imported by the functions that use it, because checking a name needs none.
 """
 
 from __future__ import annotations
-
-from keras import ops
 
 from .messages import did_you_mean
 
 
 def softmax_scores(logits):
     """One choice among background and classes: (..., 1 + num_classes) to (..., num_classes)."""
+    from keras import ops
+
     return ops.softmax(logits, axis=-1)[..., 1:]
 
 
 def sigmoid_scores(logits):
     """A yes or no for each class, the background column unused: same shapes."""
+    from keras import ops
+
     return ops.sigmoid(logits[..., 1:])
 
 

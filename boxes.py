@@ -2,6 +2,8 @@
 
 Boxes are continuous: the box of a whole image of width w and height h is (0, 0, w, h), and the width of a box
 is xmax - xmin. Functions work in pixels and in relative units (0..1) unless they state a unit.
+
+Keras is imported by the functions that use it, because reading data needs only the others.
 """
 
 from __future__ import annotations
@@ -9,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from keras import ops
 
 # Decoded sides are limited to 62.5 anchor sides (torchvision's value). Otherwise the exponential could
 # overflow to infinity in an untrained or diverged network, and infinity becomes NaN.
@@ -99,6 +100,8 @@ def decode_offsets(offsets, anchors, variances):
     Returns:
         (..., 4) xyxy in the anchors' unit, not clipped. Sides are limited to 62.5 anchor sides.
     """
+    from keras import ops
+
     scaled = offsets * variances
     centers = anchors[..., :2] + scaled[..., :2] * anchors[..., 2:]
     half = ops.exp(ops.minimum(scaled[..., 2:], MAX_LOG_SIDE)) * anchors[..., 2:] / 2
@@ -107,6 +110,8 @@ def decode_offsets(offsets, anchors, variances):
 
 def pairwise_iou(boxes):
     """IoU of every pair of boxes of a set, in `keras.ops`: (..., N, 4) xyxy to (..., N, N)."""
+    from keras import ops
+
     x1, y1, x2, y2 = (boxes[..., i] for i in range(4))  # (..., N) each
     areas = ops.maximum(x2 - x1, 0) * ops.maximum(y2 - y1, 0)
     # One axis at a time: the arrays are large, and both axes at once would need twice the memory.
@@ -117,6 +122,8 @@ def pairwise_iou(boxes):
 
 def _pairwise_overlap(low, high):
     """Length of the overlap of each pair of intervals: (..., N) to (..., N, N)."""
+    from keras import ops
+
     start = ops.maximum(low[..., :, None], low[..., None, :])
     end = ops.minimum(high[..., :, None], high[..., None, :])
     return ops.maximum(end - start, 0)

@@ -9,6 +9,16 @@ from typing import TypeVar
 
 Function = TypeVar("Function", bound=Callable)
 
+# {former: new} of functions that the package and `data_generator` export.
+AUGMENTATIONS = {
+    "ssd_train": "ssd_augmentation",
+    "ssdlite_train": "ssdlite_augmentation",
+    "ssd_eval": "resize_only",
+    "satellite_train": "satellite_augmentation",
+    "constant_size_train": "constant_size_augmentation",
+    "variable_size_train": "variable_size_augmentation",
+}
+
 
 def warn_renamed(owner, former, new, stacklevel=3):
     """Warns that `former` of `owner` is now called `new`."""
@@ -54,21 +64,3 @@ def with_new_names(arguments, names):
             raise TypeError(f"{new} is given twice, also under its former name")
         renamed[new] = value
     return renamed
-
-
-def renamed_attributes(module, names):
-    """A module's `__getattr__` that finds former names.
-
-    Args:
-        module: name of the module, for the warning.
-        names: {former name: (new name, what it stands for)}.
-    """
-
-    def __getattr__(name):
-        if name not in names:
-            raise AttributeError(f"module {module!r} has no attribute {name!r}")
-        new, value = names[name]
-        warn_renamed(module, name, new)
-        return value
-
-    return __getattr__

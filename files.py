@@ -72,7 +72,7 @@ def atomic(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[Pat
 
 
 @contextmanager
-def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+def new_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[Path]:
     """Yields a temporary folder beside `path` and renames it to `path` when the block ends without an error.
 
     After an error the temporary folder is removed. Only a program that is killed leaves a folder
@@ -80,27 +80,29 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     Args:
         path: path of the folder, which must not exist or be empty.
+        overwrite: True to delete a folder that is there, with all that is in it, before the renaming.
 
     Raises:
-        FileExistsError: if there is a file, or a folder that is not empty.
+        FileExistsError: if there is a file, or a folder that is not empty and `overwrite` is False.
     """
     path = Path(path)
-    _check_empty(path)
+    _check_empty(path, overwrite)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".partial-{secrets.token_hex(4)}-{path.name[-_KEPT_CHARACTERS:]}")
     partial.mkdir()
     try:
         yield partial
-        _check_empty(path)
+        _check_empty(path, overwrite)
         if path.exists():
-            path.rmdir()
+            shutil.rmtree(path)
         partial.replace(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _check_empty(path):
-    if os.path.lexists(path) and not (path.is_dir() and not path.is_symlink() and not any(path.iterdir())):
+def _check_empty(path, overwrite):
+    is_folder = path.is_dir() and not path.is_symlink()
+    if os.path.lexists(path) and not (is_folder and (overwrite or not any(path.iterdir()))):
         raise _exists(path)
 
 

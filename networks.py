@@ -1,67 +1,95 @@
-"""The one table of networks: command-line names, model functions and anchors."""
+"""The one table of networks: command-line names, model functions and anchors.
+
+The table holds names, because a command's help needs neither Keras nor NumPy.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from typing import TYPE_CHECKING
 
-from . import anchors, models
-from .anchors import AnchorSpec
 from .messages import did_you_mean
+
+if TYPE_CHECKING:
+    from .anchors import AnchorSpec
 
 MIN_SIDE, MAX_SIDE = 32, 4096  # pixels, of a network that takes any input size
 
 
 @dataclass(frozen=True)
+class NamedAnchors:
+    """The anchors of a network for any input.
+
+    Attributes:
+        function_name: name of a function of `multibox.anchors` from (height, width) to an `AnchorSpec`.
+        image_size: (height, width) in pixels of the default input.
+        scales_name: name of its scales in `multibox.anchors`; None: the function's own.
+    """
+
+    function_name: str
+    image_size: tuple[int, int] = (300, 300)
+    scales_name: str | None = None
+
+    def at(self, image_size: tuple[int, int] | None = None) -> AnchorSpec:
+        """The `AnchorSpec` for an input of (height, width) pixels. None: the default input."""
+        from . import anchors
+
+        scales = () if self.scales_name is None else (getattr(anchors, self.scales_name),)
+        return getattr(anchors, self.function_name)(image_size or self.image_size, *scales)
+
+
+@dataclass(frozen=True)
 class Network:
-    """A network and its default anchors.
+    """A network.
 
     Attributes:
         name: on the command line, with hyphens.
-        function: the model function.
-        anchors: the default `AnchorSpec`.
-        anchors_at: function from (height, width) to the `AnchorSpec` for that input.
+        function_name: name of the model function.
     """
 
     name: str
-    function: Callable
-    anchors: AnchorSpec
-    anchors_at: Callable
+    function_name: str
+
+    @property
+    def function(self) -> Callable:
+        """The model function."""
+        from . import models
+
+        return getattr(models, self.function_name)
+
+    @property
+    def anchors(self) -> AnchorSpec:
+        """The default `AnchorSpec`."""
+        return NAMED_ANCHORS[self.name].at()
 
     @property
     def image_size(self) -> tuple[int, int]:
         """(height, width) in pixels of the default input."""
-        return self.anchors.image_size
+        return NAMED_ANCHORS[self.name].image_size
 
 
 NETWORKS = {
-    network.name: network
-    for network in (
-        Network("ssd300", models.SSD300, anchors.SSD300_VOC, anchors.ssd300_anchors),
-        Network("ssd512", models.SSD512, anchors.SSD512_VOC, anchors.ssd512_anchors),
-        Network("ssdlite", models.SSDLite, anchors.SSDLITE320, anchors.ssdlite_anchors),
-        Network(
-            "ssd-mobilenet", models.SSDMobileNet, anchors.SSD_MOBILENET_V1, anchors.ssd_mobilenet_anchors
-        ),
-        Network("ssd7", models.SSD7, anchors.ssd7_anchors((300, 300)), anchors.ssd7_anchors),
+    name: Network(name, function_name)
+    for name, function_name in (
+        ("ssd300", "SSD300"),
+        ("ssd512", "SSD512"),
+        ("ssdlite", "SSDLite"),
+        ("ssd-mobilenet", "SSDMobileNet"),
+        ("ssd7", "SSD7"),
     )
 }
 FORMER_NAMES = {"ssdlite320": "ssdlite"}
-# {name: (default AnchorSpec, function from (height, width) to the AnchorSpec for that input)}
-_ANCHORS = {
-    **{network.name: (network.anchors, network.anchors_at) for network in NETWORKS.values()},
-    "ssd300-coco": (
-        anchors.SSD300_COCO,
-        partial(anchors.ssd300_anchors, scales=anchors.SSD300_COCO_SCALES),
-    ),
-    "ssd512-coco": (
-        anchors.SSD512_COCO,
-        partial(anchors.ssd512_anchors, scales=anchors.SSD512_COCO_SCALES),
-    ),
+NAMED_ANCHORS = {
+    "ssd300": NamedAnchors("ssd300_anchors"),
+    "ssd512": NamedAnchors("ssd512_anchors", (512, 512)),
+    "ssdlite": NamedAnchors("ssdlite_anchors", (320, 320)),
+    "ssd-mobilenet": NamedAnchors("ssd_mobilenet_anchors"),
+    "ssd7": NamedAnchors("ssd7_anchors"),
+    "ssd300-coco": NamedAnchors("ssd300_anchors", scales_name="SSD300_COCO_SCALES"),
+    "ssd512-coco": NamedAnchors("ssd512_anchors", (512, 512), "SSD512_COCO_SCALES"),
 }
-NAMED_ANCHORS = {name: spec for name, (spec, _) in _ANCHORS.items()}
 ANCHOR_NAMES_HELP = f"{', '.join(NAMED_ANCHORS)}; each also for another input, as NAME:HEIGHTxWIDTH"
 
 
@@ -93,8 +121,7 @@ def named_anchors(name: str) -> AnchorSpec:
     if key not in NAMED_ANCHORS:
         hint = did_you_mean(key, NAMED_ANCHORS)
         raise ValueError(f"no anchors {name!r}; there are {ANCHOR_NAMES_HELP}{hint}")
-    spec, anchors_at = _ANCHORS[key]
-    return anchors_at(_parse_size(name, size)) if colon else spec
+    return NAMED_ANCHORS[key].at(_parse_size(name, size) if colon else None)
 
 
 def _table_key(name):

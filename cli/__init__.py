@@ -1,38 +1,86 @@
-"""The `multibox` command."""
+"""The `multibox` command.
+
+Commands import what they work with in their functions, so `multibox --help` answers at once.
+"""
 
 from typing import Annotated
 
 import typer
 
+from .. import __version__
 from . import check
-from .boundary import one_line_errors, show_tracebacks
+from .boundary import debug_mode, one_line_errors
 from .convert import convert
 from .convert_data import convert_data
 from .demo import demo
 from .evaluate import evaluate
+from .examples import examples
+from .predict import predict
 from .pretrained import pretrained
 
+GREETING = f"""\
+multibox {__version__}: SSD object detection for Keras 3
+
+To begin with:
+  multibox demo           trains a small detector on drawn shapes and shows what it finds
+  multibox check my_data  finds the mistakes in a data set before you train on it
+  multibox --help         lists all commands; `multibox COMMAND --help` shows examples
+"""
+
 app = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain text, which starts faster and keeps the lines of the examples
+    epilog="Exit status: 0 done; 1 an error, for `check` findings; 2 wrong usage, for `check` also an error.",
 )
-
-
 app.add_typer(check.app, name="check")
-app.command()(convert)
-app.command()(convert_data)
-app.command()(demo)
-app.command()(evaluate)
-app.command()(pretrained)
+app.command(
+    epilog=examples(
+        "multibox predict ssd_mobilenet_coco photos clip.mp4",
+        "multibox predict best.keras photos --format voc --min-score 0.4",
+        "multibox predict best.keras aerial.tif --draw --tiles 640",
+    )
+)(predict)
+app.command(
+    epilog=examples(
+        "multibox evaluate runs/mine/best.keras my_data:val --output runs/mine/val",
+        "multibox evaluate ssd_mobilenet_coco VOCdevkit:2007:test",
+    )
+)(evaluate)
+app.command(
+    epilog=examples(
+        "multibox convert-data my_data my_data_yolo --to yolo",
+        "multibox convert-data my_data:val val.h5 --to hdf5",
+    )
+)(convert_data)
+app.command(epilog=examples("multibox pretrained", "multibox pretrained ssd_mobilenet_coco"))(pretrained)
+app.command(epilog=examples("multibox convert trained.pth ssd300.keras --model ssd300 --classes 20"))(convert)
+app.command(epilog=examples("multibox demo", "multibox demo --output runs/short --epochs 2"))(demo)
 
 
-@app.callback()
+def _print_version(wanted: bool):
+    if wanted:
+        print(f"multibox {__version__}")
+        raise typer.Exit()
+
+
+@app.callback(invoke_without_command=True)
 def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show where in the code an error arose.")] = False,
+    context: typer.Context,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            help="Show where in the code an error arose, and all that the backend writes.",
+        ),
+    ] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
 ):
     """SSD object detection for Keras 3."""
-    show_tracebacks(debug)
+    debug_mode(debug)
+    if context.invoked_subcommand is None:
+        print(GREETING, end="")
 
 
 def main():
@@ -41,4 +89,4 @@ def main():
     Exit status: 0 done; 1 an error, for `check` findings; 2 wrong usage, for `check` also an error.
     """
     with one_line_errors("multibox", 1):
-        app()
+        app(prog_name="multibox")

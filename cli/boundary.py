@@ -8,14 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..messages import printable
-from ..weights.download import DownloadError
 
 _state = {"debug": False}
 
 
-def show_tracebacks(show: bool) -> None:
-    """Whether errors are raised with their traceback instead of printed as one line."""
-    _state["debug"] = show
+def debug_mode(on: bool) -> None:
+    """Whether errors show their traceback instead of one line, and the backend all its messages."""
+    _state["debug"] = on
+
+
+def is_debug_mode() -> bool:
+    """What `debug_mode` was set to."""
+    return _state["debug"]
 
 
 @contextmanager
@@ -52,6 +56,8 @@ def one_line_warnings(command: str) -> Iterator[None]:
 
 
 def _text(error):
+    from ..weights.download import DownloadError
+
     text = printable(error, limit=2000)
     if isinstance(error, OSError | ValueError | DownloadError):
         return text

@@ -7,15 +7,10 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from ..data_check.check import check_dataset
-from ..data_generator.formats.coco import coco_categories, scan_coco
-from ..data_generator.formats.csv_file import scan_csv
-from ..data_generator.formats.layouts import find_layout
-from ..data_generator.formats.voc import scan_voc
-from ..data_generator.formats.yolo import scan_yolo, yolo_classes
 from ..messages import printable
 from ..networks import ANCHOR_NAMES_HELP
 from .boundary import one_line_errors, one_line_warnings
+from .examples import examples
 
 
 class _PathOrFormat(TyperGroup):
@@ -39,6 +34,11 @@ app = typer.Typer(
     help="Find problems in a data set. Exit status: 0 no errors or warnings, 1 errors or warnings, "
     "2 the check could not run. `multibox check PATH` recognizes the format; the commands below are for "
     "files in other places.",
+    epilog=examples(
+        "multibox check my_data",
+        "multibox check my_data --set train --set val --model ssd-mobilenet --output report",
+        "multibox check coco train.json images/train val.json images/val",
+    ),
 )
 
 Model = Annotated[
@@ -57,7 +57,12 @@ Pairs = Annotated[
 ]
 
 
-@app.command(name="any")
+@app.command(
+    name="any",
+    epilog=examples(
+        "multibox check my_data", "multibox check my_data --set train --model ssd300 --output report"
+    ),
+)
 def any_layout(
     path: Annotated[Path, typer.Argument(help="Folder or file of a data set, as for load_dataset.")],
     sets: Annotated[
@@ -69,6 +74,8 @@ def any_layout(
     output: Output = None,
 ):
     """Check a data set in any layout that load_dataset reads. `check PATH` is short for this."""
+    from ..data_generator.formats.layouts import find_layout
+
     with _errors():
         with _warnings():
             layout = find_layout(path)
@@ -80,7 +87,12 @@ def any_layout(
     _check(splits, model, _names(classes), output, layout.classes)
 
 
-@app.command()
+@app.command(
+    epilog=examples(
+        "multibox check voc VOCdevkit --set 2007:trainval --set 2007:test",
+        "multibox check voc my_data --set train --set val",
+    )
+)
 def voc(
     devkit: Annotated[
         Path, typer.Argument(help="Folder with VOC2007, VOC2012, ..., or a folder in VOC layout.")
@@ -94,6 +106,8 @@ def voc(
     output: Output = None,
 ):
     """Check Pascal VOC XML files."""
+    from ..data_generator.formats.voc import scan_voc
+
     splits = {}
     for name in sets:
         year, _, image_set = name.rpartition(":")
@@ -101,22 +115,26 @@ def voc(
     _check(splits, model, _names(classes), output)
 
 
-@app.command()
+@app.command(epilog=examples("multibox check coco train.json images/train val.json images/val"))
 def coco(files: Pairs, model: Model = "ssd300", classes: Classes = None, output: Output = None):
     """Check COCO instances files. The classes default to the categories of the first file."""
+    from ..data_generator.formats.coco import coco_categories, scan_coco
+
     splits = {name: partial(scan_coco, *pair) for name, pair in _pairs(files).items()}
     _check(splits, model, _names(classes), output, partial(coco_categories, files[0]))
 
 
-@app.command(name="csv")
+@app.command(name="csv", epilog=examples("multibox check csv train.csv images --classes cat,dog"))
 def csv_files(files: Pairs, model: Model = "ssd300", classes: Classes = None, output: Output = None):
     """Check CSV files with one object a line."""
+    from ..data_generator.formats.csv_file import scan_csv
+
     names = _names(classes)
     splits = {name: partial(scan_csv, *pair, names) for name, pair in _pairs(files).items()}
     _check(splits, model, names, output)
 
 
-@app.command()
+@app.command(epilog=examples("multibox check yolo my_data/data.yaml --set train"))
 def yolo(
     data_yaml: Annotated[Path, typer.Argument(help="The yaml file with `names` and the splits.")],
     sets: Annotated[
@@ -127,12 +145,16 @@ def yolo(
     output: Output = None,
 ):
     """Check a data set in the Ultralytics YOLO layout. The classes default to the names of the file."""
+    from ..data_generator.formats.yolo import scan_yolo, yolo_classes
+
     splits = {name: partial(scan_yolo, data_yaml, name) for name in sets or ("train", "val")}
     _check(splits, model, _names(classes), output, partial(yolo_classes, data_yaml))
 
 
 def _check(splits, model, classes, output, read_classes=None):
     """Runs the check, prints the report and exits."""
+    from ..data_check.check import check_dataset
+
     with _errors(), _warnings():
         if classes is None and read_classes is not None:
             classes = tuple(read_classes())

@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from .. import anchors as specs
 from ..files import atomic
 from ..networks import NETWORKS, find_network
-from ..weights.loading import load_weights
+from .backend import start_keras
 
 SUFFIXES = (".keras", ".weights.h5")
 
@@ -38,6 +37,9 @@ def convert(
     """Convert weights of Caffe, torch, Keras or TensorFlow Lite to a Keras file."""
     if not output.name.endswith(SUFFIXES):
         raise ValueError(f"{output}: expected a name that ends in {' or '.join(SUFFIXES)}")
+    start_keras()
+    from ..weights.loading import load_weights
+
     given = {"anchors": _anchors(anchors), "alpha": alpha, "backbone": backbone, "batch_norm": batch_norm}
     options = {name: value for name, value in given.items() if value is not None}
     function = find_network(model).function
@@ -51,6 +53,8 @@ def convert(
 
 
 def _anchors(name):
+    from .. import anchors as specs
+
     spec = getattr(specs, name, None) if name else None
     if name and not isinstance(spec, specs.AnchorSpec):
         known = [key for key, value in vars(specs).items() if isinstance(value, specs.AnchorSpec)]

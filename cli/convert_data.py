@@ -5,22 +5,21 @@ from typing import Annotated
 
 import typer
 
+from .arguments import Data
 from .boundary import one_line_warnings
 
 
 def convert_data(
-    data: Annotated[
-        str, typer.Argument(help="Data set in any layout that load_dataset reads: PATH, or PATH:SET.")
+    data: Data,
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="New folder; for hdf5 also a file, NAME.h5.")
     ],
-    output: Annotated[Path, typer.Argument(help="New folder; for hdf5 also a file, NAME.h5.")],
     to: Annotated[str, typer.Option(help="voc, coco, yolo, csv or hdf5.")],
     link: Annotated[bool, typer.Option("--link", help="Hard links instead of copies.")] = False,
 ):
     """Write a data set in another layout, with its sets and pictures.
 
     Pictures are copied. What the layout cannot keep is counted. Nothing is overwritten.
-
-    Example: multibox convert-data my_data my_data_yolo --to yolo
     """
     from ..data_generator.formats.layouts import path_and_set
     from ..data_generator.formats.saving import convert_dataset

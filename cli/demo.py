@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..demo import run_demo
+from .backend import start_keras
 
 
 def demo(
@@ -15,6 +15,9 @@ def demo(
     """Train SSD7 on the built-in shapes data set, evaluate it and draw its detections."""
     folder = _free_folder(output)
     print(f"Training SSD7 on drawn shapes: {epochs} epochs, 15 to 40 seconds each on two CPU cores.\n")
+    start_keras()
+    from ..demo import run_demo
+
     result = run_demo(folder, epochs=epochs)
     print(f"\n{result}\n\nWritten to {folder}:")
     for name, what in (

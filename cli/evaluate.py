@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
+from .arguments import Data, Model
+from .backend import start_keras
 from .boundary import one_line_warnings
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A saved model (.keras), or the name of a published one.")],
-    data: Annotated[
-        str, typer.Argument(help="Data set in any layout that load_dataset reads: PATH, or PATH:SET.")
-    ],
+    model: Model,
+    data: Data,
     iou: Annotated[float, typer.Option(help="IoU above which a detection is right.")] = 0.5,
     metric: Annotated[str, typer.Option(help="11_point (VOC 2007) or area (VOC 2010).")] = "11_point",
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out lower scores.")] = 0.0,
@@ -26,25 +26,23 @@ def evaluate(
 
     A saved model must have the classes of the data set, in any order. A published model is reduced to
     them, and must know them all.
-
-    Example: multibox evaluate runs/mine/best.keras my_data:val --output runs/mine/val
     """
     from ..data_generator.formats.layouts import load_dataset, path_and_set
-    from ..eval_utils import evaluate_voc, predict_dataset
-    from ..eval_utils.evaluation_files import EVALUATION_FILES, save_evaluation
+    from ..eval_utils.evaluation_files import EVALUATION_FILES
     from ..files import check_absent
-    from ..models.pretrained import find_model
 
     if output is not None and not force:
         check_absent(output / name for name in EVALUATION_FILES)
     with one_line_warnings("multibox evaluate"):
         dataset = load_dataset(*path_and_set(data))
-        detector = find_model(model, dataset.class_names)
         print(dataset)
-        found = predict_dataset(detector, dataset, batch)
-        result = evaluate_voc(
-            [rows[rows[:, 1] >= min_score] for rows in found], dataset, iou_threshold=iou, metric=metric
-        )
+        start_keras()
+        from ..eval_utils import evaluate_voc, predict_dataset, save_evaluation
+        from ..models.pretrained import find_model
+
+        found = predict_dataset(find_model(model, dataset.class_names), dataset, batch)
+        wanted = [rows[rows[:, 1] >= min_score] for rows in found]
+        result = evaluate_voc(wanted, dataset, iou_threshold=iou, metric=metric)
     print(result)
     if output is not None:
         save_evaluation(result, output, overwrite=force)

@@ -4,21 +4,19 @@ from typing import Annotated
 
 import typer
 
-HEAD = f"{'name':27}  {'network':17}  {'MB':>5}  {'mAP':>4}  licence"
+HEAD = f"{'name':27}  {'network':17}  {'MB':>5}  {'mAP':>4}  license"
 NOTE = """
 MB: millions of bytes; mAP: on COCO val2017, in percent; -: not published.
-The licence is that of the publishing project; the files state none.
+The license is that of the publishing project; the files state none.
 An address stands for a file that is not in the cache yet."""
 
 
 def pretrained(
-    name: Annotated[str | None, typer.Argument(help="Name of the weights to download.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Weights to download.")] = None,
 ):
     """List the published weights, or download some into the cache.
 
     The names that end in _coco are those of whole detectors, which predict and evaluate take as MODEL.
-
-    Example: multibox pretrained ssd_mobilenet_coco
     """
     from ..weights.published import SOURCES, cached_source, fetch_source
 

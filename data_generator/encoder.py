@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import keras
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..anchors import AnchorSpec, as_spec
+from ..anchors import AnchorSpec
 from ..arguments import checked
 from ..boxes import area, cxcywh_to_xyxy, encode_offsets, iou, xyxy_to_cxcywh
 from ..deprecated import renamed_arguments
-from ..layers.multibox import multibox_of
 from ..limits import NUM_CLASSES
 from ..matching import BACKGROUND, NEUTRAL, match
+
+if TYPE_CHECKING:
+    from keras import Model
 
 # Exact IoUs are computed only for anchors whose IoU with an object reaches this share of `negative_iou`. The
 # share changes speed, not matches: a low one keeps more anchors, a high one falls back to all more often.
@@ -46,7 +49,7 @@ class GroundTruthEncoder:
     @checked(num_classes=NUM_CLASSES)
     def __init__(
         self,
-        model: keras.Model | AnchorSpec,
+        model: Model | AnchorSpec,
         num_classes: int | None = None,
         *,
         positive_iou: float = 0.5,
@@ -196,14 +199,16 @@ def _refuse(what, values, bad):
 
 def _anchors_and_classes(model, num_classes):
     """(anchors, number of classes, class names or None) of a model, or of an `AnchorSpec`."""
-    if isinstance(model, keras.Model):
+    if not isinstance(model, AnchorSpec):
+        from ..layers.multibox import multibox_of  # an AnchorSpec needs no Keras
+
         if num_classes is not None:
             raise TypeError("GroundTruthEncoder: a model knows its number of classes; leave out num_classes")
         multibox = multibox_of(model)
         return multibox.anchors, multibox.num_classes, multibox.class_names
     if num_classes is None:
         raise TypeError("GroundTruthEncoder: an AnchorSpec needs num_classes; or pass a model instead")
-    return as_spec(model), num_classes, None
+    return model, num_classes, None
 
 
 def _twice_the_overlap(low_a, high_a, low_b, high_b):

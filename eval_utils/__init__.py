@@ -1,10 +1,17 @@
 """Detection in images and data sets, metrics and plots."""
 
-from .detections import Detection, Detections
-from .evaluation_files import save_evaluation
-from .plots import plot_detection_grid, plot_detections, plot_history, plot_precision_recall, plot_samples
-from .prediction import detect, predict_dataset, to_pixels
-from .voc import VOCResult, evaluate_voc
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .detections import Detection, Detections
+    from .evaluation_files import save_evaluation
+    from .plots import plot_detection_grid, plot_detections, plot_history, plot_precision_recall, plot_samples
+    from .prediction import detect, predict_dataset, to_pixels
+    from .prediction_files import save_predictions
+    from .streaming import predict_files
+    from .voc import VOCResult, evaluate_voc
 
 __all__ = [
     "Detection",
@@ -18,6 +25,21 @@ __all__ = [
     "plot_precision_recall",
     "plot_samples",
     "predict_dataset",
+    "predict_files",
     "save_evaluation",
+    "save_predictions",
     "to_pixels",
 ]
+
+_MODULES = {
+    "detections": "Detection Detections",
+    "evaluation_files": "save_evaluation",
+    "plots": "plot_detection_grid plot_detections plot_history plot_precision_recall plot_samples",
+    "prediction": "detect predict_dataset to_pixels",
+    "prediction_files": "save_predictions",
+    "streaming": "predict_files",
+    "voc": "VOCResult evaluate_voc",
+}
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -77,11 +77,12 @@ def plot_detections(
     axes.set_axis_off()
     if ground_truth is not None:
         for label, box in zip(ground_truth.labels, ground_truth.boxes, strict=True):
-            name = _class_name(label, class_names) if rows is None else None
+            name = class_text(label, class_names) if rows is None else None
             _draw_box(axes, box, "white", name, "--")
     for class_id, score, *box in [] if rows is None else rows[::-1]:  # the best on top
         if score >= min_score:
-            _draw_box(axes, box, _color(class_id), f"{_class_name(class_id, class_names)} {score:.2f}", "-")
+            text = f"{class_text(class_id, class_names)} {score:.2f}"
+            _draw_box(axes, box, class_color(class_id), text, "-")
     return axes.figure
 
 
@@ -249,7 +250,7 @@ def _draw_sample(axes, image, view, class_names):
     axes.imshow(shown(image))
     axes.set_axis_off()
     for label, box in zip(view.labels, view.relative_boxes() * (width, height, width, height), strict=True):
-        _draw_box(axes, box, _color(label), class_names and _class_name(label, class_names), "-")
+        _draw_box(axes, box, class_color(label), class_names and class_text(label, class_names), "-")
 
 
 def _history(path):
@@ -284,24 +285,24 @@ def _draw_box(axes, box, color, text, style):
         bottom, top = axes.get_ylim()
         above = y - top > 0.06 * (bottom - top)  # otherwise the edge of the image would cut off the label
         place = {"va": "bottom" if above else "top", "clip_on": True}
-        ink = "white" if _luminance(color) < 0.4 else "black"
+        ink = "white" if luminance(color) < 0.4 else "black"
         look = {"color": ink, "fontsize": 8, "bbox": background, "parse_math": False}  # names may have $
         axes.text(max(x, 0), max(y, 0), text, **look, **place)
 
 
-def _luminance(color):
+def luminance(color):
     from matplotlib.colors import to_rgb
 
     return float(np.dot(to_rgb(color), (0.299, 0.587, 0.114)))
 
 
-def _color(class_id):
+def class_color(class_id):
     from matplotlib import colormaps
 
     return colormaps["hsv"](((int(class_id) - 1) * 0.381966 + 0.1) % 1.0)  # golden ratio: neighbors differ
 
 
-def _class_name(class_id, class_names):
+def class_text(class_id, class_names):
     """The name of a class id, which counts from 1, on one line, or the id itself if it has no name."""
     number = int(class_id)
     known = class_names is not None and 1 <= number <= len(class_names)

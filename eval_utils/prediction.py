@@ -128,12 +128,12 @@ def detect(
         model = model_of(model, "detect")
     single = not isinstance(images, Sequence) or isinstance(images, str)
     single = single and not _is_folder(images)
-    sources = [images] if single else _files_in(images) if _is_folder(images) else list(images)
+    sources = [images] if single else files_in(images) if _is_folder(images) else list(images)
     if not sources:
         raise ValueError("detect: images must have at least one image, got an empty list")
     value_range = value_range_of(model) if value_range is None else value_range
     pixels = checked_pixels("detect", channels_of(model), value_range)
-    records = [_record(source, i, pixels) for i, source in enumerate(sources)]
+    records = [image_record(source, i, pixels) for i, source in enumerate(sources)]
     names = class_names_of(model)
     dataset = DetectionDataset([str(i + 1) for i in range(num_classes_of(model))], records, "detect")
     show = len(records) >= MIN_IMAGES_FOR_PROGRESS if progress is None else progress
@@ -258,7 +258,7 @@ class _Images(DataGenerator):
 
 def _predict(model, dataset, batch_size, transform, progress, workers):
     """Detections in pixels for each image of a data set."""
-    detector = _detector_of(model)
+    detector = detector_of(model)
     images = _Images(
         dataset, batch_size, transform, shuffle=False, workers=workers, max_queue_size=MAX_QUEUED
     )
@@ -268,7 +268,8 @@ def _predict(model, dataset, batch_size, transform, progress, workers):
     return [to_pixels(r, record.width, record.height) for r, record in zip(rows, dataset, strict=True)]
 
 
-def _detector_of(model):
+def detector_of(model):
+    """The model itself if it decodes, else its inference model, which is kept for the next call."""
     if is_detector(model):
         return model
     if model not in _detectors:
@@ -280,15 +281,16 @@ def _is_folder(images):
     return isinstance(images, str | os.PathLike) and Path(images).is_dir()
 
 
-def _files_in(folder):
+def files_in(folder):
+    """Paths of the image files in a folder, sorted."""
     files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
     if not files:
         raise FileNotFoundError(f"detect: no image ({', '.join(IMAGE_SUFFIXES)}) in the folder {folder}")
     return files
 
 
-def _record(source, index, pixels):
-    """A `Record` without objects. Its id is the index, because a file may be given more than once."""
+def image_record(source, index, pixels):
+    """A `Record` without objects of a path or an array. Its id is the index: a file may be given twice."""
     if isinstance(source, str | os.PathLike):
         if not Path(source).exists():
             raise FileNotFoundError(f"detect: no such image or folder: {source}")

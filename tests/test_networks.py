@@ -23,7 +23,8 @@ def test_the_table():
         "ssd-mobilenet": mb.SSDMobileNet,
         "ssd7": mb.SSD7,
     }
-    assert {name: (spec.image_size, spec.num_anchors) for name, spec in NAMED_ANCHORS.items()} == {
+    specs = {name: named_anchors(name) for name in NAMED_ANCHORS}
+    assert {name: (spec.image_size, spec.num_anchors) for name, spec in specs.items()} == {
         "ssd300": ((300, 300), 8732),
         "ssd512": ((512, 512), 24564),
         "ssdlite": ((320, 320), 3234),

@@ -1,3 +1,4 @@
+import ast
 import inspect
 import os
 import pydoc
@@ -28,12 +29,65 @@ def test_promised_names_are_exported():
     assert all(hasattr(mb, name) for name in mb.__all__)
 
 
-def test_importing_adds_little_to_keras():
-    code = "import sys, keras; before = set(sys.modules); import multibox; print(*set(sys.modules) - before)"
+def imported_by(code):
+    """The top-level modules that Python has imported after some code."""
+    code += "; import sys; print(*sys.modules)"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    added = {name.split(".")[0] for name in out.split()}
-    assert "multibox" in added
-    assert not added & {"matplotlib", "typer", "pycocotools", "jax", "torch", "pooch", "requests"}
+    return {name.split(".")[0] for name in out.splitlines()[-1].split()}
+
+
+HEAVY = {"keras", "tensorflow", "jax", "torch"}
+RARE = {"matplotlib", "typer", "pycocotools", "pooch", "requests"}
+
+
+def test_importing_takes_no_other_package():
+    assert not imported_by("import multibox") & {*HEAVY, *RARE, "numpy", "cv2", "PIL", "h5py"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "load_dataset",
+        "load_shapes",
+        "check_dataset",
+        "save_voc",
+        "read_image",
+        "ssd_augmentation",
+        "GroundTruthEncoder",
+        "AnchorSpec",
+        "evaluate_voc",
+        "plot_samples",
+        "anchors",
+        "networks",
+        "class_names",
+    ],
+)
+def test_data_take_no_keras(name):
+    assert not imported_by(f"import multibox; multibox.{name}") & {*HEAVY, *RARE}
+
+
+def test_an_encoder_of_anchors_and_its_use_take_no_keras():
+    code = "import multibox as mb; mb.GroundTruthEncoder(mb.anchors.SSD300_VOC, 2)([[.1, .1, .5, .5]], [1])"
+    assert not imported_by(code) & HEAVY
+
+
+@pytest.mark.parametrize("package", [mb, mb.data_generator, mb.eval_utils, mb.data_check, mb.weights])
+def test_the_lazy_names_are_the_public_ones_and_those_of_the_type_checker(package):
+    body = ast.parse(Path(package.__file__).read_text(encoding="utf-8")).body
+    block = next(node for node in body if isinstance(node, ast.If) and node.test.id == "TYPE_CHECKING")
+    seen = {alias.name: node.module for node in block.body for alias in node.names if node.module}
+    parents = [alias.name for node in block.body for alias in node.names if not node.module]
+    table = {name: m.lstrip(".") for m, names in package._MODULES.items() for name in names.split()}
+    assert table == seen
+    assert sorted([*table, *parents]) == sorted(package.__all__)
+    assert {*package.__all__} <= {*dir(package)}
+    assert all(hasattr(package, name) for name in package.__all__)
+
+
+def test_a_star_import_has_all_names():
+    names = {}
+    exec("from multibox import *", names)
+    assert {*mb.__all__} <= {*names}
 
 
 def test_the_version_is_stated_once_and_has_an_entry_in_the_changelog():
@@ -77,13 +131,15 @@ class Absent:
 
 sys.meta_path.insert(0, Absent)
 import multibox
+{use}
 """
 
 
 @pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
-def test_a_missing_backend_is_named_in_one_line(backend):
+@pytest.mark.parametrize("use", ["multibox.SSD300", "from multibox.losses import SSDLoss", "import keras"])
+def test_a_missing_backend_is_named_in_one_line(backend, use):
     run = subprocess.run(
-        [sys.executable, "-c", ABSENT.format(name=backend)],
+        [sys.executable, "-c", ABSENT.format(name=backend, use=use)],
         env={**os.environ, "KERAS_BACKEND": backend},
         capture_output=True,
         text=True,
@@ -94,7 +150,7 @@ def test_a_missing_backend_is_named_in_one_line(backend):
 
 
 def test_other_missing_modules_keep_their_error():
-    code = ABSENT.format(name="msgspec")
+    code = ABSENT.format(name="msgspec", use="multibox.load_coco")
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 1
     assert "No module named 'msgspec'" in run.stderr and "backend of Keras" not in run.stderr

@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass, field
 
-import keras
-
 from .. import anchors
 from ..class_names import COCO_NAMES_BY_ID
-from ..layers.multibox import multibox_layers
 from ..messages import did_you_mean
 from .archive import extract_member
 from .download import MAX_BYTES, cached_path, fetch
@@ -54,6 +51,10 @@ class Source:
 
     def fits(self, model):
         """Whether the model has the classes and the width of the weights, which is known without them."""
+        import keras
+
+        from ..layers.multibox import multibox_layers
+
         norms = any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
         (multibox,) = multibox_layers(model)
         known = {"num_classes": multibox.num_classes, "batch_norm": norms}

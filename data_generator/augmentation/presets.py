@@ -65,17 +65,3 @@ def _aspect_ratios(image_size, stretch):
     """Bounds of a patch's aspect ratio that limit its stretching to the input's (height, width)."""
     height, width = image_hw(image_size)
     return width / height / stretch, width / height * stretch
-
-
-# For `deprecated.renamed_attributes`: former name, new name, function.
-FORMER_NAMES = {
-    former: (function.__name__, function)
-    for former, function in (
-        ("ssd_train", ssd_augmentation),
-        ("ssdlite_train", ssdlite_augmentation),
-        ("ssd_eval", resize_only),
-        ("satellite_train", satellite_augmentation),
-        ("constant_size_train", constant_size_augmentation),
-        ("variable_size_train", variable_size_augmentation),
-    )
-}

@@ -2,7 +2,8 @@ import sys
 
 import pytest
 
-from multibox import cli
+from multibox import cli, demo
+from multibox.data_generator.formats import layouts
 from multibox.weights.download import DownloadError
 
 
@@ -12,8 +13,8 @@ def run(monkeypatch, error, *arguments):
     def fail(*args, **kwargs):
         raise error
 
-    monkeypatch.setattr(sys.modules["multibox.cli.demo"], "run_demo", fail)
-    monkeypatch.setattr(sys.modules["multibox.cli.check"], "find_layout", fail)
+    monkeypatch.setattr(demo, "run_demo", fail)
+    monkeypatch.setattr(layouts, "find_layout", fail)
     monkeypatch.setattr(sys, "argv", ["multibox", *arguments])
     with pytest.raises(SystemExit) as stop:
         cli.main()

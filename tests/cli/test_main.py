@@ -35,7 +35,7 @@ def test_demo_writes_what_it_says(tmp_path, monkeypatch, capsys):
     def run(folder, epochs):
         return small(folder, num_train=8, num_test=4, epochs=epochs, batch_size=4)
 
-    monkeypatch.setattr(sys.modules["multibox.cli.demo"], "run_demo", run)
+    monkeypatch.setattr(demo, "run_demo", run)
     monkeypatch.setattr(
         sys, "argv", ["multibox", "demo", "--output", str(tmp_path / "demo"), "--epochs", "1"]
     )
@@ -44,7 +44,7 @@ def test_demo_writes_what_it_says(tmp_path, monkeypatch, capsys):
             cli.main()
         assert stop.value.code == 0
         printed = capsys.readouterr().out
-        written = {p.name for p in (tmp_path / folder).iterdir()}
+        written = {p.name for p in (tmp_path / folder).iterdir() if not p.name.startswith(".")}
         for name in WRITTEN:
             assert name in printed
             assert name in written

@@ -23,7 +23,7 @@ def test_the_table(cache):
     (cache / "ssdlite320_mobilenet_v3_large_coco-a79551df.pth").write_bytes(bytes(250_000))
     lines = command().output.splitlines()
     rows = dict(zip(lines[1:22:2], lines[2:22:2], strict=False))
-    assert lines[0] == "name                         network               MB   mAP  licence"
+    assert lines[0] == "name                         network               MB   mAP  license"
     ssd300 = "ssd300_coco                  SSD300             136.0  25.1  BSD-3-Clause"
     assert lines[1] == ssd300
     assert rows[ssd300] == "  https://download.pytorch.org/models/ssd300_vgg16_coco-b556d3b4.pth"

@@ -1,5 +1,0 @@
-"""`python -m multibox.cli`."""
-
-from . import main
-
-main()
