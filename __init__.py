@@ -44,6 +44,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         save_coco,
         save_csv,
         save_dataset,
+        save_labelme,
         save_voc,
         save_yolo,
         ssd_augmentation,
@@ -150,6 +151,7 @@ __all__ = [
     "save_csv",
     "save_dataset",
     "save_evaluation",
+    "save_labelme",
     "save_predictions",
     "save_voc",
     "save_yolo",
@@ -171,8 +173,8 @@ _MODULES = {
         balanced_class_weights coco_categories constant_size_augmentation convert_dataset create_hdf5_dataset
         load_coco load_csv load_dataset load_hdf5 load_huggingface load_labelme load_open_images
         load_shapes load_tfrecord load_voc load_yolo read_image repeat_factors resize_only
-        satellite_augmentation save_coco save_csv save_dataset save_voc save_yolo ssd_augmentation
-        ssdlite_augmentation variable_size_augmentation
+        satellite_augmentation save_coco save_csv save_dataset save_labelme save_voc save_yolo
+        ssd_augmentation ssdlite_augmentation variable_size_augmentation
     """,
     "eval_utils": """
         Detections detect evaluate_voc plot_detection_grid plot_detections plot_history

@@ -11,6 +11,7 @@ import io
 import math
 import mmap
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,8 @@ HDF5_ERRORS = (
 MAX_ARRAY = 2 << 30
 MAX_RATIO = 20  # numbers hardly compress; data that expands more than this is an attack on the memory
 _HEAP = b"GCOL\x01\x00\x00\x00"
+# A type: version and class 9 (variable length), kind 1 (text) with any padding and characters, 16 bytes.
+_TEXT_TYPE = re.compile(rb"[\x09\x19\x29\x39\x49\x59][\x01\x11\x21]..\x10\x00\x00\x00", re.DOTALL)
 # Types of numbers: whole, floating point, and h5py's form of bool.
 _NUMBERS = {h5py.h5t.INTEGER, h5py.h5t.FLOAT, h5py.h5t.ENUM}
 
@@ -42,19 +45,45 @@ def open_hdf5(source: str | os.PathLike[str] | bytes) -> Iterator[h5py.File]:
     """Opens the file at a path, or one in memory, for reading.
 
     Raises:
-        LayoutError: if its heaps are damaged.
+        LayoutError: if its heaps or the lengths of its texts are damaged.
         ValueError: for a path of a folder, pipe or device.
         Otherwise what h5py raises: see `HDF5_ERRORS`.
     """
     if isinstance(source, bytes):
-        _check_heaps(source)
+        _check_content(source)
         source = io.BytesIO(source)
     else:
         check_regular(source)
         with Path(source).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            _check_heaps(content)
+            _check_content(content)
     with h5py.File(source, "r") as file:
         yield file
+
+
+def _check_content(data):
+    _check_heaps(data)
+    _check_attributes(data)
+
+
+def _check_attributes(data):
+    """Refuses attributes with texts longer than the file: the library allocates a length that it reads.
+
+    An attribute holds its type, its dataspace and its items one after another. After the type of a text of
+    variable length come the dataspace (version 1 begins after 24 bytes, version 2 after 20) and, for each
+    text, its length (4 bytes) and its place in a heap (12).
+    """
+    for match in _TEXT_TYPE.finditer(data):
+        for distance, version, head in ((24, 1, 8), (20, 2, 4)):
+            space = match.start() + distance
+            if data[space : space + 1] != bytes([version]):
+                continue
+            rank, has_limits = data[space + 1], data[space + 2] & 1
+            sizes = np.frombuffer(data[space + head : space + head + 8 * rank], "<u8").tolist()
+            start = space + head + 8 * rank * (1 + has_limits)
+            items = data[start : start + 16 * min(math.prod(sizes), len(data))]
+            lengths = np.frombuffer(items[: len(items) // 16 * 16], "<u4")[::4]
+            if lengths.sum(dtype=np.int64) > len(data):
+                raise LayoutError(f"an attribute of texts longer than the file at byte {match.start()}")
 
 
 def _check_heaps(data):
@@ -113,7 +142,7 @@ def dataset(group: h5py.Group, path: str, *, texts: bool = False, max_bytes: int
     Args:
         group: where the path begins.
         path: names separated by `/`.
-        texts: whether the array must hold texts; otherwise it must hold numbers.
+        texts: whether the array must hold texts, for a file on the disk; otherwise it must hold numbers.
         max_bytes: largest size.
 
     Raises:
@@ -133,7 +162,25 @@ def dataset(group: h5py.Group, path: str, *, texts: bool = False, max_bytes: int
     plain = found.chunks is None
     if size > max_bytes or (plain and stored != size):
         raise LayoutError(f"the array {name} of shape {one_line(found.shape)}, but {stored} bytes for it")
+    if texts and _is_variable(kind):
+        _check_lengths(found)
     return found
+
+
+def _check_lengths(texts):
+    """Refuses texts that declare more bytes than their file has: the library allocates what it reads.
+
+    An item of the array has 16 bytes: its length (4), and its place in a heap.
+    """
+    place, path = texts.id.get_offset(), Path(texts.file.filename)
+    if not texts.size:
+        return
+    if place is None:
+        raise LayoutError(f"the texts {one_line(texts.name)} in several pieces")
+    items = np.fromfile(path, "<u4", 4 * texts.size, offset=place)
+    total, limit = int(items[::4].sum(dtype=np.int64)), path.stat().st_size
+    if total > limit:
+        raise LayoutError(f"texts of {total} bytes in {one_line(texts.name)}, but the file has {limit} bytes")
 
 
 def check_sizes(datasets: Iterable[h5py.Dataset], file_size: int) -> None:
@@ -239,8 +286,11 @@ def _holds_numbers(kind):
 
 def _stored_bytes(kind):
     """Bytes of an item in the file. A text of variable length is stored as its place in a heap."""
-    variable = isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()
-    return 16 if variable else kind.get_size()
+    return 16 if _is_variable(kind) else kind.get_size()
+
+
+def _is_variable(kind):
+    return isinstance(kind, h5py.h5t.TypeStringID) and kind.is_variable_str()
 
 
 def _type_name(kind):

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from .formats.hdf5 import create_hdf5_dataset, load_hdf5
     from .formats.huggingface import load_huggingface
     from .formats.labelme import load_labelme, scan_labelme
+    from .formats.labelme_writer import save_labelme
     from .formats.layouts import load_dataset
     from .formats.open_images import load_open_images, scan_open_images
     from .formats.saving import convert_dataset, save_dataset
@@ -101,6 +102,7 @@ __all__ = [
     "save_coco",
     "save_csv",
     "save_dataset",
+    "save_labelme",
     "save_voc",
     "save_yolo",
     "scan_coco",
@@ -140,6 +142,7 @@ _MODULES = {
     "formats.hdf5": "create_hdf5_dataset load_hdf5",
     "formats.huggingface": "load_huggingface",
     "formats.labelme": "load_labelme scan_labelme",
+    "formats.labelme_writer": "save_labelme",
     "formats.layouts": "load_dataset",
     "formats.open_images": "load_open_images scan_open_images",
     "formats.saving": "convert_dataset save_dataset",

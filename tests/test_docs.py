@@ -74,10 +74,8 @@ def reader(tmp_path, monkeypatch):
     prediction._detectors.clear()
 
 
-def train_one_epoch(train, model, dataset, output, *, epochs, initial_epoch=0, **options):
-    assert epochs > initial_epoch
-    done = int(initial_epoch > 0)
-    return train(model, dataset, output, epochs=done + 1, initial_epoch=done, **{**options, "verbose": 0})
+def train_one_epoch(train, model, dataset, output, *, epochs, resume=False, **options):
+    return train(model, dataset, output, epochs=1 + resume, resume=resume, **{**options, "verbose": 0})
 
 
 def pretrained(name, *, class_names=None):

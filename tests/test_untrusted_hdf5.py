@@ -1,5 +1,7 @@
 """What h5py must not read: the types of attributes that end the interpreter, and declared sizes."""
 
+import io
+
 import h5py
 import numpy as np
 import pytest
@@ -78,3 +80,22 @@ def test_a_text_whose_type_became_a_list(tmp_path):
     path.write_bytes(data[: kind + 1] + b"\x00" + data[kind + 2 :])
     with open_hdf5(path) as file, pytest.raises(LayoutError, match="expected a text, got lists"):
         text_attribute(file, "name")
+
+
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+@pytest.mark.parametrize("value", ["abcdefgh", ["abc", "defgh"]])
+def test_texts_of_attributes_cannot_be_longer_than_the_file(libver, value):
+    """The library would allocate 750 MB for this file of some KB before it compares the length."""
+    content = io.BytesIO()
+    with h5py.File(content, "w", libver=libver) as file:
+        file.attrs["name"] = value
+    data = bytearray(content.getvalue())
+    with open_hdf5(bytes(data)) as file:
+        (texts_attribute if isinstance(value, list) else text_attribute)(file, "name")
+    last = "abcdefgh" if isinstance(value, str) else "defgh"
+    kind = data.index(b"\x19\x01\x01\x00\x10\x00\x00\x00")
+    length = data.index(len(last).to_bytes(4, "little"), kind + 24)
+    data[length + 3] = 47
+    refused = pytest.raises(LayoutError, match=r"an attribute of texts longer than the file at byte \d+")
+    with refused, open_hdf5(bytes(data)):
+        pass

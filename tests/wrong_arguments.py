@@ -3,7 +3,6 @@
 import contextlib
 import inspect
 import io
-import json
 import re
 import shutil
 import warnings
@@ -11,6 +10,7 @@ from unittest import mock
 
 import keras
 import numpy as np
+from reader_files import huggingface_rows, reader_files, row
 
 import multibox as mb
 from multibox.activations import check_activation
@@ -32,8 +32,6 @@ SIZE = (64, 64)
 HELPERS = (
     *("anchors.as_spec", "anchors.image_hw"),
     *("class_names.check_names", "class_names.name_tuple", "class_names.similar_names"),
-    # Readers of files that only their own tests write.
-    *("load_huggingface", "load_open_images", "load_tfrecord"),
 )
 # Their other arguments cannot be sound here: a download, a drawn data set that has no image files.
 NOT_HERE = (
@@ -90,7 +88,7 @@ def sound_arguments(folder):
     transform = mb.resize_only(SIZE)
     rows = [np.array([[1, 0.9, 1, 1, 20, 20]], np.float32)] * 4
     image = mb.read_image(data[0].image)
-    files = _files(folder, data, model)
+    files = reader_files(folder, data, model)
     level = {"grid": (4, 4), "sides": ((8.0, 8.0),), "step": (16.0, 16.0)}
     scales = {"grids": [(4, 4)], "scales": [0.2, 0.4], "aspect_ratios": [(2.0,)], "steps": [16.0]}
     names = {"class_names": ["cat", "dog"]}
@@ -136,6 +134,12 @@ def sound_arguments(folder):
         "load_csv": {"csv_file": files["csv"], "image_folder": files["images"], "progress": False},
         "load_dataset": {"path": files["voc"], "progress": False},
         "load_hdf5": {"path": files["hdf5"]},
+        "load_huggingface": {"dataset": huggingface_rows(row()), "progress": False},
+        "load_open_images": {
+            **{"boxes_csv": files["open_images_csv"], "image_folder": files["open_images"]},
+            **{"class_descriptions": files["descriptions"], "progress": False},
+        },
+        "load_tfrecord": {"files": files["tfrecord"], "label_map": files["label_map"], "progress": False},
         "load_labelme": {"folder": files["labelme"], "progress": False},
         "load_shapes": {"num_images": 2, "image_size": SIZE},
         "load_voc": {"devkit": files["voc"], "image_sets": "train", "progress": False},
@@ -159,6 +163,7 @@ def sound_arguments(folder):
         "sample_classes": {"model": model, "classes": ["star"]},
         "save_coco": {"dataset": data, "annotation_file": folder / "new.json", "image_folder": folder},
         "save_csv": {"dataset": data, "csv_file": folder / "new.csv", "image_folder": folder},
+        "save_labelme": {"dataset": data, "folder": folder / "new-labelme", "progress": False},
         "save_yolo": {"dataset": data, "folder": folder / "new-yolo", "progress": False},
         "save_dataset": {"dataset": data, "folder": folder / "new", "layout": "coco", "progress": False},
         "save_evaluation": {"result": mb.evaluate_voc(rows, data), "folder": folder / "new"},
@@ -177,43 +182,6 @@ def sound_arguments(folder):
 
 def _each(names, **arguments):
     return dict.fromkeys(names, arguments)
-
-
-def _files(folder, data, model):
-    """Small files for the readers."""
-    import cv2
-
-    images = folder / "images"
-    images.mkdir()
-    mb.save_voc(data, folder / "voc", progress=False)
-    mb.save_coco(data, images / "coco.json", images)
-    mb.save_csv(data, images / "boxes.csv", images)
-    mb.create_hdf5_dataset(data, folder / "data.h5", progress=False)
-    (folder / "yolo" / "images").mkdir(parents=True)
-    (folder / "yolo" / "labels").mkdir()
-    cv2.imwrite(str(folder / "yolo" / "images" / "a.jpg"), np.zeros((64, 64, 3), np.uint8))
-    (folder / "yolo" / "labels" / "a.txt").write_text("0 0.5 0.5 0.2 0.2\n")
-    (folder / "yolo" / "data.yaml").write_text("train: images\nnames: [cat]\n")
-    (folder / "labelme").mkdir()
-    cv2.imwrite(str(folder / "labelme" / "a.jpg"), np.zeros((64, 64, 3), np.uint8))
-    shape = {"label": "cat", "points": [[1, 2], [30, 40]], "shape_type": "rectangle"}
-    (folder / "labelme" / "a.json").write_text(json.dumps({"shapes": [shape], "imagePath": "a.jpg"}))
-    (folder / "history.csv").write_text("epoch,loss\n0,1.5\n")
-    model.save(folder / "model.keras")
-    names = {
-        "coco": "images/coco.json",
-        "csv": "images/boxes.csv",
-        "hdf5": "data.h5",
-        "voc": "voc",
-        "images": "images",
-    }
-    names |= {
-        "yolo": "yolo/data.yaml",
-        "model": "model.keras",
-        "history": "history.csv",
-        "labelme": "labelme",
-    }
-    return {key: folder / name for key, name in names.items()}
 
 
 def parameters_of(function):

@@ -29,6 +29,7 @@ class RunKeeper(keras.callbacks.Callback):
         steps: steps of an epoch; None for data that cannot go on within an epoch.
         minutes: time between two checkpoints within an epoch.
         interruption: the signals that were noted.
+        checks_steps: whether to stop at a step whose loss is not finite.
         on_bad_value: is called once with (epoch, step, what) when a loss or a weight is not finite.
     """
 
@@ -41,6 +42,7 @@ class RunKeeper(keras.callbacks.Callback):
         steps: int | None,
         minutes: float,
         interruption: Interruption,
+        checks_steps: bool,
         on_bad_value: Callable[[int, int, str], None],
     ):
         super().__init__()
@@ -50,6 +52,7 @@ class RunKeeper(keras.callbacks.Callback):
         self._steps = steps
         self._minutes = minutes
         self._interruption = interruption
+        self._checks_steps = checks_steps
         self._on_bad_value = on_bad_value
         self._saved_at = time.monotonic()
         self._loss = None  # of the step before
@@ -74,7 +77,7 @@ class RunKeeper(keras.callbacks.Callback):
         # The loss of the step before is known by now; that of this step would have to be waited for.
         before, self._loss = self._loss, logs["loss"]
         self.state.step = batch + 1
-        if before is not None and not math.isfinite(before):
+        if self._checks_steps and before is not None and not math.isfinite(before):
             self._report(batch - 1, "the loss")
         elif self._interruption.signal is not None:
             self._save_and_end()

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 
@@ -21,11 +21,13 @@ from ..losses import SSDFocalLoss, SSDLoss
 from ..models.detector import activation_of, class_weights_of, is_detector
 from ..recipes import default_optimizer
 from .batches import number_of_steps, take_over, training_batches, validation_batches
+from .diagnosis import diagnose
 from .fit import EpochNumber, RunCallbacks, fit
 from .interruption import noted_signals
 from .keeper import RunKeeper
 from .lock import locked
 from .resume import begin, check_callbacks, check_free, with_earlier
+from .skip import SkipBadSteps, skipping
 from .state import restore_model
 
 if TYPE_CHECKING:
@@ -47,6 +49,7 @@ def train(
     loss: keras.losses.Loss | None = None,
     resume: bool = False,
     checkpoint_minutes: float = 10.0,
+    on_nan: Literal["stop", "skip"] = "stop",
     callbacks: Sequence[keras.callbacks.Callback] = (),
     seed: int = 0,
     verbose: str | int = "auto",
@@ -67,8 +70,9 @@ def train(
     Ctrl-C and SIGTERM end a run after the step in hand: `last.keras` is written, then KeyboardInterrupt or
     SystemExit(143) is raised. A second signal ends it at once.
 
-    If the loss or a weight becomes NaN, training stops with a warning, the files keep the last good weights,
-    and the model has them again.
+    If the loss or a weight becomes NaN, training stops with a warning that names the likely cause. The files
+    keep the last good weights, and the model has them again. The folder `diagnosis` shows the images of the
+    step with their boxes, and the largest activations and gradients, see `training.diagnosis`.
 
     A model without class names gets those of the data set, and every model its `value_range`, with which
     `detect` then reads images. With an optimizer that averages weights (`use_ema=True`), validation and files
@@ -93,6 +97,9 @@ def train(
         resume: True: go on with the run in `output`, or begin one if there is none. Call `train` with the
             same arguments as before; `epochs` may be larger.
         checkpoint_minutes: time between two checkpoints within an epoch.
+        on_nan: "stop", or "skip" to leave out a step whose loss or gradients are not finite, up to ten or a
+            tenth of an epoch's steps. The log then has a column `skipped_steps`. The optimizer is wrapped in
+            `keras.optimizers.LossScaleOptimizer`.
         callbacks: more Keras callbacks. They run before the files of an epoch are written. Their state
             (numbers, strings and arrays among their attributes) is kept for a resumed run.
         seed: seed of the order of the images and of the augmentation.
@@ -119,7 +126,7 @@ def train(
     if validation_data is not None:
         validation = validation_batches(model, validation_data, batch_size)
     take_over(model, data, validation)
-    _compile(model, optimizer, loss, epochs, number_of_steps(data))
+    _compile(model, optimizer, loss, epochs, number_of_steps(data), on_nan)
     _check_rate(model, callbacks)
     with ExitStack() as stack:
         for generator in (data, validation):
@@ -132,13 +139,26 @@ def train(
         if state.epoch >= epochs:
             return with_earlier(state.rows, keras.callbacks.History())
         stack.enter_context(naming_failures(data, validation))
-        return _run(model, data, validation, output, state, epochs, checkpoint_minutes, callbacks, verbose)
+        return _run(
+            model,
+            data,
+            validation,
+            output,
+            state,
+            epochs=epochs,
+            minutes=checkpoint_minutes,
+            skips=on_nan == "skip",
+            callbacks=callbacks,
+            verbose=verbose,
+        )
 
 
-def _run(model, data, validation, output, state, epochs, minutes, callbacks, verbose):
+def _run(model, data, validation, output, state, *, epochs, minutes, skips, callbacks, verbose):
     """Fits a compiled model from a state on, and keeps the files of the run."""
     rows, bad = list(state.rows), []
     others = [*callbacks, *_averaging(model, callbacks)]
+    if skips:
+        others.insert(0, SkipBadSteps(lambda *what: bad.append(what)))
     check_callbacks(others, state)
     last = output / "last.keras"
     with noted_signals() as interruption:
@@ -149,6 +169,7 @@ def _run(model, data, validation, output, state, epochs, minutes, callbacks, ver
             steps=len(data) if state.data else None,
             minutes=minutes,
             interruption=interruption,
+            checks_steps=not skips,
             on_bad_value=lambda *what: bad.append(what),
         )
         every = RunCallbacks(
@@ -164,7 +185,7 @@ def _run(model, data, validation, output, state, epochs, minutes, callbacks, ver
         if interruption.signal is not None:
             interruption.end()
     if bad:
-        _stop_at(bad[0], model, last)
+        _stop_at(bad[0], model, data, output)
     return with_earlier(rows, history)
 
 
@@ -182,7 +203,7 @@ def loss_of(model: keras.Model, **options: Any) -> SSDLoss:
     return SSDLoss(activation=activation_of(model), **options)
 
 
-def _compile(model, optimizer, loss, epochs, steps):
+def _compile(model, optimizer, loss, epochs, steps, on_nan):
     """Compiles the model. A compiled model keeps its optimizer and loss if no optimizer is given."""
     if optimizer is None and model.compiled:
         if loss is not None:
@@ -190,12 +211,16 @@ def _compile(model, optimizer, loss, epochs, steps):
                 "train: a loss needs an optimizer, because without one a compiled model keeps its own loss"
             )
         _check_loss(model, model.loss)
+        if on_nan == "skip" and skipping(model.optimizer) is not model.optimizer:
+            raise ValueError('train: on_nan="skip" needs an optimizer=, which it can wrap')
         return
     if optimizer is None and steps is None:
         raise ValueError("train: the length of the tf.data.Dataset is unknown, so pass an optimizer")
     loss = loss or _default_loss(model)
     _check_loss(model, loss)
     optimizer = default_optimizer(model, epochs * steps) if optimizer is None else _optimizer(optimizer)
+    if on_nan == "skip":
+        optimizer = skipping(optimizer)
     model.compile(optimizer=optimizer, loss=loss, metrics=loss.metrics())
 
 
@@ -248,12 +273,15 @@ def _averaging(model, callbacks):
     return []
 
 
-def _stop_at(bad, model, last):
+def _stop_at(bad, model, data, output):
     """Puts the last good weights into a model whose training went wrong, and warns."""
     epoch, step, what = bad
+    last = output / "last.keras"
     restore_model(last, model)
+    folder = output / "diagnosis"
+    cause = diagnose(model, data, folder, epoch=epoch, step=step, what=what)
     warnings.warn(
-        f"train: {what} is not finite in epoch {epoch + 1}, step {step + 1}; lower the learning rate. "
-        f"{last} and the model have the last good weights",
+        f"train: {what} is not finite in epoch {epoch + 1}, step {step + 1}: {cause}. {last} and the model "
+        f"have the last good weights; {folder} shows the batch",
         stacklevel=5,  # beyond both decorators of `train`
     )

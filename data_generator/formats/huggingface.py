@@ -156,12 +156,15 @@ def _check_columns(dataset, features, image, objects):
             f"load_huggingface: expected one split, got {', '.join(map(repr, dataset))}; pass one of "
             f"these, such as dataset[{next(iter(dataset), 'train')!r}]"
         )
-    if not hasattr(dataset, "__len__") or not hasattr(dataset, "__getitem__"):
+    has_rows = hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")
+    if not has_rows or isinstance(dataset, str | bytes):
         raise TypeError(
-            f"load_huggingface: expected a data set with a length and rows by index, got "
+            "load_huggingface: dataset must have a length and rows by index, got "
             f"{type(dataset).__name__}; load it without streaming"
         )
-    columns = list(features) or (list(dataset[0]) if len(dataset) else [image, objects])
+    if not len(dataset):
+        raise ValueError("load_huggingface: dataset has no rows")
+    columns = list(features) or list(dataset[0])
     for column, option in ((image, "image"), (objects, "objects")):
         if column not in columns:
             raise ValueError(

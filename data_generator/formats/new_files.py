@@ -1,6 +1,7 @@
 """Shared by all writers: image files, their names, and checks of ids and texts."""
 
 import filecmp
+import warnings
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ...files import atomic, check_absent
-from ..dataset import DetectionDataset
+from ..dataset import FLAGS, DetectionDataset
 from ..decoding import encode_png
 from .fields import IMAGE_SUFFIXES, UNWRITABLE, inside_folder, normal_path
 
@@ -29,6 +30,21 @@ def check_writable(texts, what):
             raise ValueError(
                 f"{what} must not be empty, start or end with spaces, or contain control characters: {text!r}"
             )
+
+
+def check_visible(names, owner):
+    """Raises ValueError for the name of a hidden file, which readers leave out."""
+    if hidden := [name for name in names if name.startswith(".") or "/." in name]:
+        raise ValueError(f"{owner}: an image id must not start with a dot, as hidden files do: {hidden[0]!r}")
+
+
+def warn_of_lost_flags(dataset, reason):
+    """Counts in a warning the crowd regions, which are not written, and the flags of the other objects."""
+    counts = {flag: sum(int(getattr(record, flag).sum()) for record in dataset) for flag in FLAGS}
+    lost = [f"{counts['crowd']} crowd regions are left out"] if counts["crowd"] else []
+    lost += [f"{counts[f]} objects are no longer {f}" for f in ("difficult", "truncated") if counts[f]]
+    if lost:
+        warnings.warn(f"{reason}: {', '.join(lost)}", stacklevel=4)  # beyond the `checked` writer
 
 
 def exact(value):

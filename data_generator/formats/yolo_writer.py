@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import warnings
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +13,15 @@ from tqdm import tqdm
 
 from ...arguments import checked
 from ...files import atomic, check_absent, read_text
-from ..dataset import FLAGS, DetectionDataset
-from .new_files import check_unique_ids, check_writable, image_target, place_image
+from ..dataset import DetectionDataset
+from .new_files import (
+    check_unique_ids,
+    check_visible,
+    check_writable,
+    image_target,
+    place_image,
+    warn_of_lost_flags,
+)
 from .plain_yaml import MAX_BYTES, parse_yaml
 from .yolo import label_path
 from .yolo_description import read_description
@@ -70,10 +76,7 @@ def save_yolo(
     names = [record.image_id.removeprefix(prefix) for record in dataset]
     if len(set(names)) < len(names):
         raise ValueError(f"{dataset.name}: some image ids differ only in {prefix!r} in front of them")
-    if hidden := [name for name in names if name.startswith(".") or "/." in name]:
-        raise ValueError(
-            f"save_yolo: an image id must not start with a dot, as hidden files do: {hidden[0]!r}"
-        )
+    check_visible(names, "save_yolo")
     place = folder / "images" / split
     targets = [image_target(r, place, name, "save_yolo") for r, name in zip(dataset, names, strict=True)]
     labels = [folder / label_path(target.relative_to(folder).as_posix()) for target in targets]
@@ -85,7 +88,7 @@ def save_yolo(
             partial.write_text("".join(_lines(record)), encoding="utf-8")
     with atomic(folder / "data.yaml") as partial:
         partial.write_text(description, encoding="utf-8")
-    _warn(dataset)
+    warn_of_lost_flags(dataset, f"save_yolo({str(folder)!r}): YOLO has no flags")
 
 
 def _new_description(path, class_names, split):
@@ -117,11 +120,3 @@ def _lines(record):
     for label, row, crowd in zip(record.labels, rows, record.crowd, strict=True):
         if not crowd:
             yield f"{label - 1} {' '.join(map(repr, row))}\n"
-
-
-def _warn(dataset):
-    counts = {flag: sum(int(getattr(record, flag).sum()) for record in dataset) for flag in FLAGS}
-    lost = [f"{counts['crowd']} crowd regions are left out"] if counts["crowd"] else []
-    lost += [f"{counts[f]} objects are no longer {f}" for f in ("difficult", "truncated") if counts[f]]
-    if lost:
-        warnings.warn(f"save_yolo: {dataset.name}: YOLO has no flags: {', '.join(lost)}", stacklevel=3)

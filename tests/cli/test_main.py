@@ -44,7 +44,7 @@ def test_demo_writes_what_it_says(tmp_path, monkeypatch, capsys):
             cli.main()
         assert stop.value.code == 0
         printed = capsys.readouterr().out
-        written = {p.name for p in (tmp_path / folder).iterdir()}
+        written = {p.name for p in (tmp_path / folder).iterdir() if not p.name.startswith(".")}
         for name in WRITTEN:
             assert name in printed
             assert name in written

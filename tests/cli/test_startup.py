@@ -66,13 +66,13 @@ def test_the_version(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["check"], ["check", "any"], ["check", "voc"], ["convert"], ["demo"]], ids=" ".join
+    "name", ["check", "check any", "convert", "convert-data", "demo", "evaluate", "pretrained"]
 )
-def test_each_help_has_examples_on_lines_of_their_own(monkeypatch, capsys, arguments):
-    assert run_main(monkeypatch, *arguments, "--help") == 0
+def test_each_help_has_examples_on_lines_of_their_own(monkeypatch, capsys, name):
+    assert run_main(monkeypatch, *name.split(), "--help") == 0
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
-    first = lines.index("Examples:") + 1
-    assert lines[first:] and all(line.startswith(f"multibox {arguments[0]}") for line in lines[first:])
+    examples = lines[lines.index("Examples:") + 1 :]
+    assert examples and all(line.startswith(f"multibox {name.split()[0]}") for line in examples)
 
 
 def test_as_a_module():

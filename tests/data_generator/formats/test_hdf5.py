@@ -298,6 +298,21 @@ def test_a_damaged_heap_is_refused(tmp_path):
         load_hdf5(path)
 
 
+def test_texts_cannot_declare_more_bytes_than_the_file(tmp_path):
+    """The HDF5 library would allocate 750 MB for this file of 50 KB before it compares the length."""
+    path = tmp_path / "data.h5"
+    create_hdf5_dataset(DRAWN, path, progress=False)
+    with h5py.File(path) as file:
+        place = file["image_id"].id.get_offset()
+    data = bytearray(path.read_bytes())
+    data[place + 3] = 47
+    path.write_bytes(data)
+    with pytest.raises(
+        ValueError, match=r"texts of 788529\d+ bytes in /image_id, but the file has \d+ bytes"
+    ):
+        load_hdf5(path)
+
+
 def test_a_pipe_is_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ValueError, match="expected a file, but this is a named pipe"):

@@ -1,64 +1,15 @@
 """Data sets of Hugging Face, by a stand-in with the same interface, and by the library if it is installed."""
 
-import io
 import pickle
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from reader_files import NESTINGS, PIXELS, png, row
+from reader_files import huggingface_rows as rows
 
 from multibox.data_generator.formats.huggingface import load_huggingface
 from multibox.data_generator.images import read_image
-
-PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
-
-
-class ImageFeature:
-    def __init__(self, decode=True):
-        self.decode = decode
-
-
-class Rows:
-    """Like a `datasets.Dataset`: rows are decoded when they are read."""
-
-    def __init__(self, rows, features):
-        self.rows, self.features = rows, features
-
-    def __len__(self):
-        return len(self.rows)
-
-    def __getitem__(self, i):
-        row = dict(self.rows[i])
-        if self.features["image"].decode:
-            row["image"] = Image.open(io.BytesIO(row["image"]["bytes"]))
-        return row
-
-    def cast_column(self, column, feature):
-        return Rows(self.rows, {**self.features, column: feature})
-
-
-def png():
-    file = io.BytesIO()
-    Image.fromarray(PIXELS).save(file, "png")
-    return {"bytes": file.getvalue(), "path": None}
-
-
-def row(**changes):
-    objects = {"id": [1, 2], "bbox": [[10.0, 5.0, 20.0, 30.0], [0.0, 0.0, 60.0, 40.0]], "category": [1, 0]}
-    return {"image": png(), "objects": objects, **changes}
-
-
-CATEGORY = SimpleNamespace(names=["Coverall", "Mask"])
-NESTINGS = [
-    SimpleNamespace(feature={"bbox": None, "category": CATEGORY}),  # Sequence({...})
-    {"bbox": None, "category": SimpleNamespace(feature=CATEGORY)},  # {...: Sequence(...)}
-    [{"bbox": None, "category": CATEGORY}],
-]
-
-
-def rows(*all_rows, objects=NESTINGS[0]):
-    return Rows(list(all_rows), {"image": ImageFeature(), "objects": objects})
 
 
 def load(dataset, *args, **options):

@@ -2,16 +2,14 @@
 
 import os
 import pickle
-import struct
 
-import cv2
 import numpy as np
 import pytest
-from foreign_files import message, varint
+from reader_files import PIXELS, PNG, example, features, record
+from reader_files import write_tfrecord as write
 
 from multibox.data_generator import load_dataset
 from multibox.data_generator.formats import tf_records
-from multibox.data_generator.formats.crc32c import masked_crc32c
 from multibox.data_generator.formats.layouts import dataset_splits
 from multibox.data_generator.formats.tf_records import looks_like_tfrecord
 from multibox.data_generator.formats.tfrecord import (
@@ -21,64 +19,6 @@ from multibox.data_generator.formats.tfrecord import (
     scan_tfrecord,
 )
 from multibox.data_generator.images import read_image
-
-PIXELS = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
-PNG = cv2.imencode(".png", PIXELS[..., ::-1])[1].tobytes()
-
-
-def feature(values, packed=True):
-    """A Feature of bytes, floats or ints."""
-    if all(isinstance(value, bytes) for value in values):
-        return message(1, b"".join(message(1, value) for value in values))
-    if any(isinstance(value, float) for value in values):
-        parts = [struct.pack("<f", value) for value in values]
-        return message(2, message(1, b"".join(parts)) if packed else b"".join(b"\x0d" + p for p in parts))
-    parts = [varint(value % 2**64) for value in values]
-    return message(3, message(1, b"".join(parts)) if packed else b"".join(b"\x08" + p for p in parts))
-
-
-def example(features, packed=True):
-    entries = (message(1, k.encode()) + message(2, feature(v, packed)) for k, v in features.items())
-    return message(1, b"".join(message(1, entry) for entry in entries))
-
-
-def record(data):
-    head = struct.pack("<Q", len(data))
-    return b"".join([head, checksum(head), data, checksum(data)])
-
-
-def checksum(data):
-    return struct.pack("<I", masked_crc32c(data))
-
-
-def features(**changes):
-    """Two objects in an image of 60 x 40; `changes` name the last part of a feature, None deletes it."""
-    full = {
-        "image/height": [40],
-        "image/width": [60],
-        "image/filename": [b"b.png"],
-        "image/source_id": [b"17"],
-        "image/encoded": [PNG],
-        "image/format": [b"png"],
-        "image/object/bbox/xmin": [0.25, 0.0],
-        "image/object/bbox/xmax": [0.5, 1.0],
-        "image/object/bbox/ymin": [0.125, 0.0],
-        "image/object/bbox/ymax": [0.75, 1.0],
-        "image/object/class/text": [b"dog", b"cat"],
-        "image/object/class/label": [2, 1],
-        "image/object/difficult": [0, 1],
-        "image/object/truncated": [1, 0],
-        "image/object/is_crowd": [0, 1],
-    }
-    for name, value in changes.items():
-        key = next((k for k in full if k.endswith(f"/{name}")), f"image/object/{name}")
-        full[key] = value
-    return {key: value for key, value in full.items() if value is not None}
-
-
-def write(path, *examples):
-    path.write_bytes(b"".join(record(e if isinstance(e, bytes) else example(e)) for e in examples))
-    return path
 
 
 def load(path, **options):

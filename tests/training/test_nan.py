@@ -1,0 +1,122 @@
+"""Training that goes wrong: it stops, keeps the last good weights and says what happened."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import multibox as mb
+
+SIZE = (64, 64)
+DATASET = mb.load_shapes(8, SIZE)
+
+
+def build(optimizer):
+    keras.utils.set_random_seed(0)
+    model = mb.SSD7(4, image_size=SIZE)
+    loss = mb.SSDLoss()
+    model.compile(optimizer, loss=loss, metrics=loss.metrics(), run_eagerly=True)
+    return model
+
+
+class Poison(keras.callbacks.Callback):
+    """Puts a NaN into a weight, as a bad update would."""
+
+    def __init__(self, step):
+        super().__init__()
+        self.step = step
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == self.step:
+            weight = self.model.trainable_variables[0]
+            weight.assign(keras.ops.full(weight.shape, np.nan))
+
+
+@pytest.mark.parametrize(
+    ("step", "message"),
+    [
+        (1, r"train: the loss is not finite in epoch 2, step 3: with the last good weights, the loss"),
+        (3, r"train: .* is not finite in epoch 2, step 4: .* the learning rate 0.001 is probably too high"),
+    ],
+)
+def test_it_stops_and_keeps_the_last_good_weights(tmp_path, step, message):
+    """In the middle of an epoch, and after its last step, whose loss is finite."""
+    model = build(keras.optimizers.SGD(1e-3))
+    data = {"batch_size": 2, "validation_data": DATASET[:2], "verbose": 0}
+    mb.train(model, DATASET, tmp_path, epochs=1, **data)
+    good = {path.name: path.read_bytes() for path in tmp_path.glob("*.*")}
+    weights = model.get_weights()
+    with pytest.warns(UserWarning, match=message):
+        history = mb.train(model, DATASET, tmp_path, epochs=3, callbacks=[Poison(step)], resume=True, **data)
+    assert history.epoch == [0, 1]
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.*")} == good
+    for a, b in zip(weights, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    report = json.loads((tmp_path / "diagnosis" / "report.json").read_text())
+    assert report["epoch"] == 1 and report["step"] == (2 if step == 1 else 3)
+    assert len(report["images"]) == 2 and set(report["images"]) <= {r.image_id for r in DATASET}
+    assert report["learning_rate"] == pytest.approx(1e-3)
+    assert set(report["largest_activations"]) == {layer.name for layer in model.layers}
+    assert all(value > 0 for value in report["largest_gradients"].values())
+    assert keras.utils.load_img(tmp_path / "diagnosis" / "batch.jpg").size[0] > 100
+
+
+def test_a_learning_rate_that_is_too_high(tmp_path):
+    with pytest.warns(UserWarning, match=r"the learning rate 1e\+30 is probably too high\. "):
+        mb.train(build(keras.optimizers.SGD(1e30)), DATASET, tmp_path, epochs=2, batch_size=2, verbose=0)
+    saved = keras.models.load_model(tmp_path / "last.keras")
+    assert all(np.isfinite(weight).all() for weight in saved.get_weights())
+
+
+class Bad(mb.SSDLoss):
+    """NaN while `is_bad`."""
+
+    is_bad = False
+
+    def call(self, y_true, y_pred):
+        loss = super().call(y_true, y_pred)
+        return loss * np.nan if self.is_bad else loss
+
+
+def run_with_bad_step(folder, images, bad_step, monkeypatch):
+    """Trains one epoch in batches of two; the weights and the history."""
+    keras.utils.set_random_seed(0)
+    monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda self: True, lambda self, value: None))
+    model, loss = mb.SSD7(4, image_size=SIZE), Bad()
+
+    def begin(batch, logs=None):
+        loss.is_bad = batch == bad_step
+
+    encoder = mb.GroundTruthEncoder(model, sparse=True)
+    history = mb.train(
+        model,
+        mb.DataGenerator(DATASET[:images], 2, mb.resize_only(SIZE), encoder, shuffle=False),
+        folder,
+        epochs=1,
+        optimizer=keras.optimizers.SGD(1e-3, momentum=0.9),
+        loss=loss,
+        on_nan="skip",
+        callbacks=[keras.callbacks.LambdaCallback(on_train_batch_begin=begin)],
+        verbose=0,
+    )
+    return model.get_weights(), history.history
+
+
+def test_bad_steps_are_left_out(tmp_path, monkeypatch):
+    """The losses of the epoch and the weights are as if there had been no such step."""
+    with pytest.warns(UserWarning, match="train: left out step 3 of epoch 1: its loss is not finite"):
+        weights, history = run_with_bad_step(tmp_path / "bad", 6, 2, monkeypatch)
+    expected_weights, expected = run_with_bad_step(tmp_path / "good", 4, None, monkeypatch)
+    assert history["skipped_steps"] == [1]
+    assert history["loss"] == expected["loss"]
+    for a, b in zip(weights, expected_weights, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_too_many_bad_steps_stop(tmp_path, monkeypatch):
+    monkeypatch.setattr("multibox.training.skip.MIN_SKIPPED", 1)
+    with pytest.warns(UserWarning, match="train: the loss of 1 steps is not finite in .*: already with"):
+        run_with_bad_step(tmp_path, 4, 0, monkeypatch)
+    saved = keras.models.load_model(tmp_path / "last.keras", compile=False)
+    assert all(np.isfinite(weight).all() for weight in saved.get_weights())
