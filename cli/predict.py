@@ -27,7 +27,7 @@ def predict(
     output: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("predictions"),
     formats: Annotated[
         list[str] | None,
-        typer.Option("--format", help="json, csv, coco-results, voc, coco or yolo. Repeatable."),
+        typer.Option("--format", help="json, csv, coco-results, voc, coco, yolo, labelme. Repeatable."),
     ] = None,
     draw: Annotated[bool, typer.Option("--draw", help="Draw boxes on pictures and videos.")] = False,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Lowest score.")] = 0.5,
@@ -45,7 +45,7 @@ def predict(
     """Detect objects in pictures and videos.
 
     Without --draw and --format, pictures are drawn, and detections.json is written. The formats voc,
-    coco and yolo are data sets with copies of the pictures: a first labeling to correct by hand.
+    coco, yolo and labelme are data sets with copies of the pictures: a first labeling to correct by hand.
 
     Exit status: 0 done; 1 an error, or pictures that cannot be read; 130 interrupted, what was found so
     far is written.

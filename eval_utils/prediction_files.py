@@ -24,7 +24,7 @@ from ..files import atomic, check_absent, new_folder
 from .detections import Detections
 from .drawn_files import drawing
 
-Format = Literal["json", "csv", "coco-results", "voc", "coco", "yolo"]
+Format = Literal["json", "csv", "coco-results", "voc", "coco", "yolo", "labelme"]
 FORMATS = get_args(Format)
 DRAWN = "drawn"
 # Name of what each format makes in the output folder; without a suffix it is a folder.
@@ -58,7 +58,7 @@ def save_predictions(
     | `"json"` | `detections.json` | a list with `Detections.to_dict` of each picture |
     | `"csv"` | `detections.csv` | a line for each detection; one with empty fields for none |
     | `"coco-results"` | `coco_results.json` | COCO's list of results |
-    | `"voc"`, `"coco"`, `"yolo"` | a folder of that name | a data set, see `save_dataset` |
+    | `"voc"`, `"coco"`, `"yolo"`, `"labelme"` | a folder of that name | a data set, see `save_dataset` |
 
     - A data set is a first labeling: detections become objects, and pictures are copied. `load_dataset` reads
       it. It has no scores. Videos are refused, since it consists of pictures.

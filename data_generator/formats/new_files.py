@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ...files import atomic, check_absent
+from ...messages import printable
 from ..dataset import FLAGS, DetectionDataset
 from ..decoding import encode_png
 from .fields import IMAGE_SUFFIXES, UNWRITABLE, inside_folder, normal_path
@@ -21,6 +22,19 @@ def check_unique_ids(dataset):
         raise ValueError(
             f"{dataset.name}: {len(repeated)} image ids occur more than once, first {repeated[0]!r}"
         )
+
+
+def names_without_prefix(dataset, prefix):
+    """The image ids without a prefix, such as the name of a split, which the readers put in front of them.
+
+    Raises:
+        ValueError: if ids are duplicates, or differ only in the prefix.
+    """
+    check_unique_ids(dataset)
+    names = [record.image_id.removeprefix(prefix) for record in dataset]
+    if len(set(names)) < len(names):
+        raise ValueError(f"{dataset.name}: some image ids differ only in {prefix!r} in front of them")
+    return names
 
 
 def check_writable(texts, what):
@@ -38,13 +52,14 @@ def check_visible(names, owner):
         raise ValueError(f"{owner}: an image id must not start with a dot, as hidden files do: {hidden[0]!r}")
 
 
-def warn_of_lost_flags(dataset, reason):
+def warn_of_lost_flags(dataset, owner, what):
     """Counts in a warning the crowd regions, which are not written, and the flags of the other objects."""
     counts = {flag: sum(int(getattr(record, flag).sum()) for record in dataset) for flag in FLAGS}
     lost = [f"{counts['crowd']} crowd regions are left out"] if counts["crowd"] else []
     lost += [f"{counts[f]} objects are no longer {f}" for f in ("difficult", "truncated") if counts[f]]
     if lost:
-        warnings.warn(f"{reason}: {', '.join(lost)}", stacklevel=4)  # beyond the `checked` writer
+        text = f"{owner}: {printable(dataset.name)}: {what}: {', '.join(lost)}"
+        warnings.warn(text, stacklevel=4)  # beyond the `checked` writer
 
 
 def exact(value):
@@ -136,13 +151,13 @@ def place_image(record, target, link=False):
         _place_bytes(Path(record.image).read_bytes(), target)
 
 
-def with_placed_images(dataset, folder, prefix, owner, link=False, progress=True):
-    """Puts all images of a data set into a folder, named by their ids.
+def with_placed_images(dataset, folder, names, owner, link=False, progress=True):
+    """Puts all images of a data set into a folder.
 
     Args:
         dataset: a `DetectionDataset`.
         folder: `pathlib.Path` of the folder.
-        prefix: start of the ids that is left out of the names.
+        names: names of the files without suffix, with forward slashes.
         owner: name of the writer, for messages.
         link: whether to make hard links instead of copies.
         progress: whether to show a progress bar.
@@ -152,12 +167,8 @@ def with_placed_images(dataset, folder, prefix, owner, link=False, progress=True
 
     Raises:
         FileExistsError: see `place_image` and `image_target`.
-        ValueError: for ids that are duplicates or differ only in the prefix, and see `image_target`.
+        ValueError: see `image_target`.
     """
-    check_unique_ids(dataset)
-    names = [record.image_id.removeprefix(prefix) for record in dataset]
-    if len(set(names)) < len(names):
-        raise ValueError(f"{dataset.name}: some image ids differ only in {prefix!r} in front of them")
     targets = [image_target(r, folder, name, owner) for r, name in zip(dataset, names, strict=True)]
     bar = tqdm(dataset, desc=f"save {folder.name}", unit=" files", disable=not progress, leave=False)
     for record, target in zip(bar, targets, strict=True):

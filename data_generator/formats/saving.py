@@ -15,17 +15,18 @@ from ...files import new_folder
 from ..dataset import DetectionDataset
 from .coco_writer import save_coco
 from .csv_file import save_csv
-from .hdf5 import create_hdf5_dataset
+from .hdf5_writer import create_hdf5_dataset
+from .labelme_writer import save_labelme
 from .layouts import find_layout, load_layout
-from .new_files import with_placed_images
+from .new_files import names_without_prefix, with_placed_images
 from .recognize import ALL
 from .voc_writer import save_voc
 from .yolo_writer import save_yolo
 
-Layout = Literal["voc", "coco", "yolo", "csv", "hdf5"]
+Layout = Literal["voc", "coco", "yolo", "csv", "labelme", "hdf5"]
 LAYOUT_NAMES = get_args(Layout)
 # Their readers take the class names that occur, sorted.
-_WITHOUT_CLASS_LIST = ("voc", "csv")
+_WITHOUT_CLASS_LIST = ("voc", "csv", "labelme")
 
 
 @checked()
@@ -46,6 +47,7 @@ def save_dataset(
     | `"yolo"` | see `save_yolo` | `load_dataset(folder)` |
     | `"coco"` | `instances_<split>.json`, `images/<split>/` | `load_dataset(folder)` |
     | `"csv"` | `<split>.csv`, `images/<split>/` | `load_dataset(folder)` |
+    | `"labelme"` | `<split>/`, see `save_labelme` | `load_dataset(folder)` |
     | `"hdf5"` | `<split>.h5`, images included | `load_hdf5(file)` |
 
     `save_coco` and `save_csv` write the annotations alone.
@@ -71,13 +73,23 @@ def save_dataset(
     elif layout in ("voc", "yolo"):
         save = {"voc": save_voc, "yolo": save_yolo}[layout]
         save(dataset, folder, split, images=images, progress=progress)
+    elif layout == "labelme":
+        names = names_without_prefix(dataset, f"{split}/")
+        records = [replace(r, image_id=name) for r, name in zip(dataset, names, strict=True)]
+        renamed = DetectionDataset(dataset.class_names, records, dataset.name)
+        save_labelme(renamed, folder / split, images=images, progress=progress)
     else:
-        place = folder / "images" / split
-        placed = with_placed_images(dataset, place, f"{split}/", "save_dataset", images == "link", progress)
-        if layout == "coco":
-            save_coco(placed, folder / f"instances_{split}.json", place)
-        else:
-            save_csv(placed, folder / f"{split}.csv", folder)
+        _save_table(dataset, folder, layout, split, images == "link", progress)
+
+
+def _save_table(dataset, folder, layout, split, link, progress):
+    """Writes the file of all annotations, and the images beside it."""
+    place, names = folder / "images" / split, names_without_prefix(dataset, f"{split}/")
+    placed = with_placed_images(dataset, place, names, "save_dataset", link, progress)
+    if layout == "coco":
+        save_coco(placed, folder / f"instances_{split}.json", place)
+    else:
+        save_csv(placed, folder / f"{split}.csv", folder)
 
 
 @checked()

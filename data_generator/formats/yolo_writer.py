@@ -15,10 +15,10 @@ from ...arguments import checked
 from ...files import atomic, check_absent, read_text
 from ..dataset import DetectionDataset
 from .new_files import (
-    check_unique_ids,
     check_visible,
     check_writable,
     image_target,
+    names_without_prefix,
     place_image,
     warn_of_lost_flags,
 )
@@ -68,14 +68,10 @@ def save_yolo(
         raise ValueError(f'save_yolo: images must be "copy" or "link", got {images!r}')
     if not re.fullmatch("[A-Za-z0-9_-]+", split) or split in ("names", "path", "nc"):
         raise ValueError(f"save_yolo: split must be made of letters, digits, - and _, got {split!r}")
-    check_unique_ids(dataset)
     check_writable(dataset.class_names, "save_yolo: a class name")
     folder = Path(folder)
     description = _new_description(folder / "data.yaml", dataset.class_names, split)
-    prefix = f"{split}/"
-    names = [record.image_id.removeprefix(prefix) for record in dataset]
-    if len(set(names)) < len(names):
-        raise ValueError(f"{dataset.name}: some image ids differ only in {prefix!r} in front of them")
+    names = names_without_prefix(dataset, f"{split}/")
     check_visible(names, "save_yolo")
     place = folder / "images" / split
     targets = [image_target(r, place, name, "save_yolo") for r, name in zip(dataset, names, strict=True)]
@@ -88,7 +84,7 @@ def save_yolo(
             partial.write_text("".join(_lines(record)), encoding="utf-8")
     with atomic(folder / "data.yaml") as partial:
         partial.write_text(description, encoding="utf-8")
-    warn_of_lost_flags(dataset, f"save_yolo({str(folder)!r}): YOLO has no flags")
+    warn_of_lost_flags(dataset, "save_yolo", "YOLO has no flags")
 
 
 def _new_description(path, class_names, split):

@@ -12,7 +12,7 @@ from multibox.eval_utils.streaming import Source
 
 NAMES = ("cat", None, "dog")
 ROWS = [[1, 0.9, 1.5, 2, 11.5, 20], [3, 0.75, 0, 0, 60, 40]]
-DATA_SETS = ("voc", "coco", "yolo")
+DATA_SETS = ("voc", "coco", "yolo", "labelme")
 
 
 def found(path, rows=ROWS, names=NAMES, image=None, size=(40, 60)):
@@ -129,6 +129,16 @@ def test_the_exact_files_of_yolo_and_voc(predictions, tmp_path):
     assert (tmp_path / "out/yolo/labels/train/sub/12.txt").read_text() == ""
     text = (tmp_path / "out/voc/Annotations/a.xml").read_text()
     assert "<name>cat</name>" in text and "<xmin>2.5</xmin>" in text and "<xmax>11.5</xmax>" in text
+
+
+def test_the_exact_files_of_labelme(predictions, tmp_path):
+    save_predictions(predictions, tmp_path / "out", ["labelme"])
+    content = json.loads((tmp_path / "out/labelme/train/a.json").read_text())
+    assert content["imagePath"] == "a.jpg" and (content["imageWidth"], content["imageHeight"]) == (60, 40)
+    assert [(shape["label"], shape["points"]) for shape in content["shapes"]] == [
+        ("cat", [[1.5, 2], [11.5, 20]]),
+        ("dog", [[0, 0], [60, 40]]),
+    ]
 
 
 def test_classes_without_names_have_their_numbers_and_equal_names_of_pictures_stay_apart(tmp_path):

@@ -51,6 +51,7 @@ FILES = {
         *("labels/train/train.txt", "labels/val/val.txt"),
     ],
     "csv": ["images/train/train.jpg", "images/val/val.jpg", "train.csv", "val.csv"],
+    "labelme": ["train/train.jpg", "train/train.json", "val/val.jpg", "val/val.json"],
     "hdf5": ["train.h5", "val.h5"],
 }
 
@@ -66,12 +67,12 @@ def test_all_layouts_read_back(voc, tmp_path, layout):
             after = load_hdf5(tmp_path / f"new/{name}.h5")
         else:
             after = load_dataset(tmp_path / "new", name, progress=False)
-        assert after.class_names == ("cat", "dog")
+        assert after.class_names == (("cat",) if layout == "labelme" else ("cat", "dog"))
         (a,), (b,) = before, after
-        count = 1 if layout == "yolo" else len(a.labels)  # YOLO has no crowd
+        count = 1 if layout in ("yolo", "labelme") else len(a.labels)  # these have no flags
         np.testing.assert_array_equal(b.boxes, a.boxes[:count])
         np.testing.assert_array_equal(b.labels, a.labels[:count])
-        if layout != "yolo":
+        if layout not in ("yolo", "labelme"):
             np.testing.assert_array_equal(b.crowd, a.crowd)
             np.testing.assert_array_equal(b.difficult, a.difficult)
         np.testing.assert_array_equal(b.read(), a.read())
