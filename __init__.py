@@ -82,6 +82,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         sample_classes,
         to_inference,
     )
+    from .runner import RunConfig, read_config, start_run
     from .training import loss_of, train
     from .weights import load_weights
 
@@ -100,6 +101,7 @@ __all__ = [
     "GroundTruthEncoder",
     "ImageError",
     "Record",
+    "RunConfig",
     "SSDFocalLoss",
     "SSDLite",
     "SSDLoss",
@@ -141,6 +143,7 @@ __all__ = [
     "predict_dataset",
     "predict_files",
     "pretrained",
+    "read_config",
     "read_image",
     "recipes",
     "repeat_factors",
@@ -157,6 +160,7 @@ __all__ = [
     "save_yolo",
     "ssd_augmentation",
     "ssdlite_augmentation",
+    "start_run",
     "to_inference",
     "to_pixels",
     "train",
@@ -186,6 +190,7 @@ _MODULES = {
         SSD7 SSD300 SSD512 SSDLite SSDMobileNet activation_of anchors_of class_names_of
         class_weights_of num_classes_of pretrained sample_classes to_inference
     """,
+    "runner": "RunConfig read_config start_run",
     "training": "loss_of train",
     "weights": "load_weights",
 }

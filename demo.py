@@ -1,8 +1,7 @@
 """The demo: trains SSD7 on the built-in `shapes` data set, which takes a few minutes on a CPU."""
 
+import random
 from pathlib import Path
-
-import keras
 
 from .anchors import ssd7_anchors
 from .data_generator import Flip, SampleTransform, load_shapes
@@ -33,7 +32,8 @@ def run_demo(output, num_train=2000, num_test=200, epochs=11, batch_size=16, see
         `VOCResult` on the test images.
     """
     output = Path(output)
-    keras.utils.set_random_seed(seed)
+    # Keras draws the seeds of initializers from here. Its set_random_seed imports TensorFlow on any backend.
+    random.seed(seed)
     train_set, test_set = (
         load_shapes(num_train, IMAGE_SIZE, 2 * seed),
         load_shapes(num_test, IMAGE_SIZE, 2 * seed + 1),

@@ -17,14 +17,18 @@ from .evaluate import evaluate
 from .examples import examples
 from .predict import predict
 from .pretrained import pretrained
+from .train import EXAMPLES, train
 
 GREETING = f"""\
 multibox {__version__}: SSD object detection for Keras 3
 
 To begin with:
-  multibox demo           trains a small detector on drawn shapes and shows what it finds
-  multibox check my_data  finds the mistakes in a data set before you train on it
-  multibox --help         lists all commands; `multibox COMMAND --help` shows examples
+  multibox check my_data                             finds the mistakes in your data set
+  multibox train my_data                             trains a detector on it, in runs/my_data
+  multibox predict runs/my_data/best.keras pictures  finds objects in your pictures
+
+Without data, `multibox demo` trains a small detector on drawn shapes. `multibox --help` lists all
+commands, and `multibox train --help` shows the options of one, with examples.
 """
 
 app = typer.Typer(
@@ -33,6 +37,7 @@ app = typer.Typer(
     epilog="Exit status: 0 done; 1 an error, for `check` findings; 2 wrong usage, for `check` also an error.",
 )
 app.add_typer(check.app, name="check")
+app.command(epilog=examples(*EXAMPLES))(train)
 app.command(
     epilog=examples(
         "multibox predict ssd_mobilenet_coco photos clip.mp4",

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from .formats.coco import coco_categories, load_coco, scan_coco
     from .formats.coco_writer import coco_image_ids, save_coco
     from .formats.csv_file import load_csv, save_csv, scan_csv
-    from .formats.hdf5 import create_hdf5_dataset, load_hdf5
+    from .formats.hdf5 import load_hdf5
+    from .formats.hdf5_writer import create_hdf5_dataset
     from .formats.huggingface import load_huggingface
     from .formats.labelme import load_labelme, scan_labelme
     from .formats.labelme_writer import save_labelme
@@ -139,7 +140,8 @@ _MODULES = {
     "formats.coco": "coco_categories load_coco scan_coco",
     "formats.coco_writer": "coco_image_ids save_coco",
     "formats.csv_file": "load_csv save_csv scan_csv",
-    "formats.hdf5": "create_hdf5_dataset load_hdf5",
+    "formats.hdf5": "load_hdf5",
+    "formats.hdf5_writer": "create_hdf5_dataset",
     "formats.huggingface": "load_huggingface",
     "formats.labelme": "load_labelme scan_labelme",
     "formats.labelme_writer": "save_labelme",

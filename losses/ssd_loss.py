@@ -165,14 +165,14 @@ class DetectionLoss(keras.losses.Loss):
             )
 
     def _check_sample_weight(self, sample_weight):
-        """Keras makes a weight for each anchor of `class_weight` of `fit`, which counts no classes."""
+        """Keras makes a weight for each anchor of `class_weight` of `fit`, from wrong columns."""
         shape = getattr(sample_weight, "shape", ())
         is_unknown = getattr(shape, "rank", 0) is None
         if is_unknown or (len(shape) > 1 and tuple(shape[1:]) != (1,)):
             raise ValueError(
                 f"{type(self).__name__}: sample_weight must have one number for each image, (batch,), got "
-                f"the shape {shape}. Does it come from class_weight= of fit? That is for classifiers: weights"
-                " of classes are an argument of the loss: multibox.loss_of(model, class_weights=...)"
+                f"the shape {shape}. Does it come from class_weight= of fit? That is for classifiers; "
+                "weights of classes are an argument of the loss: multibox.loss_of(model, class_weights=...)"
             )
 
     def _check_not_negative(self, **arguments):

@@ -26,7 +26,12 @@ DETECTORS = tuple(key for key, source in SOURCES.items() if source.function)
 
 @checked(seed=0, channels=1)
 def pretrained(
-    name: str, class_names: Sequence[str] | None = None, *, seed: int = 0, channels: int = 3
+    name: str,
+    class_names: Sequence[str] | None = None,
+    *,
+    seed: int = 0,
+    channels: int = 3,
+    image_size: tuple[int, int] | None = None,
 ) -> keras.Model:
     """Builds a published detector with its weights and class names, ready to detect or to fine-tune.
 
@@ -37,6 +42,8 @@ def pretrained(
             classes are initialized. None: the classes of the published model.
         seed: seed of the initializers.
         channels: number of channels of your images; the first layer is extended, see `load_weights`.
+        image_size: (height, width) of the input in pixels. None: that of the published model, for which alone
+            its mAP is known. "ssd300_coco" takes no other.
 
     Returns:
         `keras.Model` for training. `detect`, `predict_dataset` and `to_inference` accept it, too.
@@ -50,8 +57,9 @@ def pretrained(
         raise ValueError(f"pretrained: name must be one of {', '.join(DETECTORS)}, got {name!r}{hint}")
     source = SOURCES[name]
     names = source.class_names[1:]
+    size = {} if image_size is None else {"image_size": image_size}
     model = FUNCTIONS[source.function](
-        class_names=names, weights="coco", channels=channels, **source.arguments
+        class_names=names, weights="coco", channels=channels, **source.arguments, **size
     )
     if class_names is None:
         return model

@@ -10,6 +10,7 @@ from ..data_generator import (
     DataGenerator,
     DetectionDataset,
     GroundTruthEncoder,
+    SampleTransform,
     resize_only,
     ssd_augmentation,
     ssdlite_augmentation,
@@ -40,13 +41,16 @@ def training_batches(model, dataset, name, *, batch_size, augmentation, seed):
         return dataset
     _check_objects(dataset)
     _check_classes(model, dataset, name)
-    size = anchors_of(model).image_size
-    if augmentation is None:
-        preset = ssdlite_augmentation if model.name.startswith("ssdlite") else ssd_augmentation
-        augmentation = preset(size)
+    augmentation = default_augmentation(model) if augmentation is None else augmentation
     batch_size = min(BATCH_SIZE, max(len(dataset), 1)) if batch_size is None else batch_size
     encoder = GroundTruthEncoder(model, sparse=True)
     return DataGenerator(dataset, batch_size, augmentation, encoder, seed=seed)
+
+
+def default_augmentation(model: keras.Model) -> SampleTransform:
+    """The augmentation that `train` takes if none is given."""
+    preset = ssdlite_augmentation if model.name.startswith("ssdlite") else ssd_augmentation
+    return preset(anchors_of(model).image_size)
 
 
 def validation_batches(model, dataset, batch_size):

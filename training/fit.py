@@ -72,8 +72,9 @@ class RunCallbacks(keras.callbacks.CallbackList):
         """Of one call of `fit`; see `finish`."""
 
     def finish(self) -> None:
-        """Tells the callbacks that the training has ended."""
-        super().on_train_end()
+        """Tells the callbacks that the training has ended, if it has begun."""
+        if self._has_begun:
+            super().on_train_end()
 
 
 def fit(

@@ -6,12 +6,10 @@ download starts from the beginning; if the process was killed, its file `tmp...`
 """
 
 import os
-import zipfile
 from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import urljoin, urlsplit
 
-from ..files import atomic
 from ..messages import one_line
 
 MAX_BYTES = 2 << 30
@@ -28,7 +26,7 @@ def cache_folder() -> Path:
     try:
         return Path(folder).expanduser()
     except RuntimeError as error:  # the user of the ~ has no home folder
-        raise _cannot_use(folder, error) from error
+        raise cannot_use(folder, error) from error
 
 
 def cached_path(url: str) -> Path:
@@ -70,7 +68,7 @@ def fetch(url: str, digest: str | None = None, max_bytes: int = MAX_BYTES) -> Pa
     except requests.RequestException as error:
         raise DownloadError(f"{url}: {_reason(error)}; {remedy}") from None
     except OSError as error:
-        raise _cannot_use(target, error) from error
+        raise cannot_use(target, error) from error
     return target
 
 
@@ -123,48 +121,8 @@ def _reason(error):
     return f"{kind} connection: {one_line(cause.rpartition(': ')[2], 200)}"
 
 
-def _cannot_use(path, error):
+def cannot_use(path, error):
+    """The `DownloadError` for a place in the cache that cannot be read or written."""
     reason = getattr(error, "strerror", None) or error.__cause__ or error  # pooch wraps a PermissionError
     remedy = "set the environment variable MULTIBOX_HOME to a folder that can be read and written"
     return DownloadError(f"cannot use {path}: {reason}; {remedy}")
-
-
-def extract_member(archive: Path, member: str, max_bytes: int) -> Path:
-    """Extracts one file of a ZIP archive into the folder of the archive, unless it is there already.
-
-    Names in the archive are compared, never used as paths.
-
-    Args:
-        archive: `pathlib.Path` of the ZIP file.
-        member: name in the archive.
-        max_bytes: largest size accepted.
-
-    Returns:
-        `pathlib.Path` of the file, named `<archive>-<member>`.
-
-    Raises:
-        DownloadError: if the file cannot be written.
-        ValueError: if the archive is damaged or encrypted, or if the member is missing or too large.
-    """
-    try:
-        data = _read_member(archive, member, max_bytes)
-    except Exception as error:  # zipfile raises many kinds for a damaged archive
-        remedy = "delete the archive to download it again"
-        raise ValueError(f"{archive}: cannot read {member}: {one_line(error, 200)}; {remedy}") from error
-    target = archive.with_name(f"{archive.stem}-{member}")
-    try:
-        if not target.exists() or target.read_bytes() != data:
-            with atomic(target) as file:
-                file.write_bytes(data)
-    except OSError as error:
-        raise _cannot_use(target, error) from error
-    return target
-
-
-def _read_member(archive, member, max_bytes):
-    with zipfile.ZipFile(archive) as zipped:
-        size = zipped.getinfo(member).file_size
-        if size > max_bytes:
-            raise ValueError(f"it has {size} bytes, expected at most {max_bytes}")
-        with zipped.open(member) as file:
-            return file.read(size + 1)  # unpacks no more than that; the byte beyond the end checks the CRC

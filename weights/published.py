@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from .. import anchors
 from ..class_names import COCO_NAMES_BY_ID
 from ..messages import did_you_mean
-from .download import MAX_BYTES, cached_path, extract_member, fetch
+from .archive import extract_member
+from .download import MAX_BYTES, cached_path, fetch
 
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 _TORCH = "https://download.pytorch.org/models"

@@ -67,7 +67,7 @@ def save_labelme(
         content = _content(record, dataset.class_names, target.name)
         with atomic(annotation, overwrite=False) as partial:
             partial.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
-    warn_of_lost_flags(dataset, f"save_labelme: {dataset.name}: the files have no flags")
+    warn_of_lost_flags(dataset, "save_labelme", "the files have no flags")
 
 
 def _content(record, class_names, file_name):

@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ...files import atomic, check_absent
+from ...messages import printable
 from ..dataset import FLAGS, DetectionDataset
 from ..decoding import encode_png
 from .fields import IMAGE_SUFFIXES, UNWRITABLE, inside_folder, normal_path
@@ -51,13 +52,14 @@ def check_visible(names, owner):
         raise ValueError(f"{owner}: an image id must not start with a dot, as hidden files do: {hidden[0]!r}")
 
 
-def warn_of_lost_flags(dataset, reason):
+def warn_of_lost_flags(dataset, owner, what):
     """Counts in a warning the crowd regions, which are not written, and the flags of the other objects."""
     counts = {flag: sum(int(getattr(record, flag).sum()) for record in dataset) for flag in FLAGS}
     lost = [f"{counts['crowd']} crowd regions are left out"] if counts["crowd"] else []
     lost += [f"{counts[f]} objects are no longer {f}" for f in ("difficult", "truncated") if counts[f]]
     if lost:
-        warnings.warn(f"{reason}: {', '.join(lost)}", stacklevel=4)  # beyond the `checked` writer
+        text = f"{owner}: {printable(dataset.name)}: {what}: {', '.join(lost)}"
+        warnings.warn(text, stacklevel=4)  # beyond the `checked` writer
 
 
 def exact(value):

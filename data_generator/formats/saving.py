@@ -15,7 +15,7 @@ from ...files import new_folder
 from ..dataset import DetectionDataset
 from .coco_writer import save_coco
 from .csv_file import save_csv
-from .hdf5 import create_hdf5_dataset
+from .hdf5_writer import create_hdf5_dataset
 from .labelme_writer import save_labelme
 from .layouts import find_layout, load_layout
 from .new_files import names_without_prefix, with_placed_images

@@ -84,7 +84,7 @@ def save_yolo(
             partial.write_text("".join(_lines(record)), encoding="utf-8")
     with atomic(folder / "data.yaml") as partial:
         partial.write_text(description, encoding="utf-8")
-    warn_of_lost_flags(dataset, f"save_yolo: {dataset.name}: YOLO has no flags")
+    warn_of_lost_flags(dataset, "save_yolo", "YOLO has no flags")
 
 
 def _new_description(path, class_names, split):

@@ -57,7 +57,9 @@ def run_main(monkeypatch, *arguments):
 def test_a_newcomer_is_told_how_to_begin(monkeypatch, capsys):
     assert run_main(monkeypatch) == 0
     printed = capsys.readouterr().out
-    assert "multibox demo " in printed and "multibox check my_data " in printed and "--help" in printed
+    lines = [line.split() for line in printed.splitlines() if line.startswith("  multibox ")]
+    assert [line[1] for line in lines] == ["check", "train", "predict"]
+    assert "`multibox --help`" in printed and "`multibox demo`" in printed
 
 
 def test_the_version(monkeypatch, capsys):

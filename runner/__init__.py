@@ -1,0 +1,19 @@
+"""A training run from a description: data in, a folder with models, pictures and figures out."""
+
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .config import RunConfig, read_config
+    from .start import start_run
+
+__all__ = ["RunConfig", "read_config", "start_run"]
+
+_MODULES = {
+    "config": "RunConfig read_config",
+    "start": "start_run",
+}
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -1,0 +1,145 @@
+"""What a run trains, and with what: the keys of run.yaml and the options of `multibox train`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import yaml
+
+from ..data_generator.formats.plain_yaml import read_yaml
+from ..messages import did_you_mean, printable
+
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The description of a run.
+
+    Attributes:
+        data: a data set in any layout that `load_dataset` reads: a path, or "path:set".
+        val: validation data, like `data`. None: the validation set of `data` if its layout has one, otherwise
+            a fifth of the images, chosen with `seed`.
+        model: name of a network, see `networks.NETWORKS`.
+        weights: "coco" or "imagenet" (published weights), "none", or the path of a weight file or a model
+            (`.keras`). None: "coco" for networks that have such weights, otherwise "imagenet" or "none".
+        size: the model's input in pixels, "HEIGHTxWIDTH". None: the network's default.
+        epochs: number of the last epoch, counted from the start of the first run.
+        batch: images per step. None: 16, or all images if there are fewer.
+        recipe: optimizer and schedule: "default" (`recipes.default_optimizer`), "paper"
+            (`recipes.paper_sgd`) or "ssdlite" (`recipes.torchvision_ssdlite_sgd`).
+        precision: a policy of Keras: "float32", "mixed_bfloat16" or "mixed_float16". "auto": the one that
+            Keras is set to, float32 unless somebody has changed it.
+        check: what the data check does at an error in the data: "stop", or "warn" and go on; "off": no check.
+        name: name of the run. None: that of the data.
+        output: the run's folder. None: `runs/NAME`.
+        seed: seed of the division of the data, the weights, the order of the images and the augmentation.
+    """
+
+    data: str
+    val: str | None = None
+    model: str = "ssd-mobilenet"
+    weights: str | None = None
+    size: str | None = None
+    epochs: Count = 20
+    batch: Count | None = None
+    recipe: Literal["default", "paper", "ssdlite"] = "default"
+    precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
+    check: Literal["stop", "warn", "off"] = "stop"
+    name: str | None = None
+    output: str | None = None
+    seed: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        if self.output is not None:
+            return Path(self.output)
+        # "data/birds:train" and "birds/data.yaml" become birds-train and birds-data.
+        parts = Path(self.data).with_suffix("").parts[-2 if Path(self.data).suffix else -1 :]
+        return Path("runs") / (self.name or re.sub(r"[^\w.-]+", "-", "-".join(parts)).strip("-.") or "run")
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """(height, width) in pixels, or None."""
+        if self.size is None:
+            return None
+        height, width = self.size.split("x")
+        return int(height), int(width)
+
+    def to_yaml(self) -> str:
+        """The description as the text of a yaml file, which `read_config` reads."""
+        return yaml.safe_dump(msgspec.to_builtins(self), sort_keys=False, allow_unicode=True)
+
+
+KEYS = RunConfig.__struct_fields__
+
+
+def make_config(values: Mapping[str, Any], owner: str) -> RunConfig:
+    """A checked `RunConfig`.
+
+    Args:
+        values: {key: value}; numbers may be texts.
+        owner: begins the messages: the file, or the command.
+
+    Raises:
+        ValueError: for an unknown key (names the nearest one), a missing one, or a value that does not fit.
+    """
+    for key in values:
+        if key not in KEYS:
+            hint = did_you_mean(key, KEYS)
+            raise ValueError(f"{owner}: unknown key {printable(key)!r}{hint}; there are {', '.join(KEYS)}")
+    if not values.get("data"):
+        raise ValueError(f"{owner}: no data; expected the path of a data set")
+    try:
+        config = msgspec.convert(dict(values), RunConfig, strict=False)
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at `$.")
+        raise ValueError(f"{owner}: {where.rstrip('`') or 'value'}: {what}") from None
+    if config.size is not None and not re.fullmatch(r"[1-9]\d{0,4}x[1-9]\d{0,4}", config.size):
+        raise ValueError(
+            f"{owner}: size: expected HEIGHTxWIDTH such as 300x300, got {printable(config.size)!r}"
+        )
+    if config.name is not None and not re.fullmatch(r"\w[\w.-]*", config.name):
+        raise ValueError(
+            f"{owner}: name: expected letters, digits, -, _ and dots, got {printable(config.name)!r}"
+        )
+    return config
+
+
+def read_values(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The keys and values of a yaml file, not checked.
+
+    Raises:
+        FileNotFoundError: if there is no file.
+        ValueError: if it is not a yaml file of keys and values; names it.
+    """
+    content = read_yaml(path)
+    if not isinstance(content, dict):
+        raise ValueError(f"{os.fspath(path)}: expected keys and values, such as `data: my_data`")
+    return content
+
+
+def is_run_file(path: str) -> bool:
+    """Whether a path is a yaml file that describes a run: it has `data`, which no data set's file has."""
+    if not path.endswith((".yaml", ".yml")) or not Path(path).is_file():
+        return False
+    return "data" in read_values(path)
+
+
+def read_config(path: str | os.PathLike[str], **changes: Any) -> RunConfig:
+    """Reads the description of a run.
+
+    Args:
+        path: path of a yaml file with the attributes of `RunConfig` as keys.
+        **changes: values that take the place of those in the file.
+
+    Raises:
+        FileNotFoundError: if there is no file.
+        ValueError: for an unknown key or a value that does not fit; names the file and the key.
+    """
+    return make_config({**read_values(path), **changes}, os.fspath(path))

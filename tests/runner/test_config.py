@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from multibox.runner.config import RunConfig, is_run_file, make_config, read_config
+
+
+def written(tmp_path, text):
+    file = tmp_path / "run.yaml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def test_numbers_and_texts_of_a_file(tmp_path):
+    file = written(tmp_path, "data: my_data\nepochs: 5\nmodel: ssd7\nsize: 96x128\nname: '007'\nval: null\n")
+    config = read_config(file)
+    assert config == RunConfig(data="my_data", epochs=5, model="ssd7", size="96x128", name="007")
+    assert config.image_size == (96, 128)
+    assert config.folder == Path("runs/007")
+
+
+def test_what_is_written_reads_back(tmp_path):
+    config = RunConfig(data="größe:train", epochs=3, weights="none", seed=7, output="out")
+    assert read_config(written(tmp_path, config.to_yaml())) == config
+
+
+def test_changes_beat_the_file(tmp_path):
+    file = written(tmp_path, "data: my_data\nepochs: 5\nseed: 3\n")
+    assert read_config(file, epochs=7) == RunConfig(data="my_data", epochs=7, seed=3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("data: a\nepoch: 5\n", "unknown key 'epoch'; did you mean 'epochs'?; there are data, val"),
+        ("epochs: 5\n", "no data; expected the path of a data set"),
+        ("data: a\nepochs: many\n", "epochs: Expected `int`, got `str`"),
+        ("data: a\nepochs: 0\n", "epochs: Expected `int` >= 1"),
+        ("data: a\nrecipe: sgd\n", "recipe: Invalid enum value 'sgd'"),
+        ("data: a\nsize: 300\n", "size: expected HEIGHTxWIDTH such as 300x300, got '300'"),
+        ("data: a\nname: ../b\n", "name: expected letters, digits, -, _ and dots, got '../b'"),
+        ("- a\n", "expected keys and values"),
+    ],
+)
+def test_what_a_file_must_not_hold(tmp_path, text, message):
+    file = written(tmp_path, text)
+    with pytest.raises(ValueError) as error:
+        read_config(file)
+    assert str(error.value).startswith(f"{file}: {message}")
+
+
+@pytest.mark.parametrize(
+    ("data", "folder"),
+    [
+        ("my_data", "runs/my_data"),
+        ("/data/birds/", "runs/birds"),
+        ("birds:train", "runs/birds-train"),
+        ("birds/data.yaml", "runs/birds-data"),
+        ("..", "runs/run"),
+    ],
+)
+def test_the_folder_is_named_after_the_data(data, folder):
+    assert make_config({"data": data}, "x").folder == Path(folder)
+
+
+def test_a_file_that_describes_a_run_is_no_data_set(tmp_path):
+    assert is_run_file(str(written(tmp_path, "data: my_data\n")))
+    assert not is_run_file(str(written(tmp_path, "names: [dog]\ntrain: images\n")))  # YOLO
+    assert not is_run_file(str(tmp_path))
+    assert not is_run_file(str(tmp_path / "none.yaml"))

@@ -1,0 +1,155 @@
+import csv
+import json
+from dataclasses import replace
+
+import cv2
+import msgspec
+import pytest
+
+import multibox as mb
+from multibox.runner.data import find_data
+from multibox.runner.model import build_model, chosen_weights
+
+SIZE = (96, 96)
+SMALL = {"model": "ssd7", "size": "96x96", "batch": 4}
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    """A folder in VOC layout with the sets train (6 images) and val (2)."""
+    folder = tmp_path_factory.mktemp("shapes")
+    data = mb.load_shapes(8, SIZE, seed=0)
+    records = []
+    for i, record in enumerate(data):
+        path = folder / f"{i}.png"
+        cv2.imwrite(str(path), record.read()[..., ::-1])
+        records.append(replace(record, image_id=str(i), image=str(path)))
+    data = mb.DetectionDataset(data.class_names, records)
+    mb.save_voc(data[:6], folder / "voc", "train", progress=False)
+    mb.save_voc(data[6:], folder / "voc", "val", progress=False)
+    return folder / "voc"
+
+
+@pytest.fixture(scope="module")
+def run(shapes, tmp_path_factory):
+    """A finished run of one epoch: (description, result)."""
+    config = mb.RunConfig(
+        data=str(shapes), epochs=1, output=str(tmp_path_factory.mktemp("runs") / "a"), check="warn", **SMALL
+    )
+    return config, mb.start_run(config, quiet=True)
+
+
+def rows(folder):
+    with (folder / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_folder_of_a_run(run):
+    config, result = run
+    files = {path.name for path in result.folder.iterdir() if not path.name.startswith(".")} - {"events"}
+    assert files == {
+        *("best.keras", "last.keras", "history.csv", "loss.png", "samples.jpg", "detections.jpg"),
+        *("config.yaml", "versions.json", "log.txt"),
+    }
+    assert mb.read_config(result.folder / "config.yaml") == config
+    assert json.loads((result.folder / "versions.json").read_text())["multibox"] == mb.__version__
+    assert len(rows(result.folder)) == len(result.history.epoch) == 1
+    assert mb.class_names_of(result.model) == ("circle", "square", "star", "triangle")
+
+
+def test_what_a_run_tells(run):
+    config, result = run
+    log = (result.folder / "log.txt").read_text()
+    for text in (
+        f"Data: {config.data}:train, Pascal VOC; the images of {config.data}:val are for validation.",
+        "Data check, findings by level: ",
+        "Training: 6 images with ",
+        "Validation: 2 images with ",
+        "Classes: circle (",
+        "Model: ssd7, input 96x96, ",
+        "weights: none, precision: float32.",
+        "Plan: 1 epochs of 2 steps with 4 images.",
+        "Epoch 1 of 1: ",
+        "mAP ",
+        "  best.keras     the model with the lowest validation loss",
+    ):
+        assert text in log, text
+
+
+def test_a_run_is_never_overwritten(run):
+    config, result = run
+    before = rows(result.folder)
+    with pytest.raises(FileExistsError, match="exists already"):
+        mb.start_run(config, quiet=True)
+    assert rows(result.folder) == before
+
+
+def test_a_run_goes_on(run):
+    config, result = run
+    longer = msgspec.structs.replace(config, epochs=2)
+    history = mb.start_run(longer, resume=True, quiet=True).history
+    assert history.epoch == [0, 1] and len(rows(result.folder)) == 2
+    log = (result.folder / "log.txt").read_text()
+    assert "Epoch 1 of 1: " in log and "Epoch 2 of 2: " in log and "Epoch 1 of 2: " not in log
+    assert mb.read_config(result.folder / "config.yaml").epochs == 2
+
+
+def test_no_run_to_resume(shapes, tmp_path):
+    config = mb.RunConfig(data=str(shapes), output=str(tmp_path / "none"), **SMALL)
+    with pytest.raises(FileNotFoundError, match="no run to resume"):
+        mb.start_run(config, resume=True)
+    assert not (tmp_path / "none").exists()
+
+
+def test_errors_in_the_data_stop_a_run_before_its_folder_is_made(shapes, tmp_path, capsys):
+    (shapes / "ImageSets/Main/more.txt").write_text("0\nmissing\n")
+    config = mb.RunConfig(data=f"{shapes}:more", val=f"{shapes}:val", output=str(tmp_path / "a"), **SMALL)
+    with pytest.raises(ValueError, match=r"1 errors in the data; correct them .* or go on with --check warn"):
+        mb.start_run(config)
+    assert "  error: missing-file: " in capsys.readouterr().out
+    assert not (tmp_path / "a").exists()
+    (shapes / "ImageSets/Main/more.txt").unlink()
+
+
+def test_the_validation_data(shapes):
+    data = find_data(mb.RunConfig(data=str(shapes)))
+    assert [len(part) for part in data.load(0, False)] == [6, 2]
+    data = find_data(mb.RunConfig(data=f"{shapes}:train", val=f"{shapes}:train"))
+    assert [len(part) for part in data.load(0, False)] == [6, 6]
+    data = find_data(mb.RunConfig(data=f"{shapes}:train"))
+    assert data.explanation == "a fifth of the images, drawn with the seed, is for validation"
+    first, other = (data.load(seed, False) for seed in (0, 1))
+    assert [len(part) for part in first] == [5, 1]
+    assert {r.image_id for part in first for r in part} == {*"012345"}
+    assert first[1][0].image_id != other[1][0].image_id
+    assert first[1][0].image_id == data.load(0, False)[1][0].image_id
+    with pytest.raises(ValueError, match="no set 'test'; there are: train, val"):
+        find_data(mb.RunConfig(data=f"{shapes}:test"))
+
+
+@pytest.mark.parametrize(
+    ("model", "weights"),
+    [
+        ("ssd_mobilenet", "coco"),
+        ("ssd300", "coco"),
+        ("ssdlite", "coco"),
+        ("ssd512", "imagenet"),
+        ("ssd7", "none"),
+    ],
+)
+def test_weights_that_are_chosen(model, weights):
+    assert chosen_weights(mb.RunConfig(data="a", model=model)) == weights
+    assert chosen_weights(mb.RunConfig(data="a", model=model, weights="x.pth")) == "x.pth"
+
+
+def test_a_model_as_weights_keeps_the_classes_that_it_knows(run):
+    _, result = run
+    path = str(result.folder / "best.keras")
+    model = build_model(mb.RunConfig(data="a", weights=path, **SMALL), ("star", "moon"), 3)
+    assert mb.class_names_of(model) == ("star", "moon")
+    assert mb.anchors_of(model) == mb.anchors_of(result.model)
+
+
+def test_weights_that_do_not_exist():
+    with pytest.raises(FileNotFoundError, match="no such file; or coco, imagenet, none"):
+        build_model(mb.RunConfig(data="a", weights="none.pth", **SMALL), ("a",), 3)
