@@ -108,6 +108,7 @@ def test_a_model_that_is_larger_than_its_weights(saved, tmp_path):
     path = changed(saved, tmp_path / "bad.keras", one_wide_layer)
     with pytest.raises(ValueError, match=r"the model has \d{8} numbers, but the file 192784"):
         load_saved_model(path, "detect")
+    assert load_saved_model(saved, "detect").count_params() == 192_784  # nothing of it is left
 
 
 def test_what_is_no_saved_model(saved, tmp_path):
