@@ -98,7 +98,9 @@ def save_predictions(
         check_absent(folder / name for name in output_names(formats, draw))
     count, interrupt = 0, None
     with ExitStack() as stack:
-        writers = [stack.enter_context(_writer(name, folder, images, overwrite)) for name in formats]
+        # What is entered last is completed first: an error in a data set, at the end, costs nothing else.
+        ordered = sorted(formats, key=is_data_set, reverse=True)
+        writers = [stack.enter_context(_writer(name, folder, images, overwrite)) for name in ordered]
         if draw:
             writers.append(stack.enter_context(drawing(folder / DRAWN, overwrite)))
         try:
@@ -281,8 +283,15 @@ def _image_ids(paths):
     common = Path(os.path.commonpath([path.parent for path in paths]))
     names = [path.relative_to(common).as_posix() for path in paths]
     short = list(map(without_suffix, names))
-    counts = Counter(short)
-    return [s if counts[s] == 1 else n.replace(".", "_") for s, n in zip(short, names, strict=True)]
+    counts, unique = Counter(short), {}
+    for stem, name in zip(short, names, strict=True):
+        wanted = found = stem if counts[stem] == 1 else name.replace(".", "_")
+        number = 1
+        while found in unique:
+            number += 1
+            found = f"{wanted}-{number}"
+        unique[found] = None
+    return list(unique)
 
 
 def _short(value):

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..data_generator.formats.fields import IMAGE_SUFFIXES
+from ..data_generator.formats.fields import IMAGE_SUFFIXES, normal_path
+from ..data_generator.formats.picture_files import is_picture
 from ..files import check_regular, read_text
 
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv")
@@ -22,7 +23,7 @@ def find_sources(items: Iterable[str | os.PathLike[str] | int]) -> list[str | in
         items: each one of
 
             * the path of a picture or a video,
-            * the path of a folder, whose pictures are taken in the order of their names,
+            * the path of a folder, whose pictures are taken in the order of their names, except hidden ones,
             * a pattern such as `photos/**/*.jpg`,
             * the path of a text file (`.txt`) that lists paths, one a line, relative to its own folder,
             * the number of a camera.
@@ -32,7 +33,10 @@ def find_sources(items: Iterable[str | os.PathLike[str] | int]) -> list[str | in
         ValueError: for another kind of file, or a list without paths; names the file and the line.
     """
     found = [source for item in items for source in _sources_of(item)]
-    return list(dict.fromkeys(found))
+    first = {}
+    for source in found:
+        first.setdefault(source if isinstance(source, int) else normal_path(source), source)
+    return list(first.values())
 
 
 def is_video(source: str | int) -> bool:
@@ -57,7 +61,7 @@ def _sources_of(item):
 
 
 def _in_folder(folder):
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = sorted(path for path in folder.iterdir() if is_picture(path.name))
     if not files:
         raise FileNotFoundError(
             f"{folder}: no picture in the folder ({', '.join(IMAGE_SUFFIXES)}); "

@@ -16,7 +16,8 @@ def place(tmp_path, monkeypatch):
 
 def test_all_kinds_in_order_and_each_once(place):
     assert find_sources(["clip.mp4", "b.jpg"]) == ["clip.mp4", "b.jpg"]
-    assert find_sources([place, "b.jpg", "b.jpg"]) == [f"{place}/a.PNG", f"{place}/b.jpg", "b.jpg"]
+    (place / "._b.jpg").write_bytes(b"")
+    assert find_sources([place, "b.jpg", "./b.jpg"]) == [f"{place}/a.PNG", f"{place}/b.jpg"]
     assert find_sources(["**/*.jpg"]) == ["b.jpg", "sub/c.jpg"]
     assert find_sources(["*"]) == ["a.PNG", "b.jpg", "clip.mp4"]
     assert find_sources([0, "1"]) == [0, 1]

@@ -76,8 +76,8 @@ def test_tiles(model, place, monkeypatch):
 
     detector = mb.to_inference(model)
     monkeypatch.setattr(detector, "predict_on_batch", predict)
-    ((_, found),) = run(detector, f"{place}/0.jpg", tiles=60, overlap=0.5, batch_size=3)  # 90 x 60
-    assert seen == [(3, 64, 64, 3)]  # the whole picture, and tiles at 0 and 30
+    ((_, found),) = run(detector, f"{place}/0.jpg", tiles=60, overlap=0.5, batch_size=4)  # 90 x 60
+    assert seen == [(4, 64, 64, 3)]  # the whole picture, tiles at 0 and 30, and one to fill the batch
     expected = [[22.5, 15, 45, 30], [15, 15, 30, 30], [45, 15, 60, 30]]
     np.testing.assert_allclose(found.boxes, expected, atol=1e-4)
     ((_, found),) = run(detector, f"{place}/0.jpg", tiles=90)

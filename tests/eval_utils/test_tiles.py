@@ -41,6 +41,15 @@ def test_joined_by_hand():
     np.testing.assert_allclose(join_tiles(rows, WINDOWS, (100, 180), 0.45), expected, rtol=1e-6)
 
 
+def test_a_small_part_inside_a_whole_box_is_dropped():
+    """Its IoU with the whole box is 0.25."""
+    rows = [np.array([[1, 0.6, 90, 10, 130, 50]]), np.array([[1, 0.9, 90, 10, 100, 50]]), np.zeros((0, 6))]
+    found = join_tiles(rows, WINDOWS, (100, 180), 0.45)
+    np.testing.assert_allclose(found, [[1, 0.6, 90, 10, 130, 50]], rtol=1e-6)
+    rows[1][0, 2:] = 85, 10, 95, 50  # not at the border: another object
+    assert len(join_tiles(rows, WINDOWS, (100, 180), 0.45)) == 2
+
+
 def test_the_same_object_in_two_tiles_is_one_and_classes_are_apart():
     rows = [
         np.zeros((0, 6)),
