@@ -9,7 +9,7 @@ QUIET := --quiet --quiet
 BACKEND_TESTS := tests/test_boxes.py tests/layers tests/losses tests/models tests/test_training.py \
 	tests/eval_utils/test_prediction.py
 
-.PHONY: demo test lint docs test-tensorflow test-jax test-notebooks test-jax-then-notebooks test-torch clean
+.PHONY: demo test lint fuzz bad-inputs docs test-tensorflow test-jax test-notebooks test-jax-then-notebooks test-torch clean
 
 $(BIN)/python:
 	@echo "Setting up .venv with $$($(PYTHON) --version); TensorFlow is large, this takes a minute or two."
@@ -54,6 +54,15 @@ test-notebooks: .venv/installed-test
 
 test-jax-then-notebooks: test-jax
 	@$(MAKE) --no-print-directory test-notebooks
+
+# Damaged files for every reader, at random: `make fuzz FUZZ_SECONDS=900`. Findings are kept in runs/fuzz.
+FUZZ_SECONDS ?= 120
+fuzz: .venv/installed-test
+	PYTHONPATH=tests KERAS_BACKEND=numpy FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m fuzz
+
+# The table of bad inputs: what each of them must lead to, and does.
+bad-inputs: .venv/installed-test
+	PYTHONPATH=tests KERAS_BACKEND=numpy $(BIN)/python -m bad_inputs --arguments
 
 .venv/installed-docs: setup.py pyproject.toml | .venv/installed
 	@$(BIN)/python -m pip install $(QUIET) --editable ".[tensorflow,docs]"

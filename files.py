@@ -135,6 +135,22 @@ def check_absent(paths: Iterable[Path]) -> None:
             raise _exists(path)
 
 
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """As `Path.is_file`, also for names that no file can have, such as those that are too long."""
+    try:
+        return Path(path).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """As `Path.is_dir`, also for names that no folder can have."""
+    try:
+        return Path(path).is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def check_regular(path: str | os.PathLike[str]) -> None:
     """Refuses what is not a file. Reading a pipe waits for a writer, and reading a device may never end.
 

@@ -26,6 +26,15 @@ def printable(text: object, limit: int = 80) -> str:
     return _cut("".join(c if c.isprintable() else ascii(c)[1:-1] for c in start), limit)
 
 
+def quoted(value: object, limit: int = 80) -> str:
+    """A value from a file for a message, as Python writes it: in quotes if it is a text. See `printable`."""
+    try:
+        text = repr(value[: limit + 1] if isinstance(value, str) else value)
+    except ValueError:  # Python writes no number of more than 4300 digits
+        text = f"a large {type(value).__name__}"
+    return printable(text, limit)
+
+
 def _cut(line, limit):
     return line if len(line) <= limit else f"{line[: limit - 3]}..."
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import math
 import struct
+import tokenize
 import warnings
+import zlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +39,11 @@ PILLOW_ERRORS = (
     KeyError,
     IndexError,
     TypeError,
+    AttributeError,
     OverflowError,
+    RuntimeError,
+    EOFError,
+    zlib.error,
     struct.error,
     Image.DecompressionBombError,
 )
@@ -161,7 +167,10 @@ def npy_shape(data: bytes) -> tuple[int, ...]:
     file = io.BytesIO(data)
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
+    try:
+        shape, _, dtype = read(file)
+    except (SyntaxError, TypeError, tokenize.TokenError) as error:  # numpy reads it as a line of Python
+        raise ValueError("the header of the array is damaged") from error
     if len(shape) not in (2, 3):
         raise ValueError(f"expected an array (rows, columns, channels), got {shape}")
     if math.prod(shape) * dtype.itemsize > len(data) - file.tell():

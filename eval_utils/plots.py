@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .voc import VOCResult
 
 MAX_HISTORY = 64 << 20  # bytes of a log
+_EPOCHS = 1e9  # a log with more is none
 
 
 @checked()
@@ -258,8 +259,11 @@ def _history(path):
     rows = list(csv.DictReader(io.StringIO(read_text(path, MAX_HISTORY), newline="")))
     if not rows:
         raise ValueError(f"{path}: the log has no epochs")
+    for place, row in enumerate(rows, 2):
+        if None in row or None in row.values():
+            raise ValueError(f"{path}, line {place}: expected {len(rows[0])} fields, one for each column")
     columns = {name: [_number(row[name], path, name) for row in rows] for name in rows[0] if name is not None}
-    if len(columns) < 2 or not all(map(math.isfinite, columns.get("epoch", [math.nan]))):
+    if len(columns) < 2 or not all(0 <= epoch < _EPOCHS for epoch in columns.get("epoch", [-1])):
         raise ValueError(
             f"{path}: expected the log of a training with the columns epoch, loss, ...; it has "
             f"{one_line(', '.join(columns), 200)}"
@@ -270,6 +274,8 @@ def _history(path):
 def _number(text, path, column):
     """The number in a cell of the log, or NaN. Keras writes NA for an epoch without validation."""
     try:
+        if "_" in text or not text.isascii():  # numbers for Python only
+            raise ValueError
         return float(text) if text and text != "NA" else math.nan
     except ValueError:
         raise ValueError(f"{path}: {one_line(column)}: expected a number, got {one_line(text)}") from None

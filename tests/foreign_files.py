@@ -1,5 +1,6 @@
 """Writes weight files in the formats of other projects, field by field, without those projects."""
 
+import pickle
 import struct
 import zipfile
 
@@ -108,3 +109,102 @@ def write_pth(path, state):
         for name, array in state.items():
             archive.writestr(f"archive/data/{keys[name]}", array.astype("<f4").tobytes())
     return path
+
+
+LEGACY_HEADER = (
+    0x1950A86A20F9469CFC6C,
+    1001,
+    {"protocol_version": 1001, "little_endian": True, "type_sizes": {}},
+)
+
+
+def torch_legacy(path, content, keys=("0",), data=None, count=24):
+    head = b"".join(pickle.dumps(x, 2) for x in LEGACY_HEADER)
+    raw = np.arange(24, dtype=np.float32).tobytes() if data is None else data
+    # A reference has a sixth entry there: None, or a view of the storage.
+    content = content.replace(b"tQ", b"NtQ")
+    tail = pickle.dumps(list(keys), 2) + struct.pack("<q", count) + raw
+    path.write_bytes(head + b"\x80\x02" + content + b"." + tail)
+    return path
+
+
+# TensorFlow Lite: FlatBuffers, written back to front as they are read front to back --------------------
+
+
+class _FlatBuffer:
+    """Appends parts and patches the distances to them afterwards."""
+
+    def __init__(self):
+        self.data = bytearray(b"\x00\x00\x00\x00TFL3")
+
+    def reserve(self, content):
+        self.data += bytes(-len(self.data) % 8)
+        position = len(self.data)
+        self.data += content
+        return position
+
+    def point(self, position, target):
+        self.data[position : position + 4] = struct.pack("<I", target - position)
+
+    def table(self, *fields):
+        """fields: None, bytes (a number), or a function that makes the part pointed to."""
+        sizes = [0 if f is None else 4 for f in fields]
+        places = [4 + sum(sizes[:i]) if size else 0 for i, size in enumerate(sizes)]
+        vtable = struct.pack(f"<HH{len(fields)}H", 4 + 2 * len(fields), 4 + sum(sizes), *places)
+        start = self.reserve(vtable)
+        body = self.reserve(b"\x00" * (4 + sum(sizes)))
+        self.data[body : body + 4] = struct.pack("<i", body - start)
+        for field, place in zip(fields, places, strict=True):
+            if isinstance(field, bytes):
+                self.data[body + place : body + place + len(field)] = field
+            elif field is not None:
+                self.point(body + place, field())
+        return body
+
+    def vector(self, content, item=1):
+        return self.reserve(struct.pack("<I", len(content) // item) + content)
+
+    def tables(self, makers):
+        start = self.reserve(struct.pack("<I", len(makers)) + bytes(4 * len(makers)))
+        for i, maker in enumerate(makers):
+            self.point(start + 4 + 4 * i, maker())
+        return start
+
+
+def tflite(shape=(2, 3), kind=0, data=None, scales=None, zero_points=None, axis=0, version=3, **extra):
+    w, names = _FlatBuffer(), iter(extra.get("names", [extra.get("name", b"kernel")] * extra.get("count", 1)))
+    data = np.arange(6, dtype=np.float32).tobytes() if data is None else data
+
+    def quantization():
+        return w.table(
+            None,
+            None,
+            lambda: w.vector(np.asarray(scales, "<f4").tobytes(), 4),
+            None if zero_points is None else lambda: w.vector(np.asarray(zero_points, "<i8").tobytes(), 8),
+            extra.get("details"),
+            None,
+            struct.pack("<i", axis),
+        )
+
+    def tensor():
+        return w.table(
+            lambda: w.vector(np.asarray(shape, "<i4").tobytes(), 4),
+            bytes([kind]),
+            struct.pack("<I", extra.get("buffer", 1)),
+            lambda: w.vector(next(names)),
+            None if scales is None else quantization,
+            None,
+            extra.get("sparsity"),
+        )
+
+    def graph():
+        return w.table(lambda: w.tables([tensor] * extra.get("count", 1)))
+
+    def buffers():
+        return w.tables([lambda: w.table(), lambda: w.table(lambda: w.vector(data))])
+
+    root = w.table(
+        struct.pack("<I", version), None, lambda: w.tables([graph] * extra.get("graphs", 1)), None, buffers
+    )
+    w.point(0, root)
+    return bytes(w.data)

@@ -11,7 +11,7 @@ from threading import Barrier, Thread
 import keras
 import pytest
 
-from multibox.files import atomic, check_absent, read_bytes, read_text
+from multibox.files import atomic, check_absent, is_file, read_bytes, read_text
 
 
 def names(folder):
@@ -224,3 +224,9 @@ def test_files_of_the_kernel_state_no_size():
 def test_a_byte_order_mark_is_no_text(tmp_path):
     (tmp_path / "a").write_bytes(b"\xef\xbb\xbfb")
     assert read_text(tmp_path / "a", 4) == "b"
+
+
+def test_names_that_no_file_can_have(tmp_path):
+    (tmp_path / "a").touch()
+    assert is_file(tmp_path / "a")
+    assert not any(is_file(tmp_path / name) for name in ("b", "n" * 5000, "a\0b"))

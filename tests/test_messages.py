@@ -1,4 +1,4 @@
-from multibox.messages import one_line, printable
+from multibox.messages import one_line, printable, quoted
 
 
 def test_one_line():
@@ -15,3 +15,10 @@ def test_printable():
     assert printable("x" * 80) == "x" * 80 and printable("x" * 81) == "x" * 77 + "..."
     assert printable("\n" * 60) == ("\\n" * 39)[:77] + "..."
     assert printable(12345678, limit=6) == "123..."
+
+
+def test_quoted():
+    assert quoted("犬") == "'犬'" and quoted(7) == "7" and quoted(None) == "None"
+    assert quoted("a\n\x1b") == r"'a\n\x1b'"
+    assert quoted(10**5000) == "a large int"
+    assert quoted("9" * 5000) == "'" + "9" * 76 + "..."

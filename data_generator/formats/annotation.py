@@ -9,11 +9,15 @@ from typing import NoReturn
 import numpy as np
 from tqdm import tqdm
 
+from ...messages import printable, quoted
 from ..dataset import DetectionDataset, Record
 from ..images import image_size
 from ..pixels import RGB, Pixels
 from .cleaning import MAX_DROPPED, BoxCleaner
+from .fields import check_name
 from .found_classes import choose_classes
+
+_LISTED = 10  # unknown classes in a message
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -98,14 +102,22 @@ def scan(items, read, on_error, progress, description, known=None):
     for item in tqdm(items, desc=description, unit=" images", disable=not progress, leave=False):
         try:
             annotation = read(item)
+            _check_names(annotation)
             if annotation.image_id in images:
                 both = f"{images[annotation.image_id]} and {annotation.image}"
-                raise ValueError(f"{annotation.where}: {both} have the same image id {annotation.image_id!r}")
+                raise ValueError(
+                    f"{annotation.where}: {both} have the same image id {quoted(annotation.image_id)}"
+                )
             images[annotation.image_id] = annotation.image
         except (OSError, ValueError) as error:
             on_error(error)
         else:
             yield annotation
+
+
+def _check_names(annotation):
+    for name in set(annotation.names):
+        check_name(name, annotation.where, "the name of a class")
 
 
 def assemble(annotations, classes, name, source, *, max_dropped=MAX_DROPPED):
@@ -155,8 +167,11 @@ def _unknown_classes(annotations, classes):
         unknown.update(missing)
         for n in missing:
             first.setdefault(n, a.where)
-    kinds = ", ".join(f"{n!r} ({count}, first in {first[n]})" for n, count in unknown.most_common())
-    return f"unknown class {kinds}; `classes` has {', '.join(classes)}"
+    kinds = ", ".join(
+        f"{quoted(n)} ({count}, first in {first[n]})" for n, count in unknown.most_common(_LISTED)
+    )
+    more = f" and {len(unknown) - _LISTED} more" if len(unknown) > _LISTED else ""
+    return f"unknown class {kinds}{more}; `classes` has {printable(', '.join(classes), 500)}"
 
 
 def _records(annotations, sizes, cleaned, labels):

@@ -14,6 +14,7 @@ import numpy as np
 
 from ...arguments import checked
 from ...class_names import name_tuple
+from ...messages import quoted
 from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
 from .box_formats import check_box_format, corners, corners_instead
@@ -149,6 +150,7 @@ class _Reader:
         self._find_flaws(content, image, kind, boxes)
         if box_format is None:
             self._check_boxes(image, boxes)
+        image = np.where(kind < 0, -1, image)  # left out
         self.objects = ObjectTable(len(self.images), image, kind, corners(boxes, box_format), flags)
 
     def _find_flaws(self, content, image, kind, boxes):
@@ -165,7 +167,7 @@ class _Reader:
         for (key, what, id_), places in groups.items():
             more = f" ({len(places) - 1} more annotations have it)" if len(places) > 1 else ""
             where = f"{self.path}: $.annotations[{places[0]}].{key}"
-            self.on_error(ValueError(f"{where}: no {what} has the id {id_!r}{more}"))
+            self.on_error(ValueError(f"{where}: no {what} has the id {quoted(id_)}{more}"))
         for i in np.flatnonzero(~(np.abs(boxes) < LIMIT).all(axis=1)):
             box, place = list(content.objects[i].bbox), content.object_numbers[i]
             self.flawed.add(str(content.objects[i].image_id))

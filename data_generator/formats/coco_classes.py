@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
+from ...messages import quoted
+from .fields import check_name
+
 
 def check_ids(categories: Iterable, path, on_error: Callable[[Exception], object]) -> None:
     """Reports category ids that occur more than once."""
@@ -17,7 +20,7 @@ def check_ids(categories: Iterable, path, on_error: Callable[[Exception], object
 def check_names(
     categories: Iterable, used: Counter, path, on_error: Callable[[Exception], object], classes=None
 ) -> None:
-    """Reports names that several categories with objects have.
+    """Reports names that no class can have, and those that several categories with objects have.
 
     Args:
         categories: list of `Category`.
@@ -27,12 +30,16 @@ def check_names(
         classes: names that matter; None for all.
     """
     for name, group in _by_name(categories).items():
+        try:
+            check_name(name, path, "$.categories: the name of a class")
+        except ValueError as error:
+            on_error(error)
         with_objects = [c for c in group if used[str(c.id)]]
         if len(with_objects) > 1 and (classes is None or name in classes):
             ids = ", ".join(f"id {c.id} with {used[str(c.id)]} objects" for c in with_objects)
             on_error(
                 ValueError(
-                    f"{path}: $.categories: the name {name!r} occurs more than once: {ids}; "
+                    f"{path}: $.categories: the name {quoted(name)} occurs more than once: {ids}; "
                     f"give each category a name of its own, or its objects one id"
                 )
             )

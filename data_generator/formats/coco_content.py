@@ -7,19 +7,20 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
 
 from ...files import read_bytes
+from ...messages import printable, quoted
 
 MAX_BYTES = 4 * 2**30  # an annotation file is read at once; COCO's largest has 0.5 GB
 _LISTED = 5  # repeated ids in a message
 _FAULTS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 Id = int | str
-Flag = int | bool | None
+Flag = Annotated[int, msgspec.Meta(ge=0, le=1)] | bool | None
 
 
 # The fields that are decoded. All others, above all `segmentation`, are skipped and never become Python
@@ -214,7 +215,7 @@ def _outlined(raw):
         return None
     try:
         points = np.concatenate([np.array(p, float).reshape(-1, 2) for p in loose.segmentation])
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     if not len(points):
         return None
@@ -253,7 +254,9 @@ def _leave_out_repeated(content, path, on_error):
     for image in content.images:
         if counts[image.id] > 1:
             names.setdefault(image.id, []).append(image.file_name)
-    first = ", ".join(f"{id_!r} ({', '.join(names[id_][:_LISTED])})" for id_ in list(names)[:_LISTED])
+    first = ", ".join(
+        f"{quoted(id_)} ({', '.join(map(printable, names[id_][:_LISTED]))})" for id_ in list(names)[:_LISTED]
+    )
     content.flawed |= {str(id_) for id_ in names}
     places = dict(
         zip([image.id for image in content.images][::-1], list(content.image_numbers)[::-1], strict=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from itertools import product
 from typing import NamedTuple
 
-from ...messages import printable
+from ...messages import printable, quoted
 from ..dataset import FLAGS
 from .fields import SIDES, number
 from .picture_files import is_picture
@@ -80,7 +81,7 @@ def find_columns(header: Sequence[str], path) -> Columns:
     """
     known: dict[str, int] = {}
     for place, name in enumerate(header):
-        known.setdefault("".join(c for c in name.lower() if c not in " -_"), place)
+        known.setdefault(_plain(name), place)
     box, sized = _find_box(known)
     places = {side: known[name] for side, name in zip(SIDES, box, strict=bool(box))}
     for field, names in _FIELDS.items():
@@ -92,6 +93,7 @@ def find_columns(header: Sequence[str], path) -> Columns:
     missing = [text for field, text in _MISSING.items() if field not in places]
     if missing:
         raise ValueError(f"{path}: no column for {', '.join(missing)}; {_advice(header, known, path)}")
+    _check_repeated(header, places, path)
     if box[:2] == ("x", "y"):
         taken = ", ".join(header[places[side]] for side in SIDES)
         warnings.warn(
@@ -99,6 +101,18 @@ def find_columns(header: Sequence[str], path) -> Columns:
             stacklevel=6,
         )
     return Columns(len(header), places, {field: header[place] for field, place in places.items()}, sized)
+
+
+def _check_repeated(header, places, path):
+    """Refuses a header with two columns of a name that is read."""
+    counts = Counter(map(_plain, header))
+    for place in places.values():
+        if counts[_plain(header[place])] > 1:
+            raise ValueError(f"{path}: the column {quoted(header[place])} occurs more than once")
+
+
+def _plain(name):
+    return "".join(c for c in name.lower() if c not in " -_")
 
 
 def _find_box(known):
@@ -115,7 +129,7 @@ def _find_box(known):
 
 
 def _advice(header, known, path):
-    there = f"there are: {', '.join(map(printable, header)) or 'none'}."
+    there = f"there are: {printable(', '.join(header), 400) or 'none'}."
     if known.keys() >= {"width", "height"} and known.keys() & {"x", "left"}:
         return (
             f"{there} width and height may be those of the image: call the box's w and h, or the image's "

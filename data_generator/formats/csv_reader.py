@@ -13,16 +13,16 @@ import numpy as np
 
 from ...class_names import name_tuple
 from ...files import check_regular
+from ...messages import quoted
 from ..dataset import FLAGS
 from .annotation import Annotation, scan
 from .csv_columns import SEPARATORS, find_columns, find_separator, headerless, is_header
-from .fields import SIDES, check_name, number, size_or_none, without_suffix
+from .fields import SIDES, check_name, flag, number, size_or_none, without_suffix
 from .found_classes import is_whole
 from .picture_files import PictureFiles
 
 MAX_BYTES = 2**30  # ten million lines; they are held in memory
 _LONGEST_LINE = 2**17  # characters of the first line that are searched for the separator
-_NO, _YES = ("", "false", "no"), ("true", "yes")
 
 
 class _Line(NamedTuple):
@@ -129,7 +129,7 @@ class CsvReader:
         """(sides of the box, class name, flags) of one line."""
         where, cells, places = self._where(line), line.cells, self.columns.places
         box = [number(cells[places[side]], where, self.columns.names[side]) for side in SIDES]
-        flags = [flag in places and _flag(cells[places[flag]], where, flag) for flag in FLAGS]
+        flags = [name in places and flag(cells[places[name]], where, name) for name in FLAGS]
         return box, self._class_name(class_names, cells[places["class"]], where), flags
 
     def _class_name(self, class_names, value, where):
@@ -137,7 +137,7 @@ class CsvReader:
         if not value:
             raise ValueError(f"{where}: the {column} is empty, but there is a box")
         if value not in class_names:
-            raise ValueError(f"{where}: the {column} must be {self.label_range}, got {value!r}")
+            raise ValueError(f"{where}: the {column} must be {self.label_range}, got {quoted(value)}")
         return check_name(class_names[value], where, column)
 
     def _cell(self, line, field):
@@ -151,10 +151,11 @@ class CsvReader:
     def _common(self, lines, field):
         """The value of a field that all lines of an image must share; may be empty."""
         for line in lines:
-            if self._cell(line, field) != self._cell(lines[0], field):
+            mine, first = self._cell(line, field), self._cell(lines[0], field)
+            if mine != first:
                 raise ValueError(
-                    f"{self._where(line)}: {self.columns.names[field]} is {self._cell(line, field)!r}, but "
-                    f"in line {lines[0].number} of the same image {self._cell(lines[0], field)!r}"
+                    f"{self._where(line)}: {self.columns.names[field]} is {quoted(mine)}, but in line "
+                    f"{lines[0].number} of the same image {quoted(first)}"
                 )
         return self._cell(lines[0], field)
 
@@ -176,8 +177,3 @@ class CsvReader:
                 f"anywhere in {self.pictures.folder}",
                 stacklevel=4,
             )
-
-
-def _flag(value, where, flag):
-    value = value.lower()
-    return value in _YES or (value not in _NO and number(value, where, flag) != 0)

@@ -4,6 +4,8 @@ import os.path
 import re
 from pathlib import Path
 
+from ...messages import quoted
+
 IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"),
     *(".jp2", ".avif", ".heic", ".heif", ".npy"),
@@ -17,8 +19,11 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")
 # Control characters, line separators, lone surrogates and others that XML or CSV files cannot hold.
 UNWRITABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 
-# Empty, absolute (also with a Windows drive), or with a backslash, a zero byte or `..`.
-_LEAVES_FOLDER = re.compile(r"^$|^/|^[A-Za-z]:|[\\\0]|(^|/)\.\.(/|$)")
+# What tools write for a flag; "Unspecified" if they do not know.
+_YES, _NO = ("true", "yes"), ("", "false", "no", "unspecified", "unknown")
+
+# Empty, the folder itself, absolute (also with a Windows drive), or with a backslash, a zero byte or `..`.
+_LEAVES_FOLDER = re.compile(r"^\.?$|^/|^[A-Za-z]:|[\\\0]|(^|/)\.\.(/|$)")
 
 
 def number(value, where, field):
@@ -41,8 +46,25 @@ def number(value, where, field):
     except (TypeError, ValueError, OverflowError):
         result = float("nan")
     if not abs(result) < LIMIT or (isinstance(value, str) and ("_" in value or not value.isascii())):
-        raise ValueError(f"{where}: {field} must be a number below 1e6, got {value!r}")
+        raise ValueError(f"{where}: {field} must be a number below 1e6, got {quoted(value)}")
     return result
+
+
+def flag(text, where, field):
+    """Whether a flag is set: the text of a number, or yes, no, true, false.
+
+    What is not known means no: nothing, "unspecified", "unknown", and -1 as in Open Images.
+
+    Raises:
+        ValueError: for anything else, and negative numbers; names where, field and value.
+    """
+    text = text.strip().lower()
+    if text in _YES or text in _NO:
+        return text in _YES
+    value = number(text, where, field)
+    if value < 0 and value != -1:
+        raise ValueError(f"{where}: {field} must be 0 or 1, got {quoted(text)}")
+    return value > 0
 
 
 def size_or_none(width, height, where):
@@ -62,11 +84,15 @@ def check_name(name, where, field):
     """Returns the name of a class.
 
     Raises:
-        ValueError: if it has control characters or others that files of text cannot hold; names where, field
-            and value.
+        ValueError: if it is empty, has blanks around it, or has control characters or others that files of
+            text cannot hold; names where, field and value.
     """
+    if not name.strip():
+        raise ValueError(f"{where}: {field} must not be empty")
+    if name != name.strip():
+        raise ValueError(f"{where}: {field} must have no blanks around it, got {quoted(name)}")
     if UNWRITABLE.search(name):
-        raise ValueError(f"{where}: {field} must not contain control characters, got {name!r}")
+        raise ValueError(f"{where}: {field} must not contain control characters, got {quoted(name)}")
     return name
 
 
@@ -78,7 +104,8 @@ def inside_folder(name, where, field):
     """
     if _LEAVES_FOLDER.search(name):
         raise ValueError(
-            f"{where}: {field} must be a path with forward slashes that stays inside its folder, got {name!r}"
+            f"{where}: {field} must be a path with forward slashes that stays inside its folder, got "
+            f"{quoted(name)}"
         )
     return name
 

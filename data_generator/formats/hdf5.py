@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 
 from ...arguments import checked
 from ...files import check_regular
-from ...messages import one_line, printable
+from ...messages import one_line, printable, quoted
 from ...untrusted_hdf5 import (
     HDF5_ERRORS,
     LayoutError,
@@ -26,7 +27,7 @@ from ...untrusted_hdf5 import dataset as hdf5_array
 from ..dataset import FLAGS, DetectionDataset, Record
 from ..images import ImageError
 from ..pixels import RGB, checked_pixels
-from .fields import LIMIT
+from .fields import LIMIT, normal_path
 
 FORMAT = "multibox 1"
 # What an array must hold: numpy's kinds of types, in words. All others hold whole numbers.
@@ -51,7 +52,7 @@ def load_hdf5(path: str | os.PathLike[str]) -> DetectionDataset:
         ValueError: if the file has another format, is incomplete or is damaged; names the file, the field and
             what is wrong. Links to other files are refused.
     """
-    path = Path(path).resolve()
+    path = normal_path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file")
     check_regular(path)
@@ -150,6 +151,9 @@ def _read_fields(path, file):
             raise LayoutError(f"{name}: expected numbers of pixels from 1 to 999999")
     if not fields["written"].all():
         raise LayoutError("the file is incomplete")
+    twice = [image_id for image_id, count in Counter(fields["image_id"]).items() if count > 1]
+    if twice:
+        raise LayoutError(f"image_id: {quoted(twice[0])} occurs more than once")
     return fields
 
 

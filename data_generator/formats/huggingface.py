@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 
 from ...arguments import checked
 from ...class_names import name_tuple
+from ...messages import quoted
 from ..dataset import FLAGS, DetectionDataset
 from ..images import image_size
 from .annotation import Annotation, assemble, raise_error, scan
 from .box_formats import check_box_format, corners, corners_instead
 from .cleaning import MAX_DROPPED
-from .fields import LIMIT, size_or_none
+from .fields import LIMIT, number, size_or_none
 
 _BOXES = ("bbox", "bboxes", "boxes")
 _CLASSES = ("category", "categories", "category_id", "label", "labels")
@@ -130,8 +132,9 @@ class _Reader:
         row, where = self.rows[i], f"row {i}"
         boxes, values, flags = _columns(row[self.objects], where)
         picture = RowImage(self.rows, i, self.image)
-        size = size_or_none(row.get("width") or 0, row.get("height") or 0, where)
-        size = size or _picture_size(row[self.image], picture)
+        sides = (number(row.get(side) or 0, where, side) for side in ("width", "height"))
+        size = size_or_none(*sides, where)
+        size = size or _picture_size(row[self.image], where)
         image_id = row.get("image_id")
         names = tuple(self._name(value, where) for value in values)
         image_id = str(i if image_id is None else image_id)
@@ -189,18 +192,23 @@ def _inner(feature):
 
 def _columns(objects, where):
     """(boxes, classes, {flag: array}) of the objects of a row."""
-    if isinstance(objects, list):
+    if isinstance(objects, list) and all(isinstance(one, dict) for one in objects):
         keys = list(objects[0]) if objects else [*_BOXES[:1], *_CLASSES[:1]]
         objects = {key: [one.get(key) for one in objects] for key in keys}
+    if not isinstance(objects, dict):
+        raise ValueError(
+            f"{where}: the objects must be a dictionary of lists or a list of dictionaries, got "
+            f"{quoted(objects)}"
+        )
     boxes, classes = (_values(objects, keys, where) for keys in (_BOXES, _CLASSES))
     try:
         array = np.array(boxes, float).reshape(len(boxes), -1)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.zeros((len(boxes), 0))
     if len(boxes) == 0:
         array = np.zeros((0, 4))
     if array.shape[1] != 4 or not (np.abs(array) < LIMIT).all():
-        raise ValueError(f"{where}: each box must be four numbers below 1e6, got {boxes!r:.200}")
+        raise ValueError(f"{where}: each box must be four numbers below 1e6, got {quoted(boxes, 200)}")
     if len(classes) != len(boxes):
         raise ValueError(f"{where}: {len(boxes)} boxes, but {len(classes)} classes")
     flags = {flag: _flag(objects, keys, len(boxes), where) for flag, keys in _KEYS.items()}
@@ -211,20 +219,40 @@ def _values(objects, keys, where):
     found = [key for key in keys if key in objects]
     if not found:
         raise ValueError(f"{where}: objects have no {' or '.join(keys)}; they have {', '.join(objects)}")
-    return objects[found[0]]
+    return _list(objects[found[0]], where, found[0])
+
+
+def _list(value, where, key):
+    if isinstance(value, str | bytes | dict) or not hasattr(value, "__len__"):
+        raise ValueError(f"{where}: {key} must be a list with a value for each object, got {quoted(value)}")
+    return value
 
 
 def _flag(objects, keys, count, where):
     key = next((key for key in keys if key in objects), None)
     if key is None:
         return np.zeros(count, bool)
-    if len(objects[key]) != count:
-        raise ValueError(f"{where}: {count} boxes, but {len(objects[key])} values of {key}")
-    return np.array([bool(value) for value in objects[key]], bool)
+    values = _list(objects[key], where, key)
+    if len(values) != count:
+        raise ValueError(f"{where}: {count} boxes, but {len(values)} values of {key}")
+    return np.array([_is_set(value, where, key) for value in values], bool)
 
 
-def _picture_size(value, picture):
+def _is_set(value, where, key):
+    if value is None:
+        return False
+    if isinstance(value, str) or np.ndim(value) or value not in (-1, 0, 1):  # -1 is unknown
+        raise ValueError(f"{where}: {key} must be 0 or 1, got {quoted(value)}")
+    return value > 0
+
+
+def _picture_size(value, where):
     """(width, height) of the picture in a row."""
-    if not isinstance(value, dict):
+    if isinstance(value, Image):
         return value.size
-    return image_size(io.BytesIO(value["bytes"]) if value.get("bytes") is not None else value["path"])
+    content, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (None, None)
+    if not isinstance(content, bytes) and (content is not None or not isinstance(path, str)):
+        raise ValueError(
+            f"{where}: the picture must be a PIL image or a dictionary of bytes and path, got {quoted(value)}"
+        )
+    return image_size(path if content is None else io.BytesIO(content))

@@ -7,6 +7,8 @@ import re
 import warnings
 from pathlib import Path
 
+from ...files import is_file
+from ...messages import quoted
 from .fields import inside_folder
 from .picture_files import PictureFiles
 
@@ -33,6 +35,7 @@ class ListedPictures:
         self._places: dict[str, str] = {}  # path of each picture: where it is listed
         self._guessed: list[str] = []  # names that were not paths of pictures
         self._by_name: set[str] = set()
+        self._repeated: list[str] = []
 
     def find(self, name: str, where: str, field: str) -> str:
         """The path of a picture.
@@ -48,7 +51,8 @@ class ListedPictures:
         """
         path = self._listed(name, where, field)
         if path is not None and path not in self._by_name:
-            self._places.setdefault(path, where)
+            if self._places.setdefault(path, where) != where:
+                self._repeated.append(path)
             return path
         if path is None:
             path = str(self._like(name, where))
@@ -56,7 +60,7 @@ class ListedPictures:
             self._by_name.add(path)
         if path in self._places:
             raise ValueError(
-                f"{where}: {field} {name!r} and {self._places[path]} lead to the same picture {path}"
+                f"{where}: {field} {quoted(name)} and {self._places[path]} lead to the same picture {path}"
             )
         self._places[path] = where
         return path
@@ -66,7 +70,7 @@ class ListedPictures:
             path = self.folder / inside_folder(name, where, field)
         except ValueError:
             return None
-        return str(path) if path.is_file() else None
+        return str(path) if is_file(path) else None
 
     def _like(self, name, where):
         try:
@@ -79,14 +83,20 @@ class ListedPictures:
             try:
                 return self._files.find(without, where)
             except FileNotFoundError:
-                raise FileNotFoundError(f"{where}: no image {name!r} in {self._files.folder}") from None
+                raise FileNotFoundError(f"{where}: no image {quoted(name)} in {self._files.folder}") from None
 
     def warn(self, source: str) -> None:
-        """Issues one warning with the number of pictures that were found by their names, if there are any."""
+        """Warns of pictures that were found by their names, and of those that are listed more than once."""
+        if self._repeated:
+            warnings.warn(
+                f"{source}: {len(self._repeated)} entries list a picture that another entry lists, first "
+                f"{self._repeated[0]}",
+                stacklevel=5,
+            )
         if self._guessed:
             count = f"{len(self._guessed)} of {len(self._places)} pictures"
             warnings.warn(
                 f"{source}: {count} are not at the path that the file states; found in {self.folder} "
-                f"by their names (first {self._guessed[0]!r})",
+                f"by their names (first {quoted(self._guessed[0])})",
                 stacklevel=5,
             )

@@ -7,6 +7,7 @@ import os
 import warnings
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ import numpy as np
 from ...arguments import checked
 from ...class_names import name_tuple
 from ...files import check_regular
+from ...messages import printable, quoted
 from ..dataset import DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
 from .cleaning import MAX_DROPPED
-from .fields import number
+from .fields import check_name, flag, number
 from .object_table import ObjectTable
 from .picture_files import PictureFiles
 
@@ -140,7 +142,7 @@ class _Reader:
             try:
                 label = self._label(cells[columns["LabelName"]], where)
                 sides = [number(cells[columns[side]], where, side) for side in _SIDES]
-                both = [flag in columns and _is_yes(cells[columns[flag]], where, flag) for flag in _FLAGS]
+                both = [name in columns and flag(cells[columns[name]], where, name) for name in _FLAGS]
             except ValueError as error:
                 self.on_error(error)
                 continue
@@ -152,7 +154,7 @@ class _Reader:
     def _label(self, code, where):
         if code not in self._labels:
             if self.descriptions is not None and code not in self.descriptions:
-                raise ValueError(f"{where}: the class descriptions have no LabelName {code!r}")
+                raise ValueError(f"{where}: the class descriptions have no LabelName {quoted(code)}")
             self.names.append(code if self.descriptions is None else self.descriptions[code])
             self._labels[code] = len(self._labels)
         return self._labels[code]
@@ -176,10 +178,6 @@ class _Reader:
         return Annotation(self.ids[i], file, None, boxes, names, *flags, where, relative=True)
 
 
-def _is_yes(cell, where, flag):
-    return number(cell or 0, where, flag) > 0
-
-
 def _by_id(pictures):
     """{ImageID: path of the picture}."""
     files = {}
@@ -196,40 +194,44 @@ def _read_descriptions(path):
     """{LabelName: class name}; later releases have a header, LabelName and DisplayName."""
     names = {}
     check_regular(path)
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        for i, cells in enumerate(csv.reader(_lines(file, path)), 1):
-            if len(cells) != 2 or not cells[1].strip():
-                raise ValueError(f"{path}, line {i}: expected LabelName and class name, got {cells!r}")
-            names[cells[0]] = cells[1].strip()
+    with Path(path).open(newline="", encoding="utf-8-sig") as file, _named_errors(path):
+        for i, cells in enumerate(csv.reader(_lines(file, path), strict=True), 1):
+            where = f"{path}, line {i}"
+            if len(cells) != 2:
+                raise ValueError(f"{where}: expected LabelName and class name, got {quoted(cells)}")
+            code, name = cells[0], check_name(cells[1].strip(), where, "the name of a class")
+            if names.setdefault(code, name) != name:
+                raise ValueError(f"{where}: the LabelName {quoted(code)} has another name before")
     names.pop("LabelName", None)
     return names
+
+
+@contextmanager
+def _named_errors(path):
+    """Adds the file's name to errors about its text."""
+    try:
+        yield
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not a readable CSV file: {error}") from error
 
 
 def _rows(path, required, on_error):
     """Yields (line number, cells, {column: its place})."""
     check_regular(path)
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        try:
-            reader = csv.reader(_lines(file, path))
-            header = [name.strip() for name in next(reader, [])]
-            columns = {name: i for i, name in enumerate(header)}
-            missing = [name for name in required if name not in header]
-            if missing:
-                raise ValueError(
-                    f"{path}: no column {', '.join(missing)}; there are: {', '.join(header) or 'none'}"
-                )
-            for cells in filter(None, reader):
-                if len(cells) == len(header):
-                    yield reader.line_num, cells, columns
-                else:
-                    on_error(
-                        ValueError(
-                            f"{path}, line {reader.line_num}: has {len(cells)} fields, but there are "
-                            f"{len(header)} columns"
-                        )
-                    )
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}: not a readable CSV file: {error}") from error
+    with Path(path).open(newline="", encoding="utf-8-sig") as file, _named_errors(path):
+        reader = csv.reader(_lines(file, path), strict=True)
+        header = [name.strip() for name in next(reader, [])]
+        columns = {name: i for i, name in enumerate(header)}
+        missing = [name for name in required if name not in header]
+        if missing:
+            there = printable(", ".join(header), 400) or "none"
+            raise ValueError(f"{path}: no column {', '.join(missing)}; there are: {there}")
+        for cells in filter(None, reader):
+            if len(cells) == len(header):
+                yield reader.line_num, cells, columns
+            else:
+                counts = f"has {len(cells)} fields, but there are {len(header)} columns"
+                on_error(ValueError(f"{path}, line {reader.line_num}: {counts}"))
 
 
 def _lines(file, path):

@@ -11,6 +11,8 @@ from functools import cached_property
 from itertools import takewhile
 from pathlib import Path, PurePath, PurePosixPath
 
+from ...files import is_file
+from ...messages import quoted
 from .fields import IMAGE_SUFFIXES, normal_path
 
 SPLITS = ("train", "training", "val", "valid", "validation", "test", "testing")
@@ -89,7 +91,9 @@ class PictureFiles:
             try:
                 picture = self._find(own, where, near)
             except FileNotFoundError:
-                raise FileNotFoundError(f"{where}: no image {name!r} or {own!r} in {self.folder}") from None
+                raise FileNotFoundError(
+                    f"{where}: no image {quoted(name)} or {quoted(own)} in {self.folder}"
+                ) from None
         owner = self._owners.setdefault(picture, annotation)
         if owner != annotation:
             raise ValueError(f"{where}: names the image {picture}, but {owner} does so too")
@@ -120,18 +124,18 @@ class PictureFiles:
         if len(found) > 1:
             several = ", ".join(map(str, found[:3]))
             raise ValueError(
-                f"{where}: {name!r} is not a path in {self.folder}, and {len(found)} pictures there have "
-                f"this file name: {several}"
+                f"{where}: {quoted(name)} is not a path in {self.folder}, and {len(found)} pictures there "
+                f"have this file name: {several}"
             )
         if not found:
-            raise FileNotFoundError(f"{where}: no image {name!r} in {self.folder}")
+            raise FileNotFoundError(f"{where}: no image {quoted(name)} in {self.folder}")
         self.counts["by file name"] += 1
         return self.folder / found[0]
 
     def _at(self, path):
         """The relative path of a picture by rules 1 and 2, or None."""
         # A hidden picture counts where it is named exactly.
-        if path.suffix.lower() in IMAGE_SUFFIXES and (self.folder / path).is_file():
+        if path.suffix.lower() in IMAGE_SUFFIXES and is_file(self.folder / path):
             return path
         return next(iter(self._by_stem.get(str(path), []) or self._by_stem.get(_stem(path), [])), None)
 
@@ -191,7 +195,7 @@ def is_picture(name: str) -> bool:
 def _parts(name, where):
     parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
     if not parts or "\0" in name:
-        raise ValueError(f"{where}: expected the name of an image, got {name!r}")
+        raise ValueError(f"{where}: expected the name of an image, got {quoted(name)}")
     return parts
 
 

@@ -14,12 +14,13 @@ import numpy as np
 from ...arguments import checked
 from ...class_names import name_tuple
 from ...files import read_text
+from ...messages import quoted
 from ...protobuf import WireError
 from ..dataset import DetectionDataset
 from ..images import image_size
 from .annotation import Annotation, assemble, raise_error, scan
 from .cleaning import MAX_DROPPED
-from .fields import number, size_or_none
+from .fields import LIMIT, check_name, normal_path, number, size_or_none
 from .hdf5 import StoredImage
 from .tf_records import looks_like_tfrecord, read_example, read_records
 
@@ -30,8 +31,9 @@ _CROWD = ("image/object/is_crowd", "image/object/group_of")
 _RECORD_NAME = re.compile(r"\.(tf)?records?(-\d+-of-\d+)?$|-\d{5}-of-\d{5}$", re.IGNORECASE)
 
 _MAP_BYTES = 2**20
-_ITEM = re.compile(r"\bitem\s*:?\s*\{(.*?)\}", re.DOTALL)
-_ITEM_FIELD = re.compile(r"""\b(id|name|display_name)\s*:\s*(\d+|"[^"\n]*"|'[^'\n]*')""")
+_ITEM_START = r"\bitem\s*:?\s*\{"
+_ITEM = re.compile(_ITEM_START + r"""((?:"[^"\n]*"|'[^'\n]*'|[^{}"'])*)\}""")
+_ITEM_FIELD = re.compile(r"""\b(id|name|display_name)\s*:\s*([0-9]{1,18}(?![\w.])|"[^"\n]*"|'[^'\n]*')""")
 
 Files = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
@@ -137,13 +139,17 @@ def read_label_map(path: str | os.PathLike[str]) -> dict[int, str]:
         ValueError: if it has no items, or an item without id or name, or two with one id; names the file.
     """
     text = re.sub(r"(?m)^\s*#.*$", "", read_text(path, _MAP_BYTES))
-    names = {}
-    for i, item in enumerate(_ITEM.findall(text)):
+    names, items = {}, _ITEM.findall(text)
+    if len(items) != len(re.findall(_ITEM_START, text)):
+        raise ValueError(f"{path}: a bracket or a quote of an item is never closed")
+    for i, item in enumerate(items):
         fields = {key: value.strip("\"'") for key, value in _ITEM_FIELD.findall(item)}
         name = fields.get("display_name") or fields.get("name")
         if not name or not fields.get("id", "").isdecimal() or int(fields["id"]) in names:
-            raise ValueError(f"{path}: item {i} must have an id of its own and a name, got {item.strip()!r}")
-        names[int(fields["id"])] = name
+            raise ValueError(
+                f"{path}: item {i} must have an id of its own and a name, got {quoted(item.strip())}"
+            )
+        names[int(fields["id"])] = check_name(name, path, f"the name of item {i}")
     if not names:
         raise ValueError(f'{path}: expected a label map with item {{ id: 1 name: "..." }}')
     return dict(sorted(names.items()))
@@ -162,6 +168,8 @@ def _scan(paths, names, on_error, progress):
     for path in paths:
         read = _Records(path, names).annotation
         yield from scan(read_records(path, on_error), read, on_error, progress, path.name, known)
+    if not any(path.stat().st_size for path in paths):
+        on_error(ValueError(f"{paths[0]}: no records; the file is empty"))
 
 
 class _Records:
@@ -169,7 +177,7 @@ class _Records:
 
     def __init__(self, path, names):
         self.path, self.names = path, names
-        self.file, self.changed = str(path.resolve()), path.stat().st_mtime_ns
+        self.file, self.changed = str(normal_path(path)), path.stat().st_mtime_ns
 
     def annotation(self, record):
         start, data = record
@@ -185,8 +193,8 @@ class _Records:
         image = StoredImage(self.file, self.changed, start + place.start, start + place.stop, None)
         size = _size(features, where) or image_size(_Bytes(data[place], str(image)))
         boxes = np.array([_list(features, side, where) for side in _SIDES], float).reshape(4, -1).T
-        if not np.isfinite(boxes).all():
-            raise ValueError(f"{where}: a side of a box is not a finite number")
+        if not (np.abs(boxes) < LIMIT).all():
+            raise ValueError(f"{where}: the sides in image/object/bbox must be numbers below 1e6")
         count = len(boxes)
         flags = (_flag(features, (key,), count, where) for key in (_DIFFICULT, _TRUNCATED))
         crowd = _flag(features, _CROWD, count, where)
@@ -198,7 +206,7 @@ class _Records:
     def _class_names(self, features, data, count, where):
         texts = _list(features, _NAMES, where, (0, count))
         if texts:
-            return tuple(data[text].decode(errors="replace") for text in texts)
+            return tuple(_decoded(data[text], where) for text in texts)
         labels = _list(features, _LABELS, where, (0, count))
         if len(labels) < count:
             raise ValueError(f"{where}: {count} boxes have neither {_NAMES} nor {_LABELS}")
@@ -240,8 +248,17 @@ def _flag(features, keys, count, where):
     for key in keys:
         values = _list(features, key, where, (0, count))
         if values:
+            if not (np.array(values) >= -1).all():  # -1 is unknown
+                raise ValueError(f"{where}: {key} must be 0 or 1")
             flags |= np.array(values) > 0
     return flags
+
+
+def _decoded(text, where):
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"{where}: the name of a class must be UTF-8, got {quoted(text)}") from None
 
 
 def _size(features, where):

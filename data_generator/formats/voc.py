@@ -12,13 +12,15 @@ import numpy as np
 
 from ...arguments import checked
 from ...class_names import VOC_CLASSES, name_tuple
+from ...files import is_file
+from ...messages import quoted
 from ..dataset import DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
 from .cleaning import MAX_DROPPED
 from .fields import IMAGE_SUFFIXES, normal_path
 from .picture_files import PictureFiles, files_with_suffix
 from .voc_sets import ImageSets, repeated
-from .voc_xml import class_names, read_xml, xml_annotation
+from .voc_xml import class_names, file_name, read_xml, xml_annotation
 
 
 @checked()
@@ -116,7 +118,7 @@ def voc_classes(root: Path) -> tuple[str, ...]:
     names = set()
     for path in files_with_suffix(root / "Annotations", ".xml"):
         with suppress(OSError, ValueError):
-            names |= class_names(read_xml(path))
+            names |= class_names(read_xml(path), path)
     if not names:
         raise ValueError(f"load_voc: no annotation in {root / 'Annotations'} has an object; pass classes")
     return tuple(sorted(names))
@@ -147,7 +149,7 @@ def scan_voc(
         root = _year_folder(normal_path(devkit), year)
         ids = _image_ids(root, name, on_error)
         pictures = PictureFiles(folder if (folder := root / "JPEGImages").is_dir() else root)
-        read = partial(_listed, root, pictures)
+        read = partial(_listed, root, ImageSets(root).path(name), pictures)
         yield from scan(ids, read, on_error, progress, f"VOC{year} {name}", known)
 
 
@@ -193,32 +195,32 @@ def _year_folder(devkit, year):
 def _image_ids(root, name, on_error):
     ids = ImageSets(root).images(name)
     if twice := repeated(ids):
-        path = root / "ImageSets" / "Main" / f"{name}.txt"
-        on_error(ValueError(f"{path}: lists {len(twice)} images more than once, first {twice[0]}"))
+        path = ImageSets(root).path(name)
+        on_error(ValueError(f"{path}: lists {len(twice)} images more than once, first {quoted(twice[0])}"))
     return list(dict.fromkeys(ids))
 
 
-def _listed(root, pictures, image_id):
+def _listed(root, image_set, pictures, image_id):
     """The annotation of an image that a set lists."""
     path = root / "Annotations" / f"{image_id}.xml"
     names = (pictures.folder / f"{image_id}{suffix}" for suffix in IMAGE_SUFFIXES)
     try:
-        image = next((name for name in names if name.is_file()), None) or pictures.find(image_id, str(path))
+        image = next(filter(is_file, names), None) or pictures.find(image_id, str(path))
     except FileNotFoundError:
         raise FileNotFoundError(
-            f"{pictures.folder / image_id}: no such image ({', '.join(IMAGE_SUFFIXES)}), but the image set "
-            "lists it"
+            f"{image_set}: lists {quoted(image_id)}, but there is no such image in {pictures.folder} "
+            f"({', '.join(IMAGE_SUFFIXES)})"
         ) from None
     try:
         tree = read_xml(path)
     except FileNotFoundError:
-        raise FileNotFoundError(f"{path}: no such annotation, but the image set lists it") from None
+        raise FileNotFoundError(f"{path}: no such annotation, but {image_set} lists it") from None
     return xml_annotation(tree, image_id, image, path)
 
 
 def _beside(pictures, path):
     """The annotation in an XML file that no set lists."""
     tree = read_xml(path)
-    image = pictures.find_for(path, (tree.findtext("filename") or "").strip())
+    image = pictures.find_for(path, file_name(tree, path))
     image_id = path.relative_to(pictures.folder).with_suffix("").as_posix()
     return xml_annotation(tree, image_id, image, path)

@@ -43,7 +43,7 @@ class ImageSets:
                 text in UTF-8; names the file.
         """
         ids = list(filter(None, map(self._image_id, self._lines(name))))
-        path = self._path(name)
+        path = self.path(name)
         for image_id in ids:
             inside_folder(image_id, path, "an image id")
         if not ids:
@@ -71,11 +71,12 @@ class ImageSets:
                 whole.append(name)
         return whole
 
-    def _path(self, name):
+    def path(self, name: str) -> Path:
+        """The path of the list."""
         return self.folder / f"{name}.txt"
 
     def _lines(self, name):
-        path = self._path(name)
+        path = self.path(name)
         if not path.exists():
             sets = ", ".join(self.names()[:20]) or "none"
             raise FileNotFoundError(f"no image set {path}; there are: {sets}")

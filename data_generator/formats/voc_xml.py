@@ -11,9 +11,10 @@ from defusedxml import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from ...files import read_bytes
+from ...messages import quoted
 from ..dataset import FLAGS
 from .annotation import Annotation
-from .fields import number, size_or_none
+from .fields import flag, number, size_or_none
 
 MAX_XML_BYTES = 2**26  # a hundred thousand objects take a third of it
 SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -22,7 +23,7 @@ _ENCODING = re.compile(rb"""^(?:\xef\xbb\xbf)?<\?xml[^>]{0,200}?encoding=["']([A
 # The XML parser knows no encoding of several bytes a character; Python decodes these.
 _MULTI_BYTE = {"gbk", "gb2312", "gb18030", "big5", "shift_jis", "shift-jis", "euc-jp", "euc-kr"}
 _MULTI_BYTE |= {"cp932", "cp936", "cp949", "cp950"}
-_UNKNOWN = ("", "unspecified", "unknown")  # what tools write for a flag or a side that they do not know
+_UNKNOWN = ("", "unspecified", "unknown")  # what tools write for a side that they do not know
 
 
 def read_xml(path: Path) -> Element:
@@ -47,9 +48,14 @@ def read_xml(path: Path) -> Element:
     return root
 
 
-def class_names(root: Element) -> set[str]:
-    """Names of the objects in an `<annotation>`."""
-    return {_name(element) for element in root.findall("object")} - {""}
+def class_names(root: Element, path: Path) -> set[str]:
+    """Names of the objects in the `<annotation>` of a file."""
+    return {_name(element, path) for element in root.findall("object")} - {""}
+
+
+def file_name(root: Element, path: Path) -> str:
+    """The name of the image in the `<annotation>` of a file; may be empty."""
+    return (_text(root, "filename", path) or "").strip()
 
 
 def xml_annotation(root: Element, image_id: str, image: Path, path: Path) -> Annotation:
@@ -66,8 +72,8 @@ def xml_annotation(root: Element, image_id: str, image: Path, path: Path) -> Ann
     """
     objects = root.findall("object")
     boxes = voc_to_continuous(np.array([_box(o, path) for o in objects], np.float64).reshape(-1, 4))
-    names = tuple(map(_name, objects))
-    flags = [np.array([_flag(o, flag, path) for o in objects], bool) for flag in FLAGS]
+    names = tuple(_name(o, path) for o in objects)
+    flags = [np.array([_flag(o, name, path) for o in objects], bool) for name in FLAGS]
     return Annotation(image_id, str(image), _size(root, path), boxes, names, *flags, str(path))
 
 
@@ -81,37 +87,48 @@ def continuous_to_voc(boxes):
     return boxes + np.array([1, 1, 0, 0], boxes.dtype)
 
 
-def _name(element):
-    return (element.findtext("name") or "").strip()
+def _name(element, path):
+    return (_text(element, "name", path) or "").strip()
 
 
 def _box(element, path):
-    bndbox = element.find("bndbox")
+    bndbox = _child(element, "bndbox", path)
     if bndbox is None:
-        raise ValueError(f"{path}: the object {element.findtext('name')!r} has no <bndbox>")
-    return [number(_text(bndbox, side, path), path, f"<{side}>") for side in SIDES]
+        raise ValueError(f"{path}: the object {quoted(_name(element, path))} has no <bndbox>")
+    return [number(_needed(bndbox, side, path), path, f"<{side}>") for side in SIDES]
 
 
 def _size(root, path):
     """(width, height), or None where the annotation has none."""
-    size = root.find("size")
+    size = _child(root, "size", path)
     if size is None:
         return None
-    texts = {side: _text(size, side, path) for side in ("width", "height")}
+    texts = {side: _needed(size, side, path) for side in ("width", "height")}
     if any(text.strip().lower() in _UNKNOWN for text in texts.values()):
         return None
     return size_or_none(*(number(text, path, f"<{side}>") for side, text in texts.items()), path)
 
 
 def _flag(element, field, path):
-    text = (element.findtext(field) or "").strip().lower()
-    if text in ("true", "yes"):
-        return True
-    return text not in (*_UNKNOWN, "false", "no") and number(text, path, f"<{field}>") != 0
+    return flag(_text(element, field, path) or "", path, f"<{field}>")
 
 
-def _text(element, field, path):
-    text = element.findtext(field)
+def _needed(element, field, path):
+    text = _text(element, field, path)
     if text is None:
         raise ValueError(f"{path}: a <{element.tag}> has no <{field}>")
     return text
+
+
+def _text(element, field, path):
+    """The text of a child, None if there is no such child."""
+    found = _child(element, field, path)
+    return None if found is None else found.text or ""
+
+
+def _child(element, field, path):
+    """The only child with this tag, None if there is none."""
+    found = element.findall(field)
+    if len(found) > 1:
+        raise ValueError(f"{path}: a <{element.tag}> has <{field}> {len(found)} times")
+    return found[0] if found else None

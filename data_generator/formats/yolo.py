@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ...arguments import checked
-from ...files import read_text
+from ...files import is_file, is_folder, read_text
+from ...messages import printable, quoted
 from ..dataset import FLAGS, DetectionDataset
 from .annotation import Annotation, assemble, raise_error, scan
 from .cleaning import MAX_DROPPED
@@ -153,19 +154,22 @@ def label_path(image_path: str) -> str:
 
 def _images(root, entry, data_yaml):
     """Paths of the images of one entry of a split."""
-    where = f"{data_yaml}: {entry}"
+    where = f"{data_yaml}: {printable(entry)}"
     place = normal_path(root / entry)
     if entry.startswith("../") and not place.is_relative_to(root):
         place = normal_path(root / entry.removeprefix("../"))
     _check_inside(root, place, where)
-    if place.is_dir():
+    if is_folder(place):
         found = sorted(p for p in place.rglob("*") if _is_image(p.relative_to(place)))
         if not found:
             raise FileNotFoundError(f"{where}: no images ({', '.join(IMAGE_SUFFIXES)}) in {place}")
         return found
-    if place.suffix != ".txt" or not place.is_file():
-        raise FileNotFoundError(f"{where}: no folder of images and no .txt list of images at {place}")
+    if place.suffix != ".txt" or not is_file(place):
+        shown = printable(place, 300)
+        raise FileNotFoundError(f"{where}: no folder of images and no .txt list of images at {shown}")
     lines = [line.strip() for line in read_text(place, MAX_LIST_BYTES).splitlines() if line.strip()]
+    if not lines:
+        raise ValueError(f"{place}: lists no images; expected their paths, one a line")
     images = [normal_path(place.parent / moved(place.parent, line)) for line in lines]
     for image in images:
         _check_inside(root, image, place)
@@ -174,7 +178,7 @@ def _images(root, entry, data_yaml):
 
 def _check_inside(root, path, where):
     if not path.is_relative_to(root):
-        raise ValueError(f"{where}: {path} is not in the data set's folder {root}")
+        raise ValueError(f"{where}: {printable(path, 300)} is not in the data set's folder {root}")
 
 
 def _is_image(path):
@@ -183,8 +187,8 @@ def _is_image(path):
 
 
 def _annotation(root, names, image):
-    if not image.is_file():
-        raise FileNotFoundError(f"{image}: no such image, but a list names it")
+    if not is_file(image):
+        raise FileNotFoundError(f"{printable(image, 300)}: no such image, but a list names it")
     path = image.relative_to(root).as_posix()
     label_file = root / label_path(path)
     lines = read_text(label_file, MAX_LABEL_BYTES).splitlines() if label_file.exists() else []
@@ -216,7 +220,7 @@ def _object(words, names, where):
         )
     kind = number(words[0], where, "the class id")
     if kind not in range(len(names)):
-        raise ValueError(f"{where}: the class id must be in 0..{len(names) - 1}, got {words[0]!r}")
+        raise ValueError(f"{where}: the class id must be in 0..{len(names) - 1}, got {quoted(words[0])}")
     values = [_relative(word, where, field) for field, word in enumerate(words[1:], 2)]
     if len(values) > 4:
         x, y = values[::2], values[1::2]
@@ -228,5 +232,5 @@ def _object(words, names, where):
 def _relative(word, where, field):
     value = number(word, where, f"field {field}")
     if not -SLACK <= value <= 1 + SLACK:
-        raise ValueError(f"{where}: field {field} must be relative to the image, 0 to 1, got {word!r}")
+        raise ValueError(f"{where}: field {field} must be relative to the image, 0 to 1, got {quoted(word)}")
     return value

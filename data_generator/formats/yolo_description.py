@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from ...files import read_text
-from ...messages import did_you_mean
+from ...files import is_file, is_folder, read_text
+from ...messages import did_you_mean, printable, quoted
 from .fields import check_name, normal_path
 from .plain_yaml import read_yaml
 
@@ -46,10 +46,10 @@ class Description(NamedTuple):
         value = next((self.splits[name] for name in same if name in self.splits), None)
         entries = value if isinstance(value, list) else [value]
         if not all(isinstance(entry, str) and entry for entry in entries):
-            there = ", ".join(self.splits) or "none"
+            there = printable(", ".join(self.splits), 200) or "none"
             hint = "" if split in self.splits else did_you_mean(split, self.splits)
             raise ValueError(
-                f"{self.path}: the split {split} must be a path or a list of paths, got {value!r}; the "
+                f"{self.path}: the split {split} must be a path or a list of paths, got {quoted(value)}; the "
                 f"splits of the file are: {there}{hint}"
             )
         return entries
@@ -116,7 +116,7 @@ def _read_yaml(path):
 def _is_path(root, value):
     """Whether the value of any key is a path or paths, so that the key is a split."""
     entries = value if isinstance(value, list) else [value]
-    return bool(entries) and all(isinstance(e, str) and e and (root / e).exists() for e in entries)
+    return bool(entries) and all(isinstance(e, str) and e and _exists(root / e) for e in entries)
 
 
 def _yaml_names(content, path):
@@ -127,10 +127,10 @@ def _yaml_names(content, path):
             raise ValueError(f"{path}: names: expected the class ids 0..{len(ids) - 1}, got {ids}")
         names = [name for _, name in sorted(zip(ids, names.values(), strict=True), key=lambda pair: pair[0])]
     if not isinstance(names, list):
-        raise ValueError(f"{path}: names must be a list or a dictionary of class names, got {names!r}")
+        raise ValueError(f"{path}: names must be a list or a dictionary of class names, got {quoted(names)}")
     for name in names:
         if not isinstance(name, str):
-            raise ValueError(f"{path}: names: {name!r} is not a name; quote the word 'null'")
+            raise ValueError(f"{path}: names: {quoted(name)} is not a name; quote the word 'null'")
     return _checked(names, content.get("nc"), path)
 
 
@@ -138,14 +138,15 @@ def _checked(names, count, path):
     """The names as a tuple, without spaces around them."""
     names = tuple(name.strip() for name in names)
     for i, name in enumerate(names):
-        if not check_name(name, path, "names"):
-            raise ValueError(f"{path}: names: the name of class {i} is empty")
+        check_name(name, path, f"names: the name of class {i}")
         if name in names[:i]:
-            raise ValueError(f"{path}: names: {name!r} occurs more than once")
+            raise ValueError(f"{path}: names: {quoted(name)} occurs more than once")
     if not names:
         raise ValueError(f"{path}: names: there are no class names")
     if count is not None and count != str(len(names)):
-        raise ValueError(f"{path}: the number of classes is {count!r}, but there are {len(names)} names")
+        raise ValueError(
+            f"{path}: the number of classes is {quoted(count)}, but there are {len(names)} names"
+        )
     return names
 
 
@@ -155,15 +156,15 @@ def _root(value, data_yaml):
     if value is None:
         return folder
     if not isinstance(value, str):
-        raise ValueError(f"{data_yaml}: path must be the path of a folder, got {value!r}")
+        raise ValueError(f"{data_yaml}: path must be the path of a folder, got {quoted(value)}")
     places = dict.fromkeys(normal_path(start / value) for start in (folder, Path.cwd(), folder.parent))
     for place in places:
-        if place.is_dir():
+        if is_folder(place):
             return place
-    looked = ", ".join(map(str, places))
+    looked = ", ".join(printable(place, 200) for place in places)
     raise FileNotFoundError(
-        f"{data_yaml}: path: there is no folder {value!r}; looked for {looked}. A relative path starts at "
-        "the yaml file's folder, the working directory, or the folder above the yaml file's"
+        f"{data_yaml}: path: there is no folder {quoted(value)}; looked for {looked}. A relative path starts "
+        "at the yaml file's folder, the working directory, or the folder above the yaml file's"
     )
 
 
@@ -173,7 +174,7 @@ def _read_darknet(path):
     for i, line in enumerate(read_text(path, MAX_LIST_BYTES).splitlines(), 1):
         key, equals, value = (part.strip() for part in line.partition("="))
         if line.strip() and not (key and equals):
-            raise ValueError(f"{path}, line {i}: expected `key = value`, got {line!r}")
+            raise ValueError(f"{path}, line {i}: expected `key = value`, got {quoted(line)}")
         if line.strip():
             content[key] = value
     if not content.get("names"):
@@ -181,14 +182,20 @@ def _read_darknet(path):
     splits = {key: moved(root, content[key]) for key in _SPLITS if content.get(key)}
     file = normal_path(root / moved(root, content["names"]))
     if not file.is_relative_to(root):
-        raise ValueError(f"{path}: names: {file} is not in the data set's folder {root}")
+        raise ValueError(f"{path}: names: {printable(file, 300)} is not in the data set's folder {root}")
+    if not is_file(file):
+        raise FileNotFoundError(f"{path}: names: there is no file {printable(file, 300)}")
     return Description(path, root, _listed_names(file, content.get("classes")), splits)
+
+
+def _exists(path):
+    return is_file(path) or is_folder(path)
 
 
 def moved(root: Path, path: str) -> str:
     """A path of a darknet data set. If it is not there, but without `data/` in front it is, then that."""
     inside = path.removeprefix(_DARKNET)
-    return inside if inside != path and not (root / path).exists() and (root / inside).exists() else path
+    return inside if inside != path and not _exists(root / path) and _exists(root / inside) else path
 
 
 def _beside_names(path):

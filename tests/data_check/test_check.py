@@ -82,7 +82,7 @@ def test_annotations_that_cannot_be_read_are_findings(tmp_path):
     report = check({"train": partial(scan_voc, tmp_path, [("2007", "train")])})
     found = {f.kind: f for f in report.findings}
     assert list(found) == ["missing-file", "unreadable-annotation", "no-objects-at-all", "no-objects"]
-    assert "JPEGImages/c: no such image" in found["missing-file"].message
+    assert "lists 'c', but there is no such image in" in found["missing-file"].message
     assert "b.xml: not a readable XML file" in found["unreadable-annotation"].message
     assert report.statistics["splits"]["train"]["images"] == 1
 

@@ -5,7 +5,13 @@ import pytest
 
 import multibox as mb
 from multibox.data_generator.dataset import Record
-from multibox.data_generator.formats.annotation import Annotation, annotation_of, assemble
+from multibox.data_generator.formats.annotation import (
+    Annotation,
+    annotation_of,
+    assemble,
+    raise_error,
+    scan,
+)
 
 
 def test_annotation_of_a_record():
@@ -77,3 +83,22 @@ def test_assemble_passes_the_share_on():
         assemble(annotations, None, "name", "source", max_dropped=33)
     with pytest.warns(UserWarning, match="6 without area"):
         assert len(assemble(annotations, None, "name", "source", max_dropped=1)[0].labels) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("", "the name of a class must not be empty"),
+        ("ca\x1bt", "the name of a class must not contain control"),
+    ],
+)
+def test_every_reader_refuses_names_that_no_data_set_has(name, message):
+    item = annotation("a", [[0, 0, 9, 9]], (name,))
+    with pytest.raises(ValueError, match=rf"a\.xml: {message}"):
+        list(scan([item], lambda item: item, raise_error, False, "x"))
+
+
+def test_many_unknown_classes_are_cut_off():
+    names = tuple(f"c{i}" for i in range(12))
+    with pytest.raises(ValueError, match=r"unknown class 'c0' .* and 2 more; `classes` has dog"):
+        assemble([annotation("a", [[0, 0, 9, 9]] * 12, names)], ("dog",), "x", "x")

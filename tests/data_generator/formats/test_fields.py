@@ -1,6 +1,6 @@
 import pytest
 
-from multibox.data_generator.formats.fields import check_name, number, size_or_none
+from multibox.data_generator.formats.fields import check_name, flag, number, size_or_none
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,12 @@ def test_names():
     for name in ("a\0b", "a\nb", "\x1b[2J", "a\u2028b"):
         with pytest.raises(ValueError, match="file: class must not contain control characters, got "):
             check_name(name, "file", "class")
+
+
+def test_flags():
+    assert [flag(text, "file", "crowd") for text in ("1", "TRUE", " yes ", "2.0")] == [True] * 4
+    assert not any(flag(text, "file", "crowd") for text in ("0", "", "No", "false", "Unspecified", "-1"))
+    with pytest.raises(ValueError, match="file: crowd must be 0 or 1, got '-2'"):
+        flag("-2", "file", "crowd")
+    with pytest.raises(ValueError, match="file: crowd must be a number"):
+        flag("maybe", "file", "crowd")

@@ -123,7 +123,7 @@ def test_files_patterns_and_folders(tmp_path):
         ({"text": [b"dog"]}, "image/object/class/text has 1 values for 2 boxes"),
         ({"difficult": [1]}, "image/object/difficult has 1 values for 2 boxes"),
         ({"truncated": [b"a", b"b"]}, "image/object/truncated has values of another kind"),
-        ({"xmin": [float("nan"), 0.0]}, "a side of a box is not a finite number"),
+        ({"xmin": [float("nan"), 0.0]}, "the sides in image/object/bbox must be numbers below 1e6"),
         ({"text": None, "label": None}, "2 boxes have neither"),
         ({"width": [3_000_000]}, "image size must be a number below 1e6"),
     ],

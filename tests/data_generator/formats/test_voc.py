@@ -110,7 +110,7 @@ def test_entities_are_not_expanded(devkit):
 def test_an_image_set_that_lists_a_missing_file(devkit, missing):
     folder = devkit(SIZE)
     (folder / "VOC2007" / missing).unlink()
-    with pytest.raises(FileNotFoundError, match="but the image set lists it"):
+    with pytest.raises(FileNotFoundError, match=r"Main.train\.txt"):
         load(folder)
 
 
@@ -179,7 +179,7 @@ def test_an_image_listed_twice(devkit):
     once = list(scan_voc(folder, [("2007", "train")], on_error=errors.append, progress=False))
     assert [annotation.image_id for annotation in once] == ["a"]
     assert "lists 1 images more than once" in str(errors[0])
-    with pytest.raises(ValueError, match=r"train\.txt: lists 1 images more than once, first a"):
+    with pytest.raises(ValueError, match=r"train\.txt: lists 1 images more than once, first 'a'"):
         load(folder)
 
 

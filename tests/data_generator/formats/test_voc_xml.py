@@ -15,7 +15,7 @@ def test_encodings(tmp_path, encoding):
     name = "é" if encoding == "iso-8859-1" else "中"
     text = f'<?xml version="1.0" encoding="{encoding}"?><annotation>{OBJECT.format(name, "")}</annotation>'
     (tmp_path / "a.xml").write_bytes(text.encode(encoding))
-    assert class_names(read_xml(tmp_path / "a.xml")) == {name}
+    assert class_names(read_xml(tmp_path / "a.xml"), tmp_path) == {name}
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_what_is_no_annotation(tmp_path, content, message):
 
 def test_a_namespace_is_removed(tmp_path):
     (tmp_path / "a.xml").write_text(f'<annotation xmlns="urn:x">{OBJECT.format("cat", "")}</annotation>')
-    assert class_names(read_xml(tmp_path / "a.xml")) == {"cat"}
+    assert class_names(read_xml(tmp_path / "a.xml"), tmp_path) == {"cat"}
 
 
 def test_a_pipe_is_refused(tmp_path):
@@ -65,3 +65,19 @@ def test_a_flag_that_is_no_number(tmp_path):
     )
     with pytest.raises(ValueError, match=r"a\.xml: <difficult> must be a number below 1e6, got 'maybe'"):
         xml_annotation(read_xml(tmp_path / "a.xml"), "a", "a.jpg", tmp_path / "a.xml")
+
+
+@pytest.mark.parametrize(
+    ("text", "twice"),
+    [
+        ("<size><width>9</width><width>8</width><height>9</height></size>", "a <size> has <width> 2 times"),
+        ("<size/><size/>", "a <annotation> has <size> 2 times"),
+        (OBJECT.format("cat", "<name>dog</name>"), "a <object> has <name> 2 times"),
+        (OBJECT.format("cat", "<difficult>0</difficult>" * 3), "a <object> has <difficult> 3 times"),
+    ],
+)
+def test_fields_that_occur_twice_are_refused(tmp_path, text, twice):
+    path = tmp_path / "a.xml"
+    path.write_text(f"<annotation>{text}</annotation>")
+    with pytest.raises(ValueError, match=rf"a\.xml: {twice}"):
+        xml_annotation(read_xml(path), "a", tmp_path / "a.png", path)

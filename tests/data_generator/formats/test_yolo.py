@@ -235,8 +235,8 @@ def test_broken_lines_name_file_line_and_field(root, line, message):
     [
         ({"names": None}, "names must be a list or a dictionary of class names, got None"),
         ({"names": []}, "names: there are no class names"),
-        ({"names": ["dog", " "]}, "names: the name of class 1 is empty"),
-        ({"names": ["dog", "c\0t"]}, "names must not contain control characters"),
+        ({"names": ["dog", " "]}, "names: the name of class 1 must not be empty"),
+        ({"names": ["dog", "c\0t"]}, "names: the name of class 1 must not contain control characters"),
         ({"names": "dog"}, "names must be a list .* got 'dog'"),
         ({"names": {0: "dog", 2: "cat"}}, r"names: expected the class ids 0\.\.1, got \[0, 2\]"),
         ({"names": ["dog", None]}, "names: None is not a name; quote the word 'null'"),

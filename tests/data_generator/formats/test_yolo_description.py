@@ -130,7 +130,7 @@ def test_a_folder_without_any(folder):
         ({"obj_data": "train = train.txt\n"}, r"obj\.data: no line `names = \.\.\.`"),
         ({"obj_data": "names = ../x\n"}, r"obj\.data: names: .*/x is not in the data set's folder .*/data"),
         ({"obj_data": CVAT["obj_data"].replace("2", "3")}, r"obj\.names: the number of classes is '3'"),
-        ({"obj_names": "dog\n\ncat\n"}, r"obj\.names: names: the name of class 1 is empty"),
+        ({"obj_names": "dog\n\ncat\n"}, r"obj\.names: names: the name of class 1 must not be empty"),
         ({"obj_names": "dog\ncat\ndog\n"}, r"obj\.names: names: 'dog' occurs more than once"),
         ({"obj_names": ""}, r"obj\.names: names: there are no class names"),
         ({"train_txt": "data/../../x.jpg\n"}, r"train\.txt: .*x\.jpg is not in the data set's folder"),

@@ -12,7 +12,7 @@ import foreign_files
 import numpy as np
 import pytest
 from damaged_files import cut_off, flipped, refused_or_read
-from foreign_files import number, state_dict, tensor, text
+from foreign_files import LEGACY_HEADER, number, state_dict, tensor, text, torch_legacy
 
 from multibox.weights.formats.torch_file import read_torch
 
@@ -163,7 +163,7 @@ def test_code_in_a_file_does_not_run(tmp_path, wrap, legacy):
     marker, path = tmp_path / "it ran", tmp_path / "x.pth"
     content = pickle.dumps(wrap(Evil(marker)), 2)
     if legacy:
-        path.write_bytes(b"".join(pickle.dumps(x, 2) for x in HEADER) + content + pickle.dumps([], 2))
+        path.write_bytes(b"".join(pickle.dumps(x, 2) for x in LEGACY_HEADER) + content + pickle.dumps([], 2))
     else:
         write(path, content[2:-1])
     with pytest.raises(ValueError, match=r"(posix|nt)\.system, which is refused"):
@@ -173,26 +173,14 @@ def test_code_in_a_file_does_not_run(tmp_path, wrap, legacy):
 
 # The older format ---------------------------------------------------------------------------------------
 
-HEADER = (0x1950A86A20F9469CFC6C, 1001, {"protocol_version": 1001, "little_endian": True, "type_sizes": {}})
-
-
-def legacy(path, content, keys=("0",), data=None, count=24):
-    head = b"".join(pickle.dumps(x, 2) for x in HEADER)
-    raw = NUMBERS.tobytes() if data is None else data
-    # A reference has a sixth entry there: None, or a view of the storage.
-    content = content.replace(b"tQ", b"NtQ")
-    tail = pickle.dumps(list(keys), 2) + struct.pack("<q", count) + raw
-    path.write_bytes(head + b"\x80\x02" + content + b"." + tail)
-    return path
-
 
 def test_the_older_format(tmp_path):
-    path = legacy(tmp_path / "x.pth", state_dict(w=tensor(), v=tensor(size=(6, 4), stride=(1, 6))))
+    path = torch_legacy(tmp_path / "x.pth", state_dict(w=tensor(), v=tensor(size=(6, 4), stride=(1, 6))))
     state = read_torch(path)
     np.testing.assert_array_equal(state["w"], NUMBERS.reshape(4, 6))
     np.testing.assert_array_equal(state["v"], NUMBERS.reshape(4, 6).T)
     old = state_dict(w=tensor()).replace(b"_rebuild_tensor_v2", b"_rebuild_tensor")
-    assert read_torch(legacy(path, old))["w"].shape == (4, 6)
+    assert read_torch(torch_legacy(path, old))["w"].shape == (4, 6)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +194,7 @@ def test_the_older_format(tmp_path):
 )
 def test_the_older_format_damaged(tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
-        read_torch(legacy(tmp_path / "x.pth", state_dict(w=tensor()), **changes))
+        read_torch(torch_legacy(tmp_path / "x.pth", state_dict(w=tensor()), **changes))
 
 
 def test_against_torch_itself(tmp_path):
@@ -230,7 +218,7 @@ def test_against_torch_itself(tmp_path):
             np.testing.assert_array_equal(ours[name], value.detach().float().numpy())
 
 
-@pytest.mark.parametrize("writer", [write, legacy])
+@pytest.mark.parametrize("writer", [write, torch_legacy])
 def test_damaged_files_are_refused_or_read(tmp_path, writer):
     path = tmp_path / "x.pth"
     data = writer(path, state_dict(w=tensor(), v=tensor(size=(6, 4), stride=(1, 6)))).read_bytes()
@@ -255,7 +243,7 @@ HUGE = [
 ]
 
 
-@pytest.mark.parametrize("writer", [write, legacy])
+@pytest.mark.parametrize("writer", [write, torch_legacy])
 @pytest.mark.parametrize(("size", "stride", "offset", "message"), HUGE)
 def test_numbers_beyond_64_bits(tmp_path, monkeypatch, writer, size, stride, offset, message):
     monkeypatch.setattr(foreign_files, "number", big)
@@ -269,12 +257,12 @@ def test_numbers_beyond_64_bits(tmp_path, monkeypatch, writer, size, stride, off
 
 def test_a_storage_beyond_64_bits(tmp_path, monkeypatch):
     monkeypatch.setattr(foreign_files, "number", big)
-    path = legacy(tmp_path / "x.pth", state_dict(w=tensor(count=(1 << 64) - 1)), count=-1)
+    path = torch_legacy(tmp_path / "x.pth", state_dict(w=tensor(count=(1 << 64) - 1)), count=-1)
     with pytest.raises(ValueError, match=r"x\.pth: expected .* a damaged storage"):
         read_torch(path)
 
 
-@pytest.mark.parametrize("writer", [write, partial(legacy, keys=())])
+@pytest.mark.parametrize("writer", [write, partial(torch_legacy, keys=())])
 def test_what_python_cannot_do_is_damage(tmp_path, writer):
     key = (1 << 20_000).to_bytes(2502, "little")  # too many digits to be printed
     content = b"}\x8b" + struct.pack("<i", len(key)) + key + number(1) + b"s"
@@ -283,7 +271,7 @@ def test_what_python_cannot_do_is_damage(tmp_path, writer):
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("writer", [write, legacy])
+@pytest.mark.parametrize("writer", [write, torch_legacy])
 @pytest.mark.parametrize("depth", [2000, 200_000])
 def test_names_nested_deeply(tmp_path, writer, depth):
     nested = b")" + b"\x85" * depth
@@ -304,10 +292,10 @@ HOSTILE = "a\nERROR: all is well\x1b[31m" + "x" * 10_000
         lambda path: write(path, state_dict(w=tensor(key=HOSTILE)), **{f"data/{HOSTILE}": b""}),
         lambda path: write(path, state_dict(w=tensor(size=(1 << 30,) * 32, stride=(1,) * 32))),
         lambda path: write(path, state_dict(w=tensor(size=(1,) * 10_000))),
-        lambda path: legacy(path, state_dict(w=tensor(key=HOSTILE)), keys=(HOSTILE,), count=23),
-        lambda path: legacy(path, state_dict(w=tensor(key=HOSTILE)), keys=(HOSTILE,), data=b""),
-        lambda path: legacy(path, state_dict(w=tensor(key=HOSTILE)), keys=()),
-        lambda path: legacy(path, state_dict(w=tensor(key=HOSTILE), v=tensor(key=HOSTILE, count=23))),
+        lambda path: torch_legacy(path, state_dict(w=tensor(key=HOSTILE)), keys=(HOSTILE,), count=23),
+        lambda path: torch_legacy(path, state_dict(w=tensor(key=HOSTILE)), keys=(HOSTILE,), data=b""),
+        lambda path: torch_legacy(path, state_dict(w=tensor(key=HOSTILE)), keys=()),
+        lambda path: torch_legacy(path, state_dict(w=tensor(key=HOSTILE), v=tensor(key=HOSTILE, count=23))),
     ],
 )
 def test_messages_stay_one_short_line_whatever_the_names(tmp_path, case):
