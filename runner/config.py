@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import yaml
 
+from ..arguments import checked
 from ..data_generator.formats.plain_yaml import read_yaml
 from ..messages import did_you_mean, printable
 
@@ -18,7 +19,7 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The description of a run.
+    """The description of a run. `start_run` checks the values.
 
     Attributes:
         data: a data set in any layout that `load_dataset` reads: a path, or "path:set".
@@ -131,6 +132,7 @@ def is_run_file(path: str) -> bool:
     return "data" in read_values(path)
 
 
+@checked()
 def read_config(path: str | os.PathLike[str], **changes: Any) -> RunConfig:
     """Reads the description of a run.
 

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import msgspec
 
+from ..arguments import checked
 from ..data_check.findings import ERROR, SEVERITIES
 from ..eval_utils import (
     VOCResult,
@@ -24,7 +26,7 @@ from ..models.detector import anchors_of
 from ..networks import find_network
 from ..training import train
 from ..training.batches import BATCH_SIZE, default_augmentation
-from .config import RunConfig
+from .config import RunConfig, make_config
 from .data import find_data
 from .folder import CONFIG, FILES, LOG, VERSIONS, new_folder, save_figure, save_versions, write_text
 from .model import build_model, build_optimizer, chosen_weights
@@ -52,6 +54,7 @@ class RunResult:
     evaluation: VOCResult
 
 
+@checked()
 def start_run(
     config: RunConfig, *, resume: bool = False, force: bool = False, quiet: bool = False
 ) -> RunResult:
@@ -78,6 +81,7 @@ def start_run(
         ValueError: for errors in the data unless `config.check` allows them; for an unknown network; and as
             the readers and `train`.
     """
+    config = make_config(msgspec.structs.asdict(config), "start_run")
     report = Report(quiet)
     folder = config.folder
     find_network(config.model)  # an unknown name fails before anything is read

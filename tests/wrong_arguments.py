@@ -33,10 +33,11 @@ HELPERS = (
     *("anchors.as_spec", "anchors.image_hw"),
     *("class_names.check_names", "class_names.name_tuple", "class_names.similar_names"),
 )
-# Their other arguments cannot be sound here: a download, a drawn data set that has no image files.
+# Their other arguments cannot be sound here: a download, a drawn data set that has no image files, a training.
 NOT_HERE = (
-    *("pretrained class_names", "save_coco image_folder", "save_csv image_folder"),
+    *("pretrained class_names", "pretrained image_size", "save_coco image_folder", "save_csv image_folder"),
     "load_csv relative",
+    *("start_run resume", "start_run force", "start_run quiet"),
 )
 # Who is named in errors of functions that pass their arguments on.
 OWNERS = {
@@ -66,6 +67,8 @@ def public_functions():
             own = {n: v for n, v in own.items() if n[0] != "_" and v.__module__ == value.__name__}
             known = getattr(value, "__all__", own)
             found.update({f"{name}.{n}": v for n, v in own.items() if n in known})
+        elif value is mb.RunConfig:  # a description; `start_run` checks its values
+            continue
         elif callable(value) and not (inspect.isclass(value) and issubclass(value, Exception)):
             found[name] = value
     found["AnchorSpec.from_scales"] = mb.AnchorSpec.from_scales
