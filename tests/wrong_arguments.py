@@ -33,7 +33,7 @@ HELPERS = (
     *("anchors.as_spec", "anchors.image_hw"),
     *("class_names.check_names", "class_names.name_tuple", "class_names.similar_names"),
 )
-# Their other arguments cannot be sound here: a download, a drawn data set that has no image files, a training.
+# Their other arguments cannot be sound here: a download, drawn images without files, a training.
 NOT_HERE = (
     *("pretrained class_names", "pretrained image_size", "save_coco image_folder", "save_csv image_folder"),
     "load_csv relative",

@@ -5,6 +5,7 @@ Those that know a format change its parts and write it again, so that the damage
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import pickletools
@@ -274,13 +275,13 @@ def change_xml(rng: random.Random, data: bytes) -> bytes:
     if kind == 0:
         parent.remove(element)
     elif kind == 1:
-        parent.insert(place, ElementTree.fromstring(ElementTree.tostring(element)))
+        parent.insert(place, copy.deepcopy(element))
     elif kind == 2:
         element.tag = rng.choice(
             (element.tag.upper(), "x", "{n}" + element.tag, *(e.tag for e in root.iter()))
         )
     elif kind == 3:
-        rng.choice(parents).append(ElementTree.fromstring(ElementTree.tostring(element)))
+        rng.choice(parents).append(copy.deepcopy(element))
     else:
         element.text = rng.choice([word for word in WORDS if word not in ("\0", "\x1b[31m")])
     return ElementTree.tostring(root, encoding="unicode").encode("utf-8", "surrogatepass")
