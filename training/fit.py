@@ -46,6 +46,16 @@ class EpochNumber(keras.callbacks.Callback):
             self._data.epoch = epoch
 
 
+class AveragedWeights(keras.callbacks.SwapEMAWeights):
+    """Validates and saves averaged weights.
+
+    Keras' own gives up the weights themselves after the last epoch, from which more epochs would go on.
+    """
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.on_test_begin()
+
+
 class RunCallbacks(keras.callbacks.CallbackList):
     """The callbacks of a run that takes two calls of `fit`: the rest of an epoch, and the epochs after it.
 
@@ -108,8 +118,16 @@ def fit(
             restore_model(last, model)  # the end of `fit` may have replaced the weights by their averages
     if epoch < epochs and not (step and model.stop_training):
         model.fit(data, initial_epoch=epoch, epochs=epochs, **options)
+    if averages(model):
+        restore_model(last, model)  # as above
     callbacks.finish()
     return model.history
+
+
+def averages(model: keras.Model) -> bool:
+    """Whether the optimizer of a compiled model averages weights."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    return getattr(optimizer, "use_ema", False)
 
 
 def _finish_epoch(model, data, callbacks, step, epoch, options):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -13,7 +13,16 @@ from ..files import atomic
 from .callback_state import changed, pack, restore, snapshot, unpack
 from .interruption import Interruption
 from .log import write_log
-from .state import RunState, as_arrays, assign, metric_sums, not_finite, random_states, save_run
+from .state import (
+    RunState,
+    as_arrays,
+    assign,
+    metric_sums,
+    not_finite,
+    random_states,
+    restore_model,
+    save_run,
+)
 
 
 class RunKeeper(keras.callbacks.Callback):
@@ -30,7 +39,7 @@ class RunKeeper(keras.callbacks.Callback):
         minutes: time between two checkpoints within an epoch.
         interruption: the signals that were noted.
         checks_steps: whether to stop at a step whose loss is not finite.
-        on_bad_value: is called once with (epoch, step, what) when a loss or a weight is not finite.
+        bad: gets (epoch, step, what) when a loss or a weight is not finite; then nothing is written.
     """
 
     def __init__(
@@ -43,7 +52,7 @@ class RunKeeper(keras.callbacks.Callback):
         minutes: float,
         interruption: Interruption,
         checks_steps: bool,
-        on_bad_value: Callable[[int, int, str], None],
+        bad: list[tuple[int, int, str]],
     ):
         super().__init__()
         self.output = output
@@ -53,22 +62,24 @@ class RunKeeper(keras.callbacks.Callback):
         self._minutes = minutes
         self._interruption = interruption
         self._checks_steps = checks_steps
-        self._on_bad_value = on_bad_value
+        self._bad = bad
         self._saved_at = time.monotonic()
         self._loss = None  # of the step before
         self._sums = {}  # of the metrics, before a validation resets them
-        self._is_bad = False
 
     def on_train_begin(self, logs=None):
         assign(random_states(self.model), self.state.arrays)
         self._starts = [snapshot(callback) for callback in self._others]
         if not (self.output / "last.keras").exists():
             self._save(0)  # the initial weights may be random ones
-        for callback, (_, attributes) in zip(self._others, self.state.callbacks, strict=False):
-            restore(callback, {name: unpack(value, self.state.arrays) for name, value in attributes.items()})
+        self._restore_callbacks()
 
     def on_epoch_begin(self, epoch, logs=None):
         if self.state.step and epoch == self.state.epoch:
+            # The epoch began in an earlier run. What callbacks have done now, such as a cut of the learning
+            # rate, they have done then.
+            restore_model(self.output / "last.keras", self.model)
+            self._restore_callbacks()
             assign(metric_sums(self.model), self.state.arrays)  # Keras has just reset them
         else:
             self.state.epoch, self.state.step = epoch, 0
@@ -100,12 +111,13 @@ class RunKeeper(keras.callbacks.Callback):
             self._report(self.state.step - 1, "the loss")
         elif not math.isfinite(row.get("val_loss", 0.0)):
             self._report(self.state.step - 1, "the validation loss")
-        if self._is_bad or self._has_bad_weights():
+        if self._bad or self._has_bad_weights():
             return
         self._loss = None
         self._save_best(row)
         self.state.rows.append(row)
         self.state.epoch, self.state.step = epoch + 1, 0
+        self.state.stopped = self.params["epochs"] if self.model.stop_training else 0
         self._save(0)
         write_log(self.output / "history.csv", self.state.rows)
         if self._interruption.signal is not None:
@@ -127,9 +139,12 @@ class RunKeeper(keras.callbacks.Callback):
 
     def _report(self, step, what):
         self.model.stop_training = True
-        if not self._is_bad:
-            self._is_bad = True
-            self._on_bad_value(self.state.epoch, step, what)
+        if not self._bad:
+            self._bad.append((self.state.epoch, step, what))
+
+    def _restore_callbacks(self):
+        for callback, (_, attributes) in zip(self._others, self.state.callbacks, strict=False):
+            restore(callback, {name: unpack(value, self.state.arrays) for name, value in attributes.items()})
 
     def _save(self, step):
         """Writes last.keras, unless a weight is not finite."""

@@ -22,11 +22,11 @@ from ..models.detector import activation_of, class_weights_of, is_detector
 from ..recipes import default_optimizer
 from .batches import number_of_steps, take_over, training_batches, validation_batches
 from .diagnosis import diagnose
-from .fit import EpochNumber, RunCallbacks, fit
+from .fit import AveragedWeights, EpochNumber, RunCallbacks, averages, fit
 from .interruption import noted_signals
 from .keeper import RunKeeper
 from .lock import locked
-from .resume import begin, check_callbacks, check_free, with_earlier
+from .resume import begin, check_callbacks, check_free, check_restoring, end_again, with_earlier
 from .skip import SkipBadSteps, skipping
 from .state import restore_model
 
@@ -128,6 +128,7 @@ def train(
     take_over(model, data, validation)
     _compile(model, optimizer, loss, epochs, number_of_steps(data), on_nan)
     _check_rate(model, callbacks)
+    check_restoring(callbacks)
     with ExitStack() as stack:
         for generator in (data, validation):
             if isinstance(generator, DataGenerator):
@@ -136,8 +137,6 @@ def train(
             check_free(output)
         stack.enter_context(locked(output))
         state = begin(model, data, output, resume)
-        if state.epoch >= epochs:
-            return with_earlier(state.rows, keras.callbacks.History())
         stack.enter_context(naming_failures(data, validation))
         return _run(
             model,
@@ -158,7 +157,10 @@ def _run(model, data, validation, output, state, *, epochs, minutes, skips, call
     rows, bad = list(state.rows), []
     others = [*callbacks, *_averaging(model, callbacks)]
     if skips:
-        others.insert(0, SkipBadSteps(lambda *what: bad.append(what)))
+        others.insert(0, SkipBadSteps(bad))
+    if max(state.epoch, state.stopped) >= epochs:
+        end_again(model, others, state)
+        return with_earlier(rows, keras.callbacks.History())
     check_callbacks(others, state)
     last = output / "last.keras"
     with noted_signals() as interruption:
@@ -170,7 +172,7 @@ def _run(model, data, validation, output, state, *, epochs, minutes, skips, call
             minutes=minutes,
             interruption=interruption,
             checks_steps=not skips,
-            on_bad_value=lambda *what: bad.append(what),
+            bad=bad,
         )
         every = RunCallbacks(
             [EpochNumber(data), *others, keeper],
@@ -266,10 +268,9 @@ def _check_rate(model, callbacks):
 
 def _averaging(model, callbacks):
     """The callback that validates and saves averaged weights, for an optimizer that averages."""
-    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
     given = any(isinstance(callback, keras.callbacks.SwapEMAWeights) for callback in callbacks)
-    if getattr(optimizer, "use_ema", False) and not given:
-        return [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)]
+    if averages(model) and not given:
+        return [AveragedWeights(swap_on_epoch=True)]
     return []
 
 

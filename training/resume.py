@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 
 from .batches import identity_of
+from .callback_state import restore, unpack
 from .log import number_of_epochs, write_log
-from .state import RunState, load_run, restore_model
+from .state import RunState, build_optimizer, load_run, restore_model
 
 
 def check_free(output: Path) -> None:
@@ -24,7 +26,7 @@ def check_free(output: Path) -> None:
 
 def begin(model: keras.Model, data: Any, output: Path, resume: bool) -> RunState:
     """The state in which a run begins: that of last.keras, or a new one."""
-    model.optimizer.build(model.trainable_variables)
+    build_optimizer(model)
     last, log = output / "last.keras", output / "history.csv"
     identity = identity_of(data)
     if not resume or not last.exists():
@@ -59,6 +61,27 @@ def check_callbacks(callbacks: list[keras.callbacks.Callback], state: RunState) 
             f"train: the run had the callbacks {', '.join(before)}, now {now}; "
             "their state can only go on in the same callbacks"
         )
+    for callback in callbacks:
+        if state.rows and isinstance(callback, keras.callbacks.CSVLogger):
+            callback.append = True  # otherwise it would delete the rows of earlier runs
+
+
+def check_restoring(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Refuses a callback that would set the weights and the epoch, too."""
+    if any(isinstance(callback, keras.callbacks.BackupAndRestore) for callback in callbacks):
+        raise ValueError(
+            "train: BackupAndRestore would set other weights and another epoch than last.keras; leave it out "
+            "and pass resume=True, which does what it does"
+        )
+
+
+def end_again(model: keras.Model, callbacks: list[keras.callbacks.Callback], state: RunState) -> None:
+    """Puts the best weights into the model of a finished run, if EarlyStopping had done so."""
+    for callback, (name, attributes) in zip(callbacks, state.callbacks, strict=False):
+        if isinstance(callback, keras.callbacks.EarlyStopping) and type(callback).__name__ == name:
+            restore(callback, {key: unpack(value, state.arrays) for key, value in attributes.items()})
+            callback.set_model(model)
+            callback.on_train_end()
 
 
 def with_earlier(rows: list[dict[str, float]], latest: keras.callbacks.History) -> keras.callbacks.History:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 
 import keras
 
@@ -33,13 +32,13 @@ class SkipBadSteps(keras.callbacks.Callback):
     "skipped_steps". It waits for the loss of each step, which costs a little time on an accelerator.
 
     Args:
-        on_bad_value: is called with (epoch, step, what) when too many steps were left out.
+        bad: gets (epoch, step, what) when too many steps were left out.
     """
 
-    def __init__(self, on_bad_value: Callable[[int, int, str], None]):
+    def __init__(self, bad: list[tuple[int, int, str]]):
         super().__init__()
         self.skipped = 0  # in this epoch
-        self._on_bad_value = on_bad_value
+        self._bad = bad
         self._epoch = 0
         self._good = {}
 
@@ -47,7 +46,11 @@ class SkipBadSteps(keras.callbacks.Callback):
         if epoch != self._epoch:
             self.skipped = 0
         self._epoch = epoch
-        self._good = as_arrays(self._variables())
+        self._good = {}
+
+    def on_train_batch_begin(self, batch, logs=None):
+        if not self._good:  # not at the begin of the epoch: a resumed one gets its running sums after it
+            self._good = as_arrays(self._variables())
 
     def on_train_batch_end(self, batch, logs=None):
         if math.isfinite(logs["loss"]):
@@ -60,7 +63,7 @@ class SkipBadSteps(keras.callbacks.Callback):
         warnings.warn(f"train: left out {where}: its loss is not finite", stacklevel=2)
         if self.skipped >= max(MIN_SKIPPED, MAX_SKIPPED_SHARE * (batch + 1)):
             self.model.stop_training = True
-            self._on_bad_value(self._epoch, batch, f"the loss of {self.skipped} steps")
+            self._bad.append((self._epoch, batch, f"the loss of {self.skipped} steps"))
 
     def on_epoch_end(self, epoch, logs=None):
         logs["skipped_steps"] = self.skipped

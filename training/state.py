@@ -31,6 +31,7 @@ class RunState:
     Attributes:
         epoch: number of finished epochs.
         step: number of finished steps of the epoch after them.
+        stopped: the `epochs` of the run that a callback has stopped; 0 if none has.
         rows: the log, a dictionary for each finished epoch.
         data: what must be the same for a run to go on within an epoch.
         callbacks: [class name, attributes that have changed] of each callback.
@@ -39,6 +40,7 @@ class RunState:
 
     epoch: int = 0
     step: int = 0
+    stopped: int = 0
     rows: list[dict[str, float]] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
     callbacks: list[list[Any]] = field(default_factory=list)
@@ -94,7 +96,7 @@ def restore_model(path: Path, model: keras.Model) -> None:
     Raises:
         ValueError: if the run had another network or optimizer.
     """
-    model.optimizer.build(model.trainable_variables)
+    build_optimizer(model)
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "Skipping variable loading for optimizer")
         try:
@@ -103,6 +105,12 @@ def restore_model(path: Path, model: keras.Model) -> None:
             raise ValueError(
                 f"{path} does not fit the model and the optimizer of this run: {str(error).splitlines()[0]}"
             ) from error
+
+
+def build_optimizer(model: keras.Model) -> None:
+    """Makes the variables of the optimizer, once: LossScaleOptimizer makes two more in each `build`."""
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
 
 
 def random_states(model: keras.Model) -> dict[str, Any]:
