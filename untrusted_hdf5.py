@@ -75,7 +75,7 @@ def _check_attributes(data):
     for match in _TEXT_TYPE.finditer(data):
         for distance, version, head in ((24, 1, 8), (20, 2, 4)):
             space = match.start() + distance
-            if data[space : space + 1] != bytes([version]):
+            if data[space : space + 1] != bytes([version]) or space + head > len(data):
                 continue
             rank, has_limits = data[space + 1], data[space + 2] & 1
             sizes = np.frombuffer(data[space + head : space + head + 8 * rank], "<u8").tolist()

@@ -86,6 +86,7 @@ def stored_size(data: bytes) -> tuple[int, int] | None:
         if data.startswith(JPEG):
             return _jpeg_size(data) or pillow_size(data)
         if data.startswith(PNG):
+            _check_chunks(data)
             return struct.unpack_from(">II", data, 16)
         if data.startswith(TIFF):
             tiff = tiff_header(data)
@@ -96,6 +97,16 @@ def stored_size(data: bytes) -> tuple[int, int] | None:
         return pillow_size(data)
     except struct.error:
         raise ValueError("the header of the image is cut off") from None
+
+
+def _check_chunks(data):
+    """Refuses a PNG file with a part longer than the file: OpenCV allocates a length that it reads."""
+    at = len(PNG)
+    while at + 8 <= len(data):
+        (length,) = struct.unpack_from(">I", data, at)
+        at += 12 + length  # length, name, content, check sum
+        if at > len(data):
+            raise ValueError(f"the PNG file is cut off or damaged: {at - len(data)} bytes are missing")
 
 
 def pillow_size(data: bytes) -> tuple[int, int] | None:
@@ -199,7 +210,7 @@ def tiff_header(data: bytes) -> Tiff:
             orientation=tags.get(274, (1,))[0],
             has_more=has_more,
         )
-    except (struct.error, KeyError, IndexError):
+    except (struct.error, KeyError, IndexError, OverflowError):
         raise ValueError("the header of the TIFF file is damaged") from None
 
 

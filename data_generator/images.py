@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ..files import check_regular, read_bytes
+from ..messages import printable
 from .decoding import REDUCTIONS, decode
 from .headers import (
     JPEG,
@@ -165,7 +166,7 @@ def _check_size(data, source, size):
         stored = stored_size(data)
         samples = tiff_header(data).samples if data.startswith(TIFF) else 1
     except ValueError as error:
-        raise ImageError(f"{source}: cannot decode the image: {error}") from error
+        raise ImageError(f"{source}: cannot decode the image: {printable(error, 300)}") from error
     if stored is None:
         if iso_kind(data) == "HEIC":
             raise ImageError(f"{source}: HEIC needs a package that is not installed: pip install pillow-heif")

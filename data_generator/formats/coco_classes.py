@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable
 
-from ...messages import quoted
+from ...messages import printable, quoted
 from .fields import check_name
 
 
 def check_ids(categories: Iterable, path, on_error: Callable[[Exception], object]) -> None:
     """Reports category ids that occur more than once."""
     counts = Counter(str(category.id) for category in categories)
-    repeated = [id_ for id_, count in counts.items() if count > 1]
+    repeated = ", ".join(printable(id_) for id_, count in counts.items() if count > 1)
     if repeated:
-        on_error(ValueError(f"{path}: $.categories: the id {', '.join(repeated)} occurs more than once"))
+        on_error(ValueError(f"{path}: $.categories: the id {repeated} occurs more than once"))
 
 
 def check_names(

@@ -451,3 +451,14 @@ def test_what_is_not_a_file(tmp_path, read):
     ):
         with pytest.raises(ImageError, match=f"expected a file, but this is {what}"):
             read(path)
+
+
+@pytest.mark.parametrize("length", [4, 0x7FFFFFF0])
+def test_a_part_of_a_png_that_is_longer_than_the_file(tmp_path, length):
+    """OpenCV would allocate the length, two gigabytes for a file of 45 bytes."""
+    header = struct.pack(">IIBBBBB", 64, 48, 8, 0, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + b"".join((struct.pack(">I", 13), b"IHDR", header, bytes(4)))
+    path = tmp_path / "a.png"
+    path.write_bytes(start + struct.pack(">I", length) + b"IDAT")
+    with pytest.raises(ImageError, match=rf"a\.png: .* cut off or damaged: {length + 4} bytes are missing"):
+        read_image(path)
