@@ -6,7 +6,7 @@ BIN := .venv/bin
 QUIET := --quiet --quiet
 
 # What runs on every backend: layers, losses, models and what they stand on, training and prediction.
-BACKEND_TESTS := tests/test_boxes.py tests/layers tests/losses tests/models tests/test_training.py \
+BACKEND_TESTS := tests/test_boxes.py tests/layers tests/losses tests/models tests/training \
 	tests/eval_utils/test_prediction.py
 
 .PHONY: demo test lint fuzz bad-inputs docs test-tensorflow test-jax test-notebooks test-jax-then-notebooks test-torch clean

@@ -280,7 +280,7 @@ def test_sizes_that_are_no_pairs(size):
 
 
 def test_impossible_sizes():
-    with pytest.raises(ValueError, match=r"image_size: expected \(height, width\)"):
+    with pytest.raises(ValueError, match=r"image_size: got \(0, 300\), each side must be at least 1"):
         mb.SSD7(2, image_size=(0, 300))
 
 
