@@ -30,9 +30,11 @@ def locked(folder: Path) -> Iterator[None]:
             f"{folder} is in use by another run ({_owner(owner)}); wait for it, or choose another folder"
         ) from None
     try:
-        owner.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
-        for partial in folder.glob(".partial-*"):
-            partial.unlink(missing_ok=True)
+        with suppress(OSError):  # a full disk; it is only for the message
+            owner.write_text(f"process {os.getpid()} on {platform.node()}", encoding="utf-8")
+        for partial in (*folder.glob(".partial-*"), *folder.glob("diagnosis/.partial-*")):
+            if partial.is_file():
+                partial.unlink(missing_ok=True)
         yield
     finally:
         with suppress(OSError):
@@ -42,6 +44,6 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _owner(path):
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8", errors="replace") or "an unknown process"
     except OSError:
         return "an unknown process"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,13 @@ def begin(model: keras.Model, data: Any, output: Path, resume: bool) -> RunState
     restore_model(last, model)
     if state.rows:
         write_log(log, state.rows)  # it may lack a row, or be damaged
+    losses = [row["val_loss"] for row in state.rows if "val_loss" in row]
+    if losses and not (output / "best.keras").exists():
+        warnings.warn(
+            f"train: {output / 'best.keras'} is missing; it is written again when the validation loss falls "
+            f"below {min(losses):g}, the lowest so far",
+            stacklevel=4,  # beyond both decorators of `train`
+        )
     state.data = identity
     return state
 

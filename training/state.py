@@ -7,6 +7,7 @@ import json
 import os
 import warnings
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ _STATE = "multibox/run.json"
 _ARRAYS = "multibox/run.npz"
 _MAX_STATE_BYTES = 256 << 20
 _VERSION = 1
+# What zipfile, json and NumPy raise for a damaged file.
+_DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
 
 
 @dataclass
@@ -70,24 +73,36 @@ def load_run(path: Path) -> RunState:
     """
     check_regular(path)
     try:
-        with zipfile.ZipFile(path) as archive:
-            if _STATE not in archive.namelist():
-                raise ValueError(
-                    f"{path} holds a model, but no state of a run of `train`: load the model, and train it "
-                    "into another folder"
-                )
-            for name in (_STATE, _ARRAYS):
-                if archive.getinfo(name).file_size > _MAX_STATE_BYTES:
-                    raise zipfile.BadZipFile(f"{name} is larger than {_MAX_STATE_BYTES} bytes")
-            content = json.loads(archive.read(_STATE))
-            with np.load(io.BytesIO(archive.read(_ARRAYS)), allow_pickle=False) as arrays:
-                content["arrays"] = dict(arrays)
-        version = content.pop("version")
-        if version != _VERSION:
-            raise ValueError(f"{path}: state of a run in version {version}, expected {_VERSION}")
-        return RunState(**content)
-    except (zipfile.BadZipFile, json.JSONDecodeError, KeyError, TypeError, EOFError) as error:
+        content = _read_state(path)
+        version = None if content is None else content.pop("version")
+        state = RunState(**content) if version == _VERSION else None
+    except (*_DAMAGES, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path}: damaged state of a run: {error}") from error
+    if content is None:
+        raise ValueError(
+            f"{path} holds a model, but no state of a run of `train`: load the model, and train it into "
+            "another folder"
+        )
+    if state is None:
+        raise ValueError(f"{path}: state of a run in version {version}, expected {_VERSION}")
+    return state
+
+
+def _read_state(path):
+    """The fields of a `RunState` with the version, or None in a file of Keras alone."""
+    with zipfile.ZipFile(path) as archive:
+        if _STATE not in archive.namelist():
+            return None
+        for name in (_STATE, _ARRAYS):
+            if archive.getinfo(name).file_size > _MAX_STATE_BYTES:
+                raise zipfile.BadZipFile(f"{name} is larger than {_MAX_STATE_BYTES} bytes")
+        bad = archive.testzip()  # the weights, too, before any of them is in a model
+        if bad is not None:
+            raise zipfile.BadZipFile(f"the check sum of {bad} is wrong")
+        content = json.loads(archive.read(_STATE))
+        with np.load(io.BytesIO(archive.read(_ARRAYS)), allow_pickle=False) as arrays:
+            content["arrays"] = dict(arrays)
+    return content
 
 
 def restore_model(path: Path, model: keras.Model) -> None:

@@ -1,6 +1,8 @@
 """Training that goes wrong: it stops, keeps the last good weights and says what happened."""
 
 import json
+import os
+import signal
 
 import keras
 import numpy as np
@@ -120,3 +122,36 @@ def test_too_many_bad_steps_stop(tmp_path, monkeypatch):
         run_with_bad_step(tmp_path, 4, 0, monkeypatch)
     saved = keras.models.load_model(tmp_path / "last.keras", compile=False)
     assert all(np.isfinite(weight).all() for weight in saved.get_weights())
+    assert not (tmp_path / "history.csv").exists()  # the epoch is not finished
+
+
+def test_a_bad_step_right_after_a_resume(tmp_path, monkeypatch):
+    """The running losses of the steps before the interruption are kept, and the optimizer can go on."""
+    monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda self: True, lambda self, value: None))
+
+    class Begin(keras.callbacks.Callback):
+        def __init__(self, ends):
+            super().__init__()
+            self._ends = ends
+
+        def on_train_batch_begin(self, batch, logs=None):
+            self.model.loss.is_bad = batch == 1
+
+        def on_train_batch_end(self, batch, logs=None):
+            if self._ends and batch == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    def run(folder, ends=False, **options):
+        keras.utils.set_random_seed(0)
+        model = mb.SSD7(4, image_size=SIZE)
+        options = {"epochs": 1, "batch_size": 2, "on_nan": "skip", "verbose": 0} | options
+        options |= {"optimizer": keras.optimizers.SGD(1e-3), "loss": Bad(), "callbacks": [Begin(ends)]}
+        return mb.train(model, DATASET[:6], folder, **options).history
+
+    with pytest.warns(UserWarning, match="left out step 2 of epoch 1"):
+        straight = run(tmp_path / "straight")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "resumed", ends=True)
+    with pytest.warns(UserWarning, match="left out step 2 of epoch 1"):
+        assert run(tmp_path / "resumed", resume=True) == straight
+    assert straight["skipped_steps"] == [1]
