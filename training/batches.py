@@ -35,11 +35,9 @@ def training_batches(model, dataset, name, *, batch_size, augmentation, seed):
                 )
         if isinstance(dataset, DataGenerator):
             _check_fit(model, dataset, name)
-            _check_objects(dataset.dataset)
         else:
             _check_shapes(model, dataset, name)
         return dataset
-    _check_objects(dataset)
     _check_classes(model, dataset, name)
     augmentation = default_augmentation(model) if augmentation is None else augmentation
     batch_size = min(BATCH_SIZE, max(len(dataset), 1)) if batch_size is None else batch_size
@@ -138,7 +136,7 @@ def _check_classes(model, dataset, name):
         )
 
 
-def _check_objects(dataset):
+def check_objects(dataset):
     """Refuses data without objects: they would only teach the model to find nothing."""
     if all(record.crowd.all() for record in dataset):
         raise ValueError(

@@ -20,7 +20,7 @@ from ..layers.multibox import multibox_of
 from ..losses import SSDFocalLoss, SSDLoss
 from ..models.detector import activation_of, class_weights_of, is_detector
 from ..recipes import default_optimizer
-from .batches import number_of_steps, take_over, training_batches, validation_batches
+from .batches import check_objects, number_of_steps, take_over, training_batches, validation_batches
 from .diagnosis import diagnose
 from .fit import AveragedWeights, EpochNumber, RunCallbacks, averages, fit
 from .interruption import noted_signals
@@ -122,6 +122,8 @@ def train(
         raise ValueError('train: the model is built for inference; build it with mode="training"')
     options = {"batch_size": batch_size, "augmentation": augmentation}
     data = training_batches(model, dataset, "dataset", seed=seed, **options)
+    if isinstance(data, DataGenerator):
+        check_objects(data.dataset)
     validation = None
     if validation_data is not None:
         validation = validation_batches(model, validation_data, batch_size)
