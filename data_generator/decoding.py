@@ -218,9 +218,12 @@ def _tifffile(data, source):
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page = file.pages.first
             numbers = page.asarray()
-            return np.moveaxis(numbers, 0, -1) if page.axes == "SYX" else numbers
+            axes = page.axes
     except Exception as error:  # it raises many types for damaged files
         raise ImageError(f"{source}: cannot decode the image: {type(error).__name__}: {error}") from error
+    if numbers.ndim not in (2, 3):
+        raise ImageError(f"{source}: expected rows, columns and channels, got the shape {numbers.shape}")
+    return np.moveaxis(numbers, 0, -1) if axes == "SYX" else numbers
 
 
 def _npy(data, source):

@@ -462,3 +462,14 @@ def test_a_part_of_a_png_that_is_longer_than_the_file(tmp_path, length):
     path.write_bytes(start + struct.pack(">I", length) + b"IDAT")
     with pytest.raises(ImageError, match=rf"a\.png: .* cut off or damaged: {length + 4} bytes are missing"):
         read_image(path)
+
+
+def test_a_tiff_without_rows(tmp_path, monkeypatch):
+    """A damaged header can make tifffile return a single number."""
+    tifffile = pytest.importorskip("tifffile")
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((4, 6, 5), np.uint8), photometric="minisblack", planarconfig="contig")
+    assert read_image(path, channels=5).shape == (4, 6, 5)
+    monkeypatch.setattr(tifffile.TiffPage, "asarray", lambda page: np.zeros((), np.uint8))
+    with pytest.raises(ImageError, match=r"a\.tif: expected rows, columns and channels, got the shape \(\)"):
+        read_image(path, channels=5)
