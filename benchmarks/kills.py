@@ -2,7 +2,7 @@
 
     python benchmarks/kills.py
 
-It takes about ten minutes on two quiet CPU cores, nearly all of them starts of the backends. Expected: no
+It takes about seven minutes on two CPU cores, nearly all of them starts of the backends. Expected: no
 difference, in the weights of last.keras, its optimizer's state and history.csv, and no process left.
 
 SSD7 is trained on drawn shapes with validation. A checkpoint is written every 0.3 seconds. The process gets
