@@ -102,8 +102,9 @@ def stored_size(data: bytes) -> tuple[int, int] | None:
 def _check_chunks(data):
     """Refuses a PNG file with a part longer than the file: OpenCV allocates a length that it reads."""
     at = len(PNG)
-    while at + 8 <= len(data):
-        (length,) = struct.unpack_from(">I", data, at)
+    name = b""
+    while name != b"IEND" and at + 8 <= len(data):  # anything may follow the last part
+        length, name = struct.unpack_from(">I4s", data, at)
         at += 12 + length  # length, name, content, check sum
         if at > len(data):
             raise ValueError(f"the PNG file is cut off or damaged: {at - len(data)} bytes are missing")
