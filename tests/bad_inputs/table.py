@@ -8,10 +8,34 @@ from dataclasses import dataclass
 
 from guarded import run_guarded
 
-from . import coco, csv_files, hdf5, images, labelme, others, tfrecord, voc, weights, yolo
+from . import (
+    coco,
+    csv_files,
+    foreign_weights,
+    hdf5,
+    images,
+    keras_weights,
+    labelme,
+    others,
+    tfrecord,
+    voc,
+    yolo,
+)
 from .case import Case, run_case
 
-MODULES = (voc, labelme, coco, csv_files, yolo, tfrecord, hdf5, images, weights, others)
+MODULES = (
+    voc,
+    labelme,
+    coco,
+    csv_files,
+    yolo,
+    tfrecord,
+    hdf5,
+    images,
+    keras_weights,
+    foreign_weights,
+    others,
+)
 MEMORY = 256 << 20  # bytes by which a small bad file may make the program grow
 COLUMNS = {
     "traceback": "tracebacks",
