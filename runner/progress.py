@@ -68,7 +68,7 @@ class Progress(keras.callbacks.Callback):
 
     def __init__(self, report: Report, epochs: int, steps: int, events: Path | None):
         super().__init__()
-        # `train` keeps changed numbers of a callback for a resumed run, which has to measure anew.
+        # `train` keeps changed numbers of a callback for a resumed run, which has to measure again.
         self._report, self._timer, self._events = report, _Timer(), events
         self._epochs, self._steps = epochs, steps
 

@@ -142,7 +142,7 @@ def _memory():
 
 
 def _forget_peak():
-    """The memory in use. Its peak starts anew from here where the system can do that."""
+    """The memory in use. Where the system can, its peak is measured from here on."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     return _peak()

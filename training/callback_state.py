@@ -15,11 +15,16 @@ _LEFT_OUT = ("params", "_model", "min_delta")
 
 
 def snapshot(callback: keras.callbacks.Callback) -> dict[str, Any]:
-    """Copies of the attributes of a callback that can be kept: numbers, strings, arrays, and lists,
-    dictionaries of these."""
-    own = vars(callback).items()
+    """Copies of the attributes of a callback that can be kept.
+
+    These are numbers, strings, arrays, and lists and dictionaries of them. The attribute `not_kept` of a
+    callback names those that a resumed run makes again.
+    """
+    left_out = {*_LEFT_OUT, *getattr(callback, "not_kept", ())}
     return {
-        name: copy.deepcopy(value) for name, value in own if name not in _LEFT_OUT and _can_be_kept(value)
+        name: copy.deepcopy(value)
+        for name, value in vars(callback).items()
+        if name not in left_out and _can_be_kept(value)
     }
 
 
@@ -36,9 +41,11 @@ def changed(callback: keras.callbacks.Callback, before: dict[str, Any]) -> dict[
     }
 
 
-def restore(callback: keras.callbacks.Callback, attributes: dict[str, Any]) -> None:
-    """Gives a callback the attributes that `changed` returned."""
-    vars(callback).update(attributes)
+def restore(
+    callback: keras.callbacks.Callback, packed: dict[str, Any], arrays: dict[str, np.ndarray]
+) -> None:
+    """Gives a callback the attributes that `changed` returned, each packed by `pack`."""
+    vars(callback).update({name: unpack(value, arrays) for name, value in packed.items()})
 
 
 def pack(value: Any, key: str, arrays: dict[str, np.ndarray]) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from ..files import atomic
-from .callback_state import changed, pack, restore, snapshot, unpack
+from .callback_state import changed, pack, restore, snapshot
 from .interruption import Interruption
 from .log import write_log
 from .state import (
@@ -144,7 +144,7 @@ class RunKeeper(keras.callbacks.Callback):
 
     def _restore_callbacks(self):
         for callback, (_, attributes) in zip(self._others, self.state.callbacks, strict=False):
-            restore(callback, {name: unpack(value, self.state.arrays) for name, value in attributes.items()})
+            restore(callback, attributes, self.state.arrays)
 
     def _save(self, step):
         """Writes last.keras, unless a weight is not finite."""

@@ -1,4 +1,4 @@
-"""Where a run begins: anew, or where its checkpoint left it."""
+"""Where a run begins: at its first step, or where its checkpoint left it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import keras
 
 from .batches import identity_of
-from .callback_state import restore, unpack
+from .callback_state import restore
 from .log import number_of_epochs, write_log
 from .state import RunState, build_optimizer, load_run, restore_model
 
@@ -87,7 +87,7 @@ def end_again(model: keras.Model, callbacks: list[keras.callbacks.Callback], sta
     """Puts the best weights into the model of a finished run, if EarlyStopping had done so."""
     for callback, (name, attributes) in zip(callbacks, state.callbacks, strict=False):
         if isinstance(callback, keras.callbacks.EarlyStopping) and type(callback).__name__ == name:
-            restore(callback, {key: unpack(value, state.arrays) for key, value in attributes.items()})
+            restore(callback, attributes, state.arrays)
             callback.set_model(model)
             callback.on_train_end()
 

@@ -35,6 +35,8 @@ class SkipBadSteps(keras.callbacks.Callback):
         bad: gets (epoch, step, what) when too many steps were left out.
     """
 
+    not_kept = ("_good",)  # taken before each step
+
     def __init__(self, bad: list[tuple[int, int, str]]):
         super().__init__()
         self.skipped = 0  # in this epoch

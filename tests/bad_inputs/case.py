@@ -211,7 +211,7 @@ def _judge_command(case, folder, status, output):
         return Outcome("traceback", f"{type(status).__name__}: {status}"[:300])
     if "--debug shows where" in output or "Traceback" in output:
         return Outcome("traceback", shown[-300:])
-    # A progress bar begins its line anew.
+    # A progress bar writes its line again and again.
     if _CONTROL.search(output.replace("\r", "")):
         return Outcome("unclear error", f"control characters on the terminal: {shown!r:.300}")
     expected = case.expected.options if isinstance(case.expected, Either) else (case.expected,)

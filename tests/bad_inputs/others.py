@@ -232,35 +232,14 @@ def _options():
         "check csv of a folder": (["check", "csv", "FOLDER", "FOLDER"], "folder"),
         "check --output a file": (["check", "FOLDER", "--output", "FOLDER/JPEGImages/a.png"], "a.png"),
         "convert without options": (["convert", "a", "b.keras"], "--model"),
-        "convert --classes 0": (
-            ["convert", "a", "b.keras", "--model", "ssd300", "--classes", "0"],
-            "--classes",
-        ),
-        "convert --classes a text": (
-            ["convert", "a", "b.keras", "--model", "ssd300", "--classes", "x"],
-            "--classes",
-        ),
-        "convert --classes 10**9": (
-            ["convert", "a", "b.keras", "--model", "ssd300", "--classes", "1000000000"],
-            "num_classes",
-        ),
-        "convert --model none": (["convert", "a", "b.keras", "--model", "none", "--classes", "2"], "none"),
-        "convert --anchors none": (
-            ["convert", "a", "b.keras", "--model", "ssd300", "--classes", "2", "--anchors", "none"],
-            "none",
-        ),
-        "convert --alpha 10**9": (
-            ["convert", "a", "b.keras", "--model", "ssd-mobilenet", "--classes", "2", "--alpha", "1e9"],
-            "alpha",
-        ),
-        "convert --alpha nan": (
-            ["convert", "a", "b.keras", "--model", "ssd-mobilenet", "--classes", "2", "--alpha", "nan"],
-            "alpha",
-        ),
-        "convert --alpha for ssd300": (
-            ["convert", "a", "b.keras", "--model", "ssd300", "--classes", "2", "--alpha", "1"],
-            "--alpha",
-        ),
+        "convert --classes 0": (_convert("ssd300", "--classes", "0"), "--classes"),
+        "convert --classes a text": (_convert("ssd300", "--classes", "x"), "--classes"),
+        "convert --classes 10**9": (_convert("ssd300", "--classes", "1000000000"), "num_classes"),
+        "convert --model none": (_convert("none", "--classes", "2"), "none"),
+        "convert --anchors none": (_convert("ssd300", "--classes", "2", "--anchors", "none"), "none"),
+        "convert --alpha 10**9": (_convert("ssd-mobilenet", "--classes", "2", "--alpha", "1e9"), "alpha"),
+        "convert --alpha nan": (_convert("ssd-mobilenet", "--classes", "2", "--alpha", "nan"), "alpha"),
+        "convert --alpha for ssd300": (_convert("ssd300", "--classes", "2", "--alpha", "1"), "--alpha"),
         "convert to another suffix": (
             ["convert", "a", "b.txt", "--model", "ssd300", "--classes", "2"],
             "b.txt",
@@ -274,6 +253,10 @@ def _options():
     for kind, (arguments, word) in wrong.items():
         target = Target("options", lambda folder: None, word, partial(_filled, arguments))
         yield Case(target, kind, write_voc, Refused(), only_command=True)
+
+
+def _convert(model, *options):
+    return ["convert", "a", "b.keras", "--model", model, *options]
 
 
 def _filled(arguments, folder):

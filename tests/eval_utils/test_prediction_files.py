@@ -7,7 +7,7 @@ from annotated_images import write_image
 from videos import video_facts
 
 import multibox as mb
-from multibox.eval_utils.prediction_files import detections_dataset, output_names, save_predictions
+from multibox.eval_utils.prediction_files import output_names, save_predictions
 from multibox.eval_utils.streaming import Source
 
 NAMES = ("cat", None, "dog")
@@ -210,14 +210,6 @@ def test_a_data_set_that_cannot_be_written_costs_nothing_else(tmp_path):
         save_predictions([(Source(bad), found(bad))], tmp_path / "out", ["json", "voc", "csv"], draw=True)
     there = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert there == ["detections.csv", "detections.json", "drawn"]
-
-
-def test_names_of_pictures_in_data_sets_are_unique(tmp_path):
-    names = ["a.jpg", "a.png", "a_jpg.png", "b/a.jpg"]
-    paths = [str(write_image(tmp_path / "in" / name)) for name in names]
-    data = detections_dataset([(path, found(path)) for path in [*paths, paths[3]]])
-    ids = [record.image_id for record in data]
-    assert ids == ["a_jpg", "a_png", "a_jpg-2", "b/a_jpg", "b/a_jpg-2"]
 
 
 def test_earlier_results_are_replaced_only_if_asked(predictions, tmp_path):

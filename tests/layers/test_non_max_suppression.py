@@ -39,7 +39,7 @@ def plain_nms(boxes, scores, iou_threshold, score_threshold, max_detections):
 
 @st.composite
 def candidates(draw):
-    # Few shapes, as each is compiled anew on some backends.
+    # Few shapes, as some backends compile each of them.
     classes, count = draw(st.sampled_from([(1, 1), (1, 12), (3, 7)]))
     seed = draw(st.integers(0, 2**32 - 1))
     rng = np.random.default_rng(seed)

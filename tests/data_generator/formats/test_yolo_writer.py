@@ -1,31 +1,17 @@
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
+from written_records import record, records_of_three_boxes
 
-from multibox.data_generator import DetectionDataset, Record, load_shapes, load_yolo, save_yolo
+from multibox.data_generator import DetectionDataset, load_shapes, load_yolo, save_yolo
 
 CLASSES = ("no", "sea cow", "7: #")
 
 
-def record(folder, name, image_id, boxes, labels, **flags):
-    path = folder / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(path), np.full((40, 60, 3), len(name), np.uint8))
-    flags = {flag: np.array(value, bool) for flag, value in flags.items()}
-    boxes = np.array(boxes, np.float32).reshape(-1, 4)
-    return Record(image_id, str(path), 60, 40, boxes, np.array(labels, np.int32), **flags)
-
-
 @pytest.fixture
 def dataset(tmp_path):
-    boxes = [[0, 0, 60, 40], [10.1, 5, 20.7, 6.25], [1 / 3, 0.1, 59.9, 39.7]]
-    records = [
-        record(tmp_path, "a.jpg", "a", boxes, [2, 3, 1]),
-        record(tmp_path, "sub/b c.PNG", "sub/b c", [], []),
-    ]
-    return DetectionDataset(CLASSES, records, "some")
+    return DetectionDataset(CLASSES, records_of_three_boxes(tmp_path, "sub/b c.PNG"), "some")
 
 
 def save(dataset, folder, *args, **options):
