@@ -36,7 +36,8 @@ def test_a_truncated_image(tmp_path, suffix, capfd):
     (finding,) = findings(annotation(path))
     assert finding.kind == "unreadable-image"
     # A PNG is told by its pixels' part, which 12 bytes of the end part follow.
-    assert {"jpg": "2000 bytes", "png": f"{len(whole) - 12 - 2000} bytes are missing"}[suffix] in finding.message
+    told = {"jpg": "2000 bytes", "png": f"{len(whole) - 12 - 2000} bytes are missing"}
+    assert told[suffix] in finding.message
     assert str(path) not in finding.message
     assert capfd.readouterr().err == ""
 
