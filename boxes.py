@@ -127,3 +127,8 @@ def _pairwise_overlap(low, high):
     start = ops.maximum(low[..., :, None], low[..., None, :])
     end = ops.minimum(high[..., :, None], high[..., None, :])
     return ops.maximum(end - start, 0)
+
+
+def look_relative(boxes, image_sizes):
+    """Whether boxes (n, 4) that should be in pixels seem to be relative to the image (0..1)."""
+    return len(boxes) > 0 and np.abs(boxes).max() <= 2 < np.max(image_sizes)

@@ -28,7 +28,7 @@ def evaluate(
     them, and must know them all.
     """
     from ..data_generator.formats.layouts import load_dataset, path_and_set
-    from ..eval_utils.evaluation_files import EVALUATION_FILES
+    from ..eval_utils.metrics.evaluation_files import EVALUATION_FILES
     from ..files import check_absent
 
     if output is not None and not force:

@@ -6,12 +6,14 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .detections import Detection, Detections
-    from .evaluation_files import save_evaluation
-    from .plots import plot_detection_grid, plot_detections, plot_history, plot_precision_recall, plot_samples
+    from .history_plot import plot_history
+    from .metrics.evaluation_files import save_evaluation
+    from .metrics.plots import plot_precision_recall
+    from .metrics.voc import VOCResult, evaluate_voc
+    from .plots import plot_detection_grid, plot_detections, plot_samples
     from .prediction import detect, predict_dataset, to_pixels
     from .prediction_files import save_predictions
     from .streaming import predict_files
-    from .voc import VOCResult, evaluate_voc
 
 __all__ = [
     "Detection",
@@ -33,12 +35,14 @@ __all__ = [
 
 _MODULES = {
     "detections": "Detection Detections",
-    "evaluation_files": "save_evaluation",
-    "plots": "plot_detection_grid plot_detections plot_history plot_precision_recall plot_samples",
+    "history_plot": "plot_history",
+    "metrics.evaluation_files": "save_evaluation",
+    "metrics.plots": "plot_precision_recall",
+    "plots": "plot_detection_grid plot_detections plot_samples",
     "prediction": "detect predict_dataset to_pixels",
     "prediction_files": "save_predictions",
     "streaming": "predict_files",
-    "voc": "VOCResult evaluate_voc",
+    "metrics.voc": "VOCResult evaluate_voc",
 }
 
 if not TYPE_CHECKING:

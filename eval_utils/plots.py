@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import math
 import os
 import warnings
 from collections.abc import Callable, Sequence
@@ -13,22 +10,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..arguments import checked
+from ..boxes import look_relative
 from ..data_generator import DetectionDataset, Record, read_image
 from ..data_generator.pixels import shown
-from ..files import read_text
 from ..limits import PANELS
-from ..messages import one_line, printable
-from .diagnosis import look_relative
+from ..messages import printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from .detections import Detections
-    from .voc import VOCResult
-
-MAX_HISTORY = 64 << 20  # bytes of a log
-_EPOCHS = 1e9  # a log with more is none
 
 
 @checked()
@@ -163,66 +155,6 @@ def plot_samples(dataset: DetectionDataset, transform: Callable, *, draws: int =
     return figure
 
 
-@checked()
-def plot_history(path: str | os.PathLike[str]) -> Figure:
-    """Draws the loss curves in the file of a `keras.callbacks.CSVLogger`, such as `history.csv`.
-
-    Args:
-        path: path of the CSV file.
-
-    Returns:
-        The matplotlib figure: one panel for each logged quantity, with training and validation.
-
-    Raises:
-        FileNotFoundError: if there is no file.
-        ValueError: if the file is not such a log, or has no rows; names it.
-    """
-    import matplotlib.pyplot as plt
-
-    columns = _history(path)
-    epochs = [int(epoch) + 1 for epoch in columns.pop("epoch")]
-    names = [name for name in columns if not name.startswith("val_")]
-    figure, axes = plt.subplots(1, len(names), figsize=(4 * len(names), 3.2), squeeze=False, layout="tight")
-    for cell, name in zip(axes[0], names, strict=True):
-        for column, label in ((name, "training"), (f"val_{name}", "validation")):
-            values = columns.get(column, [math.nan])
-            if not all(map(math.isnan, values)):
-                cell.plot(epochs, values, marker=".", label=label)
-        cell.set_title(printable(name), parse_math=False)
-        cell.set_xlabel("epoch")
-        cell.grid(alpha=0.3)
-        cell.legend()
-    return figure
-
-
-@checked(columns=PANELS)
-def plot_precision_recall(result: VOCResult, *, columns: int = 5) -> Figure:
-    """Draws the precision-recall curves of a `VOCResult`, one panel for each class with objects.
-
-    Returns:
-        The matplotlib figure.
-    """
-    import matplotlib.pyplot as plt
-
-    classes = {name: r for name, r in result.classes.items() if r.num_objects}
-    columns = max(1, min(columns, len(classes)))
-    rows = max(1, -(-len(classes) // columns))
-    size = (2.6 * columns, 2.6 * rows)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=size, squeeze=False, sharex=True, sharey=True, layout="tight"
-    )
-    for cell in axes.flat[len(classes) :]:
-        cell.set_axis_off()
-    for cell, (name, r) in zip(axes.flat, classes.items(), strict=False):
-        cell.plot(r.recall, r.precision)
-        cell.set_title(f"{printable(name)} {r.average_precision:.3f}", parse_math=False)
-        cell.set(xlim=(0, 1), ylim=(0, 1.05))
-        cell.grid(alpha=0.3)
-    figure.supxlabel("recall")
-    figure.supylabel("precision")
-    return figure
-
-
 def _rows_of(detections):
     """(n, 6) rows of `Detections`, of an array or of a list of rows."""
     rows = np.asarray(getattr(detections, "rows", detections), float)
@@ -252,33 +184,6 @@ def _draw_sample(axes, image, view, class_names):
     axes.set_axis_off()
     for label, box in zip(view.labels, view.relative_boxes() * (width, height, width, height), strict=True):
         _draw_box(axes, box, class_color(label), class_names and class_text(label, class_names), "-")
-
-
-def _history(path):
-    """{column: numbers} of the log of a training, with the column "epoch" and at least one other."""
-    rows = list(csv.DictReader(io.StringIO(read_text(path, MAX_HISTORY), newline="")))
-    if not rows:
-        raise ValueError(f"{path}: the log has no epochs")
-    for place, row in enumerate(rows, 2):
-        if None in row or None in row.values():
-            raise ValueError(f"{path}, line {place}: expected {len(rows[0])} fields, one for each column")
-    columns = {name: [_number(row[name], path, name) for row in rows] for name in rows[0] if name is not None}
-    if len(columns) < 2 or not all(0 <= epoch < _EPOCHS for epoch in columns.get("epoch", [-1])):
-        raise ValueError(
-            f"{path}: expected the log of a training with the columns epoch, loss, ...; it has "
-            f"{one_line(', '.join(columns), 200)}"
-        )
-    return columns
-
-
-def _number(text, path, column):
-    """The number in a cell of the log, or NaN. Keras writes NA for an epoch without validation."""
-    try:
-        if "_" in text or not text.isascii():  # numbers for Python only
-            raise ValueError
-        return float(text) if text and text != "NA" else math.nan
-    except ValueError:
-        raise ValueError(f"{path}: {one_line(column)}: expected a number, got {one_line(text)}") from None
 
 
 def _draw_box(axes, box, color, text, style):

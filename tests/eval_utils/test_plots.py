@@ -4,7 +4,7 @@ import pytest
 
 import multibox as mb
 from multibox.data_generator import Flip, SampleTransform
-from multibox.eval_utils.voc import ClassResult, VOCResult
+from multibox.eval_utils.metrics.voc import ClassResult, VOCResult
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -63,51 +63,6 @@ def test_a_grid_of_nothing():
 def test_a_grid_of_fewer_detections_than_images():
     with pytest.raises(ValueError, match="1 detections for 3 images"):
         mb.plot_detection_grid(DATASET, [np.zeros((0, 6))])
-
-
-def test_history(tmp_path):
-    path = tmp_path / "history.csv"
-    path.write_text("epoch,confidence,loss,val_confidence,val_loss\n0,2.5,4.0,NA,5.0\n1,1.5,3.0,NA,NA\n")
-    panels = mb.plot_history(path).axes
-    assert [a.get_title() for a in panels] == ["confidence", "loss"]
-    assert [[line.get_label() for line in a.lines] for a in panels] == [
-        ["training"],
-        ["training", "validation"],
-    ]
-    np.testing.assert_array_equal(panels[1].lines[0].get_xydata(), [[1, 4], [2, 3]])
-
-
-def test_an_empty_history(tmp_path):
-    path = tmp_path / "history.csv"
-    path.write_text("epoch,loss\n")
-    with pytest.raises(ValueError, match=r"history\.csv: the log has no epochs"):
-        mb.plot_history(path)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        ("class,AP\ncat,0.5\n", "class: expected a number, got cat"),
-        ("loss\n0.5\n", "expected the log of a training with the columns epoch, loss, ...; it has loss"),
-        ("epoch\n0\n", "columns epoch, loss, ...; it has epoch"),
-        ("epoch,loss\n0,high\n", "loss: expected a number, got high"),
-        ("epoch,loss\nNA,1.5\n", "expected the log of a training"),
-    ],
-)
-def test_other_files_are_no_history(tmp_path, content, message):
-    path = tmp_path / "history.csv"
-    path.write_text(content)
-    with pytest.raises(ValueError, match=rf"history\.csv: .*{message}"):
-        mb.plot_history(path)
-
-
-def test_precision_recall_shows_the_classes_with_objects():
-    record = DATASET[0]
-    rows = np.column_stack([record.labels, np.full(len(record.labels), 0.9), record.boxes])
-    result = mb.evaluate_voc([rows], DATASET[:1])
-    figure = mb.plot_precision_recall(result)
-    titles = [a.get_title() for a in figure.axes if a.get_title()]
-    assert titles == [f"{DATASET.class_names[i - 1]} 1.000" for i in np.unique(record.labels)]
 
 
 def test_samples_beside_their_images():

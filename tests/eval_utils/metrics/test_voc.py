@@ -9,7 +9,7 @@ import pytest
 from multibox.data_generator import DetectionDataset, Record, load_shapes
 from multibox.data_generator.formats.voc_xml import voc_to_continuous
 from multibox.eval_utils import evaluate_voc, predict_dataset
-from multibox.eval_utils.voc import ClassResult, VOCResult
+from multibox.eval_utils.metrics.voc import ClassResult, VOCResult
 from multibox.models import SSD7
 
 METRICS = {"11_point": "ap_11_point", "area": "ap_area"}

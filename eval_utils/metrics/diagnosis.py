@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from ...boxes import look_relative
+
 # At least this share of a trained model's best boxes lies on objects, whether or not their classes are right.
 # The share of an untrained model is far smaller.
 RIGHT_PLACE_SHARE = 0.2
@@ -17,11 +19,6 @@ def explain_nan_map(dataset):
         f"of the {objects} objects none counts: {objects - crowd} are difficult and {crowd} are crowd "
         "regions, and an evaluation ignores both"
     )
-
-
-def look_relative(boxes, image_sizes):
-    """Whether boxes (n, 4) that should be in pixels seem to be relative to the image (0..1)."""
-    return len(boxes) > 0 and np.abs(boxes).max() <= 2 < np.max(image_sizes)
 
 
 def explain_zero_map(boxes, scores, image_sizes, best_iou, iou_threshold, num_objects):

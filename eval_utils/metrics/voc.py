@@ -12,12 +12,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..arguments import checked
-from ..boxes import paired_iou
-from ..data_generator import DetectionDataset
-from ..messages import printable
-from .detections import Detections
+from ...arguments import checked
+from ...data_generator import DetectionDataset
+from ...messages import printable
 from .diagnosis import explain_nan_map, explain_zero_map
+from .flat import Truth, best_objects, flat_detections
 
 NEARLY_ZERO = 0.005
 
@@ -127,8 +126,8 @@ def evaluate_voc(
     """
     if not 0 < iou_threshold <= 1:
         raise ValueError(f"evaluate_voc: iou_threshold must be above 0 and at most 1, got {iou_threshold}")
-    rows, images = _concatenated(detections, dataset)
-    truth = _Truth(dataset)
+    rows, images = flat_detections(detections, dataset, "evaluate_voc")
+    truth = Truth(dataset)
     classes = {}
     for label, name in enumerate(dataset.class_names, start=1):
         mine = rows[:, 0] == label
@@ -138,7 +137,7 @@ def evaluate_voc(
         warnings.warn(f"evaluate_voc: mAP is NaN: {explain_nan_map(dataset)}", stacklevel=3)
     if result.mean_average_precision < NEARLY_ZERO:
         sizes = np.array([(r.width, r.height) for r in dataset])[images]
-        _, best_iou = _best_objects(rows[:, 2:], images, truth.boxes, truth.images)
+        _, best_iou = best_objects(rows[:, 2:], images, truth.boxes, truth.images)
         reason = explain_zero_map(rows[:, 2:], rows[:, 1], sizes, best_iou, iou_threshold, len(truth.labels))
         warnings.warn(f"evaluate_voc: mAP is nearly 0: {reason}", stacklevel=3)
     return result
@@ -146,53 +145,6 @@ def evaluate_voc(
 
 def _number_or_none(value):
     return None if np.isnan(value) else value
-
-
-def _concatenated(detections, dataset):
-    """All detections as one array (n, 6), and the index of the image of each (n,)."""
-    if not isinstance(dataset, DetectionDataset):
-        raise TypeError(
-            f"evaluate_voc: expected (detections, dataset), got a {type(dataset).__name__} as the data set"
-        )
-    if any(isinstance(rows, Detections) for rows in detections):
-        raise TypeError(
-            "evaluate_voc: expected the arrays of predict_dataset, got Detections, from which detect has "
-            "left out low scores that average precision counts"
-        )
-    if len(detections) != len(dataset) or len(dataset) == 0:
-        raise ValueError(
-            f"evaluate_voc: expected detections for each image, got {len(detections)} arrays for "
-            f"{len(dataset)} images"
-        )
-    for record, rows in zip(dataset, detections, strict=True):
-        if np.ndim(rows) != 2 or np.shape(rows)[1] != 6:
-            raise ValueError(
-                f"evaluate_voc: {record.image_id}: expected an array (detections, 6), got {np.shape(rows)}"
-            )
-        if not np.isfinite(rows).all():
-            raise ValueError(f"evaluate_voc: {record.image_id}: detections must be finite numbers")
-    rows = np.concatenate(detections).astype(float)
-    unknown = set(np.unique(rows[:, 0])) - set(range(1, dataset.num_classes + 1))
-    if unknown:
-        raise ValueError(
-            f"evaluate_voc: class ids must be 1..{dataset.num_classes} (0 is background), "
-            f"got {sorted(unknown)[:5]}"
-        )
-    return rows, np.repeat(np.arange(len(detections)), [len(r) for r in detections])
-
-
-class _Truth:
-    """The objects of a data set in flat arrays, sorted by image."""
-
-    def __init__(self, dataset):
-        self.images = np.repeat(np.arange(len(dataset)), [len(r.labels) for r in dataset])
-        self.boxes = np.concatenate([r.boxes for r in dataset]).astype(float)
-        self.labels = np.concatenate([r.labels for r in dataset])
-        self.difficult = np.concatenate([r.difficult | r.crowd for r in dataset])
-
-    def of_class(self, label):
-        mine = self.labels == label
-        return self.images[mine], self.boxes[mine], self.difficult[mine]
 
 
 def _evaluate_class(rows, images, truth, label, iou_threshold, metric):
@@ -203,7 +155,7 @@ def _evaluate_class(rows, images, truth, label, iou_threshold, metric):
     object_images, boxes, difficult = truth.of_class(label)
     num_objects = int((~difficult).sum())
 
-    best, best_iou = _best_objects(rows[:, 2:], images, boxes, object_images)
+    best, best_iou = best_objects(rows[:, 2:], images, boxes, object_images)
     hit = best_iou > iou_threshold
     ignored = np.zeros(len(rows), bool)
     ignored[hit] = difficult[best[hit]]
@@ -218,28 +170,6 @@ def _evaluate_class(rows, images, truth, label, iou_threshold, metric):
     precision = right / np.arange(1, len(right) + 1)
     ap = _average_precision(recall, precision, metric) if num_objects else float("nan")
     return ClassResult(ap, precision, recall, rows[counted, 1], num_objects)
-
-
-def _best_objects(boxes, images, objects, object_images):
-    """For each detection the object of its image with the highest IoU, and this IoU (0 without objects).
-
-    `objects` must be sorted by image. All pairs of a detection and an object of the same image are compared
-    in one flat array.
-    """
-    start = np.searchsorted(object_images, images, "left")  # (detections,)
-    count = np.searchsorted(object_images, images, "right") - start
-    detection = np.repeat(np.arange(len(boxes)), count)  # (pairs,)
-    ends = np.cumsum(count)
-    item = np.arange(len(detection)) - np.repeat(ends - count, count) + np.repeat(start, count)
-    overlap = paired_iou(boxes[detection], objects[item])
-
-    best, best_iou = np.zeros(len(boxes), int), np.zeros(len(boxes))
-    # Pairs sorted by detection, then by IoU, then by descending object: the last pair of each detection has
-    # the highest IoU and, among equal ones, the first object.
-    order = np.lexsort((-item, overlap, detection))
-    last = order[ends[count > 0] - 1]
-    best[count > 0], best_iou[count > 0] = item[last], overlap[last]
-    return best, best_iou
 
 
 def _average_precision(recall, precision, metric):

@@ -6,8 +6,8 @@ import json
 import os
 from pathlib import Path
 
-from ..arguments import checked
-from ..files import atomic, check_absent
+from ...arguments import checked
+from ...files import atomic, check_absent
 from .plots import plot_precision_recall
 from .voc import VOCResult
 

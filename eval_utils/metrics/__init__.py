@@ -1,0 +1,1 @@
+"""What a detector's detections are worth, measured against the ground truth."""

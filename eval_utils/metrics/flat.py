@@ -1,0 +1,78 @@
+"""Detections and ground truth of a whole data set as flat arrays, checked once for every metric."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ...boxes import paired_iou
+from ...data_generator import DetectionDataset
+from ..detections import Detections
+
+
+def flat_detections(detections, dataset, caller):
+    """All detections as one array (n, 6), and the index of the image of each (n,)."""
+    if not isinstance(dataset, DetectionDataset):
+        raise TypeError(
+            f"{caller}: expected (detections, dataset), got a {type(dataset).__name__} as the data set"
+        )
+    if any(isinstance(rows, Detections) for rows in detections):
+        raise TypeError(
+            f"{caller}: expected the arrays of predict_dataset, got Detections, from which detect has "
+            "left out low scores that average precision counts"
+        )
+    if len(detections) != len(dataset) or len(dataset) == 0:
+        raise ValueError(
+            f"{caller}: expected detections for each image, got {len(detections)} arrays for "
+            f"{len(dataset)} images"
+        )
+    for record, rows in zip(dataset, detections, strict=True):
+        if np.ndim(rows) != 2 or np.shape(rows)[1] != 6:
+            raise ValueError(
+                f"{caller}: {record.image_id}: expected an array (detections, 6), got {np.shape(rows)}"
+            )
+        if not np.isfinite(rows).all():
+            raise ValueError(f"{caller}: {record.image_id}: detections must be finite numbers")
+    rows = np.concatenate(detections).astype(float)
+    unknown = set(np.unique(rows[:, 0])) - set(range(1, dataset.num_classes + 1))
+    if unknown:
+        raise ValueError(
+            f"{caller}: class ids must be 1..{dataset.num_classes} (0 is background), "
+            f"got {sorted(unknown)[:5]}"
+        )
+    return rows, np.repeat(np.arange(len(detections)), [len(r) for r in detections])
+
+
+class Truth:
+    """The objects of a data set in flat arrays, sorted by image."""
+
+    def __init__(self, dataset):
+        self.images = np.repeat(np.arange(len(dataset)), [len(r.labels) for r in dataset])
+        self.boxes = np.concatenate([r.boxes for r in dataset]).astype(float)
+        self.labels = np.concatenate([r.labels for r in dataset])
+        self.difficult = np.concatenate([r.difficult | r.crowd for r in dataset])
+
+    def of_class(self, label):
+        mine = self.labels == label
+        return self.images[mine], self.boxes[mine], self.difficult[mine]
+
+
+def best_objects(boxes, images, objects, object_images):
+    """For each detection the object of its image with the highest IoU, and this IoU (0 without objects).
+
+    `objects` must be sorted by image. All pairs of a detection and an object of the same image are compared
+    in one flat array.
+    """
+    start = np.searchsorted(object_images, images, "left")  # (detections,)
+    count = np.searchsorted(object_images, images, "right") - start
+    detection = np.repeat(np.arange(len(boxes)), count)  # (pairs,)
+    ends = np.cumsum(count)
+    item = np.arange(len(detection)) - np.repeat(ends - count, count) + np.repeat(start, count)
+    overlap = paired_iou(boxes[detection], objects[item])
+
+    best, best_iou = np.zeros(len(boxes), int), np.zeros(len(boxes))
+    # Pairs sorted by detection, then by IoU, then by descending object: the last pair of each detection has
+    # the highest IoU and, among equal ones, the first object.
+    order = np.lexsort((-item, overlap, detection))
+    last = order[ends[count > 0] - 1]
+    best[count > 0], best_iou[count > 0] = item[last], overlap[last]
+    return best, best_iou
