@@ -6,7 +6,6 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any, overload
 from weakref import WeakKeyDictionary
@@ -17,11 +16,10 @@ from tqdm import tqdm
 
 from ..arguments import checked
 from ..boxes import clip
-from ..data_generator import DataGenerator, DetectionDataset, Record, SampleTransform, resize_only
+from ..data_generator import DataGenerator, DetectionDataset, SampleTransform, resize_only
 from ..data_generator.batches.generator import naming_failures
-from ..data_generator.dataset import align_classes
+from ..data_generator.class_order import align_classes
 from ..data_generator.formats.fields import IMAGE_SUFFIXES
-from ..data_generator.images import ImageError, image_size
 from ..data_generator.pixels import ValueRange, checked_pixels
 from ..layers.multibox import multibox_of
 from ..limits import BATCH_SIZE, WORKERS
@@ -36,6 +34,7 @@ from ..models.detector import (
     value_range_of,
 )
 from .detections import Detections
+from .given_images import files_in, given_source, image_record, is_folder
 
 # Batches that are prepared while the model runs.
 MAX_QUEUED = 4
@@ -127,8 +126,8 @@ def detect(
             raise ValueError(f"detect: {model} is an image; the model comes first: detect(model, images)")
         model = model_of(model, "detect")
     single = not isinstance(images, Sequence) or isinstance(images, str)
-    single = single and not _is_folder(images)
-    sources = [images] if single else files_in(images) if _is_folder(images) else list(images)
+    single = single and not is_folder(images)
+    sources = [images] if single else files_in(images) if is_folder(images) else list(images)
     if not sources:
         raise ValueError("detect: images must have at least one image, got an empty list")
     value_range = value_range_of(model) if value_range is None else value_range
@@ -140,7 +139,7 @@ def detect(
     found = _predict(model, dataset, batch_size, resize_only(anchors_of(model).image_size), show, None)
     detections = [
         Detections.from_rows(
-            rows[rows[:, 1] >= min_score], names, (r.height, r.width), _given(source), pixels
+            rows[rows[:, 1] >= min_score], names, (r.height, r.width), given_source(source), pixels
         )
         for rows, r, source in zip(found, records, sources, strict=True)
     ]
@@ -275,52 +274,3 @@ def detector_of(model):
     if model not in _detectors:
         _detectors[model] = to_inference(model)
     return _detectors[model]
-
-
-def _is_folder(images):
-    return isinstance(images, str | os.PathLike) and Path(images).is_dir()
-
-
-def files_in(folder):
-    """Paths of the image files in a folder, sorted."""
-    files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not files:
-        raise FileNotFoundError(f"detect: no image ({', '.join(IMAGE_SUFFIXES)}) in the folder {folder}")
-    return files
-
-
-def image_record(source, index, pixels):
-    """A `Record` without objects of a path or an array. Its id is the index: a file may be given twice."""
-    if isinstance(source, str | os.PathLike):
-        if not Path(source).exists():
-            raise FileNotFoundError(f"detect: no such image or folder: {source}")
-        width, height = image_size(source)
-        image = str(source)
-    else:
-        _check_array(source, index, pixels)
-        height, width = source.shape[:2]
-        image = partial(np.asarray, source)
-    boxes, labels = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
-    return Record(f"{index}", image, width, height, boxes, labels, pixels=pixels)
-
-
-def _check_array(array, index, pixels):
-    dtype = getattr(array, "dtype", None)
-    is_known = dtype == np.uint8 or (pixels.value_range is not None and getattr(dtype, "kind", "") in "uif")
-    if np.shape(array)[2:] == (pixels.channels,) and is_known and array.size:
-        return
-    hint = "for a picture of Pillow pass np.asarray(image.convert('RGB'))"
-    if getattr(dtype, "kind", "") == "f" and pixels.value_range is None and array.size:
-        low, high = float(np.nanmin(array)), float(np.nanmax(array))
-        hint = (
-            f"its numbers are {low:g} to {high:g}: the model takes 0 to 255, so pass value_range=(lowest, "
-            "highest), such as (0, 1), or for values from 0 to 1 (image * 255).astype('uint8')"
-        )
-    raise ImageError(
-        f"detect: expected a path or an array (height, width, {pixels.channels}) RGB uint8, got "
-        f"{np.shape(array)} {dtype or type(array).__name__} at position {index}; {hint}"
-    )
-
-
-def _given(source):
-    return source if isinstance(source, np.ndarray) else str(source)

@@ -22,7 +22,8 @@ from ..limits import BATCH_SIZE, SIDE
 from ..messages import did_you_mean
 from ..models.detector import anchors_of, channels_of, class_names_of, model_of, value_range_of
 from .detections import Detections
-from .prediction import detector_of, image_record, to_pixels
+from .given_images import image_record
+from .prediction import detector_of, to_pixels
 from .sources import find_sources, is_video
 from .tiles import Window, join_tiles, tile_windows
 from .video import VideoReader
