@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from .arguments import Data, Model
+from .arguments import Data, Flip, Model, Overlap, Tiles, tiles_of
 from .backend import start_keras
 from .boundary import one_line_warnings
 
@@ -16,6 +16,9 @@ def evaluate(
     iou: Annotated[float, typer.Option(help="IoU above which a detection is right.")] = 0.5,
     metric: Annotated[str, typer.Option(help="11_point (VOC 2007) or area (VOC 2010).")] = "11_point",
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out lower scores.")] = 0.0,
+    tiles: Tiles = None,
+    overlap: Overlap = 0.2,
+    flip: Flip = False,
     batch: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 8,
     output: Annotated[
         Path | None, typer.Option(help="Folder for ap.txt, ap.json and precision_recall.png.")
@@ -40,7 +43,14 @@ def evaluate(
         from ..eval_utils import evaluate_voc, predict_dataset, save_evaluation
         from ..models.pretrained import find_model
 
-        found = predict_dataset(find_model(model, dataset.class_names), dataset, batch)
+        found = predict_dataset(
+            find_model(model, dataset.class_names),
+            dataset,
+            batch,
+            tiles=tiles_of(tiles),
+            overlap=overlap,
+            flip=flip,
+        )
         wanted = [rows[rows[:, 1] >= min_score] for rows in found]
         result = evaluate_voc(wanted, dataset, iou_threshold=iou, metric=metric)
     print(result)

@@ -6,12 +6,13 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .detections import Detection, Detections
+    from .detectors import to_pixels
     from .history_plot import plot_history
     from .metrics.evaluation_files import save_evaluation
     from .metrics.plots import plot_precision_recall
     from .metrics.voc import VOCResult, evaluate_voc
     from .plots import plot_detection_grid, plot_detections, plot_samples
-    from .prediction import detect, predict_dataset, to_pixels
+    from .prediction import detect, predict_dataset
     from .prediction_files import save_predictions
     from .streaming import predict_files
 
@@ -39,7 +40,8 @@ _MODULES = {
     "metrics.evaluation_files": "save_evaluation",
     "metrics.plots": "plot_precision_recall",
     "plots": "plot_detection_grid plot_detections plot_samples",
-    "prediction": "detect predict_dataset to_pixels",
+    "detectors": "to_pixels",
+    "prediction": "detect predict_dataset",
     "prediction_files": "save_predictions",
     "streaming": "predict_files",
     "metrics.voc": "VOCResult evaluate_voc",
