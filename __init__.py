@@ -83,7 +83,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         to_inference,
     )
     from .runner import RunConfig, read_config, start_run
-    from .training import loss_of, train
+    from .training import MeanAveragePrecision, loss_of, train
     from .weights import load_weights
 
 __version__ = "0.1.0"
@@ -100,6 +100,7 @@ __all__ = [
     "Detections",
     "GroundTruthEncoder",
     "ImageError",
+    "MeanAveragePrecision",
     "Record",
     "RunConfig",
     "SSDFocalLoss",
@@ -191,7 +192,7 @@ _MODULES = {
         class_weights_of num_classes_of pretrained sample_classes to_inference
     """,
     "runner": "RunConfig read_config start_run",
-    "training": "loss_of train",
+    "training": "MeanAveragePrecision loss_of train",
     "weights": "load_weights",
 }
 
