@@ -53,8 +53,11 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
     )
     from .eval_utils import (
         Detections,
+        confusion_matrix,
         detect,
+        error_types,
         evaluate_voc,
+        plot_confusion_matrix,
         plot_detection_grid,
         plot_detections,
         plot_history,
@@ -117,10 +120,12 @@ __all__ = [
     "class_names_of",
     "class_weights_of",
     "coco_categories",
+    "confusion_matrix",
     "constant_size_augmentation",
     "convert_dataset",
     "create_hdf5_dataset",
     "detect",
+    "error_types",
     "evaluate_voc",
     "load_coco",
     "load_csv",
@@ -136,6 +141,7 @@ __all__ = [
     "load_yolo",
     "loss_of",
     "num_classes_of",
+    "plot_confusion_matrix",
     "plot_detection_grid",
     "plot_detections",
     "plot_history",
@@ -182,7 +188,8 @@ _MODULES = {
         ssd_augmentation ssdlite_augmentation variable_size_augmentation
     """,
     "eval_utils": """
-        Detections detect evaluate_voc plot_detection_grid plot_detections plot_history
+        Detections confusion_matrix detect error_types evaluate_voc plot_confusion_matrix
+        plot_detection_grid plot_detections plot_history
         plot_precision_recall plot_samples predict_dataset predict_files save_evaluation
         save_predictions to_pixels
     """,

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from .detections import Detection, Detections
     from .detectors import to_pixels
     from .history_plot import plot_history
+    from .metrics.confusion import ConfusionMatrix, confusion_matrix, plot_confusion_matrix
+    from .metrics.errors import ErrorTypes, error_types
     from .metrics.evaluation_files import save_evaluation
     from .metrics.plots import plot_precision_recall
     from .metrics.voc import VOCResult, evaluate_voc
@@ -17,11 +19,16 @@ if TYPE_CHECKING:
     from .streaming import predict_files
 
 __all__ = [
+    "ConfusionMatrix",
     "Detection",
     "Detections",
+    "ErrorTypes",
     "VOCResult",
+    "confusion_matrix",
     "detect",
+    "error_types",
     "evaluate_voc",
+    "plot_confusion_matrix",
     "plot_detection_grid",
     "plot_detections",
     "plot_history",
@@ -37,6 +44,8 @@ __all__ = [
 _MODULES = {
     "detections": "Detection Detections",
     "history_plot": "plot_history",
+    "metrics.confusion": "ConfusionMatrix confusion_matrix plot_confusion_matrix",
+    "metrics.errors": "ErrorTypes error_types",
     "metrics.evaluation_files": "save_evaluation",
     "metrics.plots": "plot_precision_recall",
     "plots": "plot_detection_grid plot_detections plot_samples",

@@ -49,7 +49,8 @@ class Truth:
         self.images = np.repeat(np.arange(len(dataset)), [len(r.labels) for r in dataset])
         self.boxes = np.concatenate([r.boxes for r in dataset]).astype(float)
         self.labels = np.concatenate([r.labels for r in dataset])
-        self.difficult = np.concatenate([r.difficult | r.crowd for r in dataset])
+        self.crowd = np.concatenate([r.crowd for r in dataset])
+        self.difficult = np.concatenate([r.difficult for r in dataset]) | self.crowd
 
     def of_class(self, label):
         mine = self.labels == label
@@ -59,20 +60,33 @@ class Truth:
 def best_objects(boxes, images, objects, object_images):
     """For each detection the object of its image with the highest IoU, and this IoU (0 without objects).
 
-    `objects` must be sorted by image. All pairs of a detection and an object of the same image are compared
-    in one flat array.
+    `objects` must be sorted by image.
+    """
+    return best_of_pairs(*object_pairs(boxes, images, objects, object_images), len(boxes))
+
+
+def object_pairs(boxes, images, objects, object_images):
+    """All pairs of a detection and an object of the same image, in flat arrays sorted by detection.
+
+    `objects` must be sorted by image.
+
+    Returns:
+        Three arrays (pairs,): index of the detection, index of the object, their IoU.
     """
     start = np.searchsorted(object_images, images, "left")  # (detections,)
     count = np.searchsorted(object_images, images, "right") - start
     detection = np.repeat(np.arange(len(boxes)), count)  # (pairs,)
-    ends = np.cumsum(count)
-    item = np.arange(len(detection)) - np.repeat(ends - count, count) + np.repeat(start, count)
-    overlap = paired_iou(boxes[detection], objects[item])
+    item = np.arange(len(detection)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(start, count)
+    return detection, item, paired_iou(boxes[detection], objects[item])
 
-    best, best_iou = np.zeros(len(boxes), int), np.zeros(len(boxes))
+
+def best_of_pairs(detection, item, overlap, num_detections):
+    """For each detection the object of its pairs with the highest IoU, and this IoU (0 without pairs)."""
+    best, best_iou = np.zeros(num_detections, int), np.zeros(num_detections)
     # Pairs sorted by detection, then by IoU, then by descending object: the last pair of each detection has
     # the highest IoU and, among equal ones, the first object.
     order = np.lexsort((-item, overlap, detection))
-    last = order[ends[count > 0] - 1]
+    count = np.bincount(detection, minlength=num_detections)
+    last = order[np.cumsum(count)[count > 0] - 1]
     best[count > 0], best_iou[count > 0] = item[last], overlap[last]
     return best, best_iou
