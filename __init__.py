@@ -82,6 +82,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         sample_classes,
         to_inference,
     )
+    from .profiling import complexity
     from .runner import RunConfig, read_config, start_run
     from .training import loss_of, train
     from .weights import load_weights
@@ -116,6 +117,7 @@ __all__ = [
     "class_names_of",
     "class_weights_of",
     "coco_categories",
+    "complexity",
     "constant_size_augmentation",
     "convert_dataset",
     "create_hdf5_dataset",
@@ -190,6 +192,7 @@ _MODULES = {
         SSD7 SSD300 SSD512 SSDLite SSDMobileNet activation_of anchors_of class_names_of
         class_weights_of num_classes_of pretrained sample_classes to_inference
     """,
+    "profiling": "complexity",
     "runner": "RunConfig read_config start_run",
     "training": "loss_of train",
     "weights": "load_weights",
