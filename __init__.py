@@ -85,6 +85,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         sample_classes,
         to_inference,
     )
+    from .profiling import complexity
     from .runner import RunConfig, read_config, start_run
     from .training import MeanAveragePrecision, loss_of, train
     from .weights import load_weights
@@ -120,6 +121,7 @@ __all__ = [
     "class_names_of",
     "class_weights_of",
     "coco_categories",
+    "complexity",
     "confusion_matrix",
     "constant_size_augmentation",
     "convert_dataset",
@@ -198,6 +200,7 @@ _MODULES = {
         SSD7 SSD300 SSD512 SSDLite SSDMobileNet activation_of anchors_of class_names_of
         class_weights_of num_classes_of pretrained sample_classes to_inference
     """,
+    "profiling": "complexity",
     "runner": "RunConfig read_config start_run",
     "training": "MeanAveragePrecision loss_of train",
     "weights": "load_weights",

@@ -111,7 +111,9 @@ def sound_arguments(folder):
         "GroundTruthEncoder": {"model": anchors, "num_classes": 4},
         "Record": {f: getattr(data[0], f) for f in mb.Record.__slots__[:6]},
         "SampleTransform": {"image_size": SIZE},
-        **_each(("activation_of", "anchors_of", "class_names_of", "num_classes_of"), model=model),
+        **_each(
+            ("activation_of", "anchors_of", "class_names_of", "complexity", "num_classes_of"), model=model
+        ),
         **_each(("loss_of", "to_inference"), model=model),
         "anchors.AnchorLevel": level,
         "anchors.AnchorSpec": {"image_size": SIZE, "levels": anchors.levels},
