@@ -54,12 +54,14 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
     from .eval_utils import (
         Detections,
         detect,
+        evaluate_coco,
         evaluate_voc,
         plot_detection_grid,
         plot_detections,
         plot_history,
         plot_precision_recall,
         plot_samples,
+        plot_scores,
         predict_dataset,
         predict_files,
         save_evaluation,
@@ -120,6 +122,7 @@ __all__ = [
     "convert_dataset",
     "create_hdf5_dataset",
     "detect",
+    "evaluate_coco",
     "evaluate_voc",
     "load_coco",
     "load_csv",
@@ -140,6 +143,7 @@ __all__ = [
     "plot_history",
     "plot_precision_recall",
     "plot_samples",
+    "plot_scores",
     "predict_dataset",
     "predict_files",
     "pretrained",
@@ -181,8 +185,8 @@ _MODULES = {
         ssd_augmentation ssdlite_augmentation variable_size_augmentation
     """,
     "eval_utils": """
-        Detections detect evaluate_voc plot_detection_grid plot_detections plot_history
-        plot_precision_recall plot_samples predict_dataset predict_files save_evaluation
+        Detections detect evaluate_coco evaluate_voc plot_detection_grid plot_detections plot_history
+        plot_precision_recall plot_samples plot_scores predict_dataset predict_files save_evaluation
         save_predictions to_pixels
     """,
     "losses": "SSDFocalLoss SSDLoss",

@@ -7,8 +7,9 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from .detections import Detection, Detections
     from .history_plot import plot_history
+    from .metrics.coco import COCOResult, evaluate_coco
     from .metrics.evaluation_files import save_evaluation
-    from .metrics.plots import plot_precision_recall
+    from .metrics.plots import plot_precision_recall, plot_scores
     from .metrics.voc import VOCResult, evaluate_voc
     from .plots import plot_detection_grid, plot_detections, plot_samples
     from .prediction import detect, predict_dataset, to_pixels
@@ -16,16 +17,19 @@ if TYPE_CHECKING:
     from .streaming import predict_files
 
 __all__ = [
+    "COCOResult",
     "Detection",
     "Detections",
     "VOCResult",
     "detect",
+    "evaluate_coco",
     "evaluate_voc",
     "plot_detection_grid",
     "plot_detections",
     "plot_history",
     "plot_precision_recall",
     "plot_samples",
+    "plot_scores",
     "predict_dataset",
     "predict_files",
     "save_evaluation",
@@ -36,8 +40,9 @@ __all__ = [
 _MODULES = {
     "detections": "Detection Detections",
     "history_plot": "plot_history",
+    "metrics.coco": "COCOResult evaluate_coco",
     "metrics.evaluation_files": "save_evaluation",
-    "metrics.plots": "plot_precision_recall",
+    "metrics.plots": "plot_precision_recall plot_scores",
     "plots": "plot_detection_grid plot_detections plot_samples",
     "prediction": "detect predict_dataset to_pixels",
     "prediction_files": "save_predictions",
