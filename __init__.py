@@ -56,6 +56,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         confusion_matrix,
         detect,
         error_types,
+        evaluate_coco,
         evaluate_voc,
         plot_confusion_matrix,
         plot_detection_grid,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         plot_history,
         plot_precision_recall,
         plot_samples,
+        plot_scores,
         predict_dataset,
         predict_files,
         save_evaluation,
@@ -128,6 +130,7 @@ __all__ = [
     "create_hdf5_dataset",
     "detect",
     "error_types",
+    "evaluate_coco",
     "evaluate_voc",
     "load_coco",
     "load_csv",
@@ -149,6 +152,7 @@ __all__ = [
     "plot_history",
     "plot_precision_recall",
     "plot_samples",
+    "plot_scores",
     "predict_dataset",
     "predict_files",
     "pretrained",
@@ -190,9 +194,9 @@ _MODULES = {
         ssd_augmentation ssdlite_augmentation variable_size_augmentation
     """,
     "eval_utils": """
-        Detections confusion_matrix detect error_types evaluate_voc plot_confusion_matrix
-        plot_detection_grid plot_detections plot_history
-        plot_precision_recall plot_samples predict_dataset predict_files save_evaluation
+        Detections confusion_matrix detect error_types evaluate_coco evaluate_voc plot_confusion_matrix
+        plot_detection_grid plot_detections plot_history plot_precision_recall plot_samples plot_scores
+        predict_dataset predict_files save_evaluation
         save_predictions to_pixels
     """,
     "losses": "SSDFocalLoss SSDLoss",

@@ -86,7 +86,7 @@ def pretrained(name, *, class_names=None):
     return mb.SSD7(class_names=class_names or coco, image_size=SIZE)
 
 
-@pytest.mark.filterwarnings("ignore:evaluate_voc. mAP is nearly 0")
+@pytest.mark.filterwarnings("ignore:evaluate_(voc|coco). mAP is nearly 0")
 @pytest.mark.parametrize("page", filter(with_python, PAGES), ids=name_of)
 def test_python_blocks_run(page, reader):
     if CAFFE_FILE in page.read_text(encoding="utf-8"):

@@ -90,6 +90,13 @@ def test_tiles_and_mirrored_pictures(place, perfect):
         )
 
 
+def test_the_metric_of_coco(place, perfect, tmp_path):
+    result = command(place / "model.keras", place / "data", "--metric", "coco", "--output", tmp_path / "new")
+    assert result.exit_code == 0, result.output
+    assert "mean       1.000   1.000   1.000  (COCO)" in result.output
+    assert json.loads((tmp_path / "new/ap.json").read_text())["numbers"]["AR100"] == 1
+
+
 def test_a_real_run_that_finds_nothing_says_why(place, monkeypatch, capsys):
     # An untrained model may meet an object by chance, but not by 0.99.
     arguments = ["evaluate", f"{place}/model.keras", f"{place}/data:val", "--iou", "0.99"]
@@ -134,8 +141,12 @@ def test_a_published_model_has_the_classes_of_the_data(place, perfect, tmp_path,
         (["ssdlite_cocoo", "data"], "did you mean 'ssdlite_coco'?"),
         (["model.keras", "data:test"], "no split 'test'; there are: train, val"),
         (["model.keras", "nowhere"], "nowhere: no such file or folder"),
-        (["model.keras", "data", "--metric", "coco"], 'metric must be "11_point" or "area"'),
-        (["model.keras", "data", "--iou", "0"], "iou_threshold must be above 0"),
+        (
+            ["model.keras", "data", "--metric", "cooc"],
+            "--metric must be 11_point, area, coco, got 'cooc'; did you",
+        ),
+        (["model.keras", "data", "--metric", "coco", "--iou", "0.5"], "--iou is for the metrics of VOC"),
+        (["model.keras", "data", "--iou", "0"], "--iou must be above 0"),
     ],
 )
 def test_what_is_refused_in_one_line(place, perfect, monkeypatch, capsys, arguments, message):
