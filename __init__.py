@@ -53,6 +53,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
     )
     from .eval_utils import (
         Detections,
+        compare,
+        confidence_intervals,
         detect,
         evaluate_coco,
         evaluate_voc,
@@ -118,6 +120,8 @@ __all__ = [
     "class_names_of",
     "class_weights_of",
     "coco_categories",
+    "compare",
+    "confidence_intervals",
     "constant_size_augmentation",
     "convert_dataset",
     "create_hdf5_dataset",
@@ -185,9 +189,9 @@ _MODULES = {
         ssd_augmentation ssdlite_augmentation variable_size_augmentation
     """,
     "eval_utils": """
-        Detections detect evaluate_coco evaluate_voc plot_detection_grid plot_detections plot_history
-        plot_precision_recall plot_samples plot_scores predict_dataset predict_files save_evaluation
-        save_predictions to_pixels
+        Detections compare confidence_intervals detect evaluate_coco evaluate_voc plot_detection_grid
+        plot_detections plot_history plot_precision_recall plot_samples plot_scores predict_dataset
+        predict_files save_evaluation save_predictions to_pixels
     """,
     "losses": "SSDFocalLoss SSDLoss",
     "models": """

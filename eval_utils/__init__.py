@@ -7,6 +7,7 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from .detections import Detection, Detections
     from .history_plot import plot_history
+    from .metrics.bootstrap import compare, confidence_intervals
     from .metrics.coco import COCOResult, evaluate_coco
     from .metrics.evaluation_files import save_evaluation
     from .metrics.plots import plot_precision_recall, plot_scores
@@ -21,6 +22,8 @@ __all__ = [
     "Detection",
     "Detections",
     "VOCResult",
+    "compare",
+    "confidence_intervals",
     "detect",
     "evaluate_coco",
     "evaluate_voc",
@@ -40,6 +43,7 @@ __all__ = [
 _MODULES = {
     "detections": "Detection Detections",
     "history_plot": "plot_history",
+    "metrics.bootstrap": "compare confidence_intervals",
     "metrics.coco": "COCOResult evaluate_coco",
     "metrics.evaluation_files": "save_evaluation",
     "metrics.plots": "plot_precision_recall plot_scores",
