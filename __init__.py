@@ -53,6 +53,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
     )
     from .eval_utils import (
         Detections,
+        compare,
+        confidence_intervals,
         confusion_matrix,
         detect,
         error_types,
@@ -123,7 +125,9 @@ __all__ = [
     "class_names_of",
     "class_weights_of",
     "coco_categories",
+    "compare",
     "complexity",
+    "confidence_intervals",
     "confusion_matrix",
     "constant_size_augmentation",
     "convert_dataset",
@@ -194,9 +198,9 @@ _MODULES = {
         ssd_augmentation ssdlite_augmentation variable_size_augmentation
     """,
     "eval_utils": """
-        Detections confusion_matrix detect error_types evaluate_coco evaluate_voc plot_confusion_matrix
-        plot_detection_grid plot_detections plot_history plot_precision_recall plot_samples plot_scores
-        predict_dataset predict_files save_evaluation
+        Detections compare confidence_intervals confusion_matrix detect error_types evaluate_coco
+        evaluate_voc plot_confusion_matrix plot_detection_grid plot_detections plot_history
+        plot_precision_recall plot_samples plot_scores predict_dataset predict_files save_evaluation
         save_predictions to_pixels
     """,
     "losses": "SSDFocalLoss SSDLoss",

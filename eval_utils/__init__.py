@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .detections import Detection, Detections
     from .detectors import to_pixels
     from .history_plot import plot_history
+    from .metrics.bootstrap import compare, confidence_intervals
     from .metrics.coco import COCOResult, evaluate_coco
     from .metrics.confusion import ConfusionMatrix, confusion_matrix, plot_confusion_matrix
     from .metrics.errors import ErrorTypes, error_types
@@ -26,6 +27,8 @@ __all__ = [
     "Detections",
     "ErrorTypes",
     "VOCResult",
+    "compare",
+    "confidence_intervals",
     "confusion_matrix",
     "detect",
     "error_types",
@@ -50,6 +53,7 @@ _MODULES = {
     "history_plot": "plot_history",
     "metrics.confusion": "ConfusionMatrix confusion_matrix plot_confusion_matrix",
     "metrics.errors": "ErrorTypes error_types",
+    "metrics.bootstrap": "compare confidence_intervals",
     "metrics.coco": "COCOResult evaluate_coco",
     "metrics.evaluation_files": "save_evaluation",
     "metrics.plots": "plot_precision_recall plot_scores",

@@ -129,6 +129,8 @@ def sound_arguments(folder):
         "class_names.name_tuple": {"names": ["cat"], "what": "classes"},
         "class_names.check_names": {**names, "num_classes": 2},
         "coco_categories": {"annotation_file": files["coco"]},
+        "compare": {"a": mb.evaluate_voc(rows, data), "b": mb.evaluate_voc(rows, data), "samples": 10},
+        "confidence_intervals": {"result": mb.evaluate_voc(rows, data), "samples": 10},
         "convert_dataset": {
             **{"path": files["voc"], "output": folder / "new", "layout": "coco", "progress": False},
         },
