@@ -2,7 +2,7 @@
 
     python benchmarks/small_objects.py --weights detect.tflite --voc VOCdevkit
 
-SSD MobileNet with COCO weights on Pascal VOC 2007, COCO's numbers. Reference in the same run: the whole picture
+SSD MobileNet with COCO weights on Pascal VOC 2007. Reference in the same run: the whole picture
 alone.
 """
 
