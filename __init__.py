@@ -58,6 +58,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         detect,
         evaluate_coco,
         evaluate_voc,
+        load_detections,
         plot_detection_grid,
         plot_detections,
         plot_history,
@@ -66,6 +67,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         plot_scores,
         predict_dataset,
         predict_files,
+        save_detections,
         save_evaluation,
         save_predictions,
         to_pixels,
@@ -131,6 +133,7 @@ __all__ = [
     "load_coco",
     "load_csv",
     "load_dataset",
+    "load_detections",
     "load_hdf5",
     "load_huggingface",
     "load_labelme",
@@ -161,6 +164,7 @@ __all__ = [
     "save_coco",
     "save_csv",
     "save_dataset",
+    "save_detections",
     "save_evaluation",
     "save_labelme",
     "save_predictions",
@@ -189,9 +193,10 @@ _MODULES = {
         ssd_augmentation ssdlite_augmentation variable_size_augmentation
     """,
     "eval_utils": """
-        Detections compare confidence_intervals detect evaluate_coco evaluate_voc plot_detection_grid
-        plot_detections plot_history plot_precision_recall plot_samples plot_scores predict_dataset
-        predict_files save_evaluation save_predictions to_pixels
+        Detections compare confidence_intervals detect evaluate_coco evaluate_voc load_detections
+        plot_detection_grid plot_detections plot_history plot_precision_recall plot_samples
+        plot_scores predict_dataset predict_files save_detections save_evaluation save_predictions
+        to_pixels
     """,
     "losses": "SSDFocalLoss SSDLoss",
     "models": """

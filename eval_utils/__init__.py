@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .detection_files.files import load_detections, save_detections
     from .detections import Detection, Detections
     from .history_plot import plot_history
     from .metrics.bootstrap import compare, confidence_intervals
@@ -27,6 +28,7 @@ __all__ = [
     "detect",
     "evaluate_coco",
     "evaluate_voc",
+    "load_detections",
     "plot_detection_grid",
     "plot_detections",
     "plot_history",
@@ -35,12 +37,14 @@ __all__ = [
     "plot_scores",
     "predict_dataset",
     "predict_files",
+    "save_detections",
     "save_evaluation",
     "save_predictions",
     "to_pixels",
 ]
 
 _MODULES = {
+    "detection_files.files": "load_detections save_detections",
     "detections": "Detection Detections",
     "history_plot": "plot_history",
     "metrics.bootstrap": "compare confidence_intervals",
