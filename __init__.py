@@ -55,10 +55,13 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         Detections,
         compare,
         confidence_intervals,
+        confusion_matrix,
         detect,
+        error_types,
         evaluate_coco,
         evaluate_voc,
         load_detections,
+        plot_confusion_matrix,
         plot_detection_grid,
         plot_detections,
         plot_history,
@@ -88,8 +91,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         sample_classes,
         to_inference,
     )
+    from .profiling import complexity
     from .runner import RunConfig, read_config, start_run
-    from .training import loss_of, train
+    from .training import MeanAveragePrecision, loss_of, train
     from .weights import load_weights
 
 __version__ = "0.1.0"
@@ -106,6 +110,7 @@ __all__ = [
     "Detections",
     "GroundTruthEncoder",
     "ImageError",
+    "MeanAveragePrecision",
     "Record",
     "RunConfig",
     "SSDFocalLoss",
@@ -123,11 +128,14 @@ __all__ = [
     "class_weights_of",
     "coco_categories",
     "compare",
+    "complexity",
     "confidence_intervals",
+    "confusion_matrix",
     "constant_size_augmentation",
     "convert_dataset",
     "create_hdf5_dataset",
     "detect",
+    "error_types",
     "evaluate_coco",
     "evaluate_voc",
     "load_coco",
@@ -145,6 +153,7 @@ __all__ = [
     "load_yolo",
     "loss_of",
     "num_classes_of",
+    "plot_confusion_matrix",
     "plot_detection_grid",
     "plot_detections",
     "plot_history",
@@ -193,18 +202,19 @@ _MODULES = {
         ssd_augmentation ssdlite_augmentation variable_size_augmentation
     """,
     "eval_utils": """
-        Detections compare confidence_intervals detect evaluate_coco evaluate_voc load_detections
-        plot_detection_grid plot_detections plot_history plot_precision_recall plot_samples
-        plot_scores predict_dataset predict_files save_detections save_evaluation save_predictions
-        to_pixels
+        Detections compare confidence_intervals confusion_matrix detect error_types evaluate_coco
+        evaluate_voc load_detections plot_confusion_matrix plot_detection_grid plot_detections
+        plot_history plot_precision_recall plot_samples plot_scores predict_dataset predict_files
+        save_detections save_evaluation save_predictions to_pixels
     """,
     "losses": "SSDFocalLoss SSDLoss",
     "models": """
         SSD7 SSD300 SSD512 SSDLite SSDMobileNet activation_of anchors_of class_names_of
         class_weights_of num_classes_of pretrained sample_classes to_inference
     """,
+    "profiling": "complexity",
     "runner": "RunConfig read_config start_run",
-    "training": "loss_of train",
+    "training": "MeanAveragePrecision loss_of train",
     "weights": "load_weights",
 }
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..messages import did_you_mean
-from .arguments import Data
+from .arguments import Data, Flip, Overlap, Tiles, tiles_of
 from .backend import start_keras
 from .boundary import one_line_warnings
 
@@ -33,6 +33,9 @@ def evaluate(
         str, typer.Option(help="11_point (VOC 2007), area (VOC 2010) or coco (COCO's twelve numbers).")
     ] = "11_point",
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Leave out lower scores.")] = 0.0,
+    tiles: Tiles = None,
+    overlap: Overlap = 0.2,
+    flip: Flip = False,
     batch: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 8,
     output: Annotated[Path | None, typer.Option(help="Folder for the table, its numbers and curves.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files of an earlier evaluation.")] = False,
@@ -52,7 +55,7 @@ def evaluate(
     with one_line_warnings("multibox evaluate"):
         dataset = load_dataset(*path_and_set(data))
         print(dataset)
-        found = _found(model, dataset, batch)
+        found = _found(model, dataset, batch, tiles=tiles_of(tiles), overlap=overlap, flip=flip)
         wanted = [rows[rows[:, 1] >= min_score] for rows in found]
         result = _measured(wanted, dataset, metric, iou)
     print(result)
@@ -63,18 +66,20 @@ def evaluate(
         print(f"\nWritten to {output}: {', '.join(EVALUATION_FILES)}")
 
 
-def _found(model, dataset, batch):
+def _found(model, dataset, batch, **views):
     """The detections of a model, or those in a file."""
     path = Path(model)
     if path.is_dir() or path.suffix.lower() in SUFFIXES:
         from ..eval_utils import load_detections
 
+        if views["tiles"] or views["flip"]:
+            raise ValueError(f"{model}: --tiles and --flip are for models, and this is a file of detections")
         return load_detections(path, dataset)
     start_keras()
     from ..eval_utils import predict_dataset
     from ..models.pretrained import find_model
 
-    return predict_dataset(find_model(model, dataset.class_names), dataset, batch)
+    return predict_dataset(find_model(model, dataset.class_names), dataset, batch, **views)
 
 
 def _measured(detections, dataset, metric, iou):

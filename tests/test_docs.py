@@ -15,7 +15,7 @@ import typer
 import multibox as mb
 from multibox import models
 from multibox.cli import app
-from multibox.eval_utils import prediction
+from multibox.eval_utils import detectors
 from multibox.weights import loading
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +71,7 @@ def reader(tmp_path, monkeypatch):
     monkeypatch.setattr(mb, "pretrained", pretrained)
     yield tmp_path
     plt.close("all")
-    prediction._detectors.clear()
+    detectors._detectors.clear()
 
 
 def train_one_epoch(train, model, dataset, output, *, epochs, resume=False, **options):

@@ -111,7 +111,9 @@ def sound_arguments(folder):
         "GroundTruthEncoder": {"model": anchors, "num_classes": 4},
         "Record": {f: getattr(data[0], f) for f in mb.Record.__slots__[:6]},
         "SampleTransform": {"image_size": SIZE},
-        **_each(("activation_of", "anchors_of", "class_names_of", "num_classes_of"), model=model),
+        **_each(
+            ("activation_of", "anchors_of", "class_names_of", "complexity", "num_classes_of"), model=model
+        ),
         **_each(("loss_of", "to_inference"), model=model),
         "anchors.AnchorLevel": level,
         "anchors.AnchorSpec": {"image_size": SIZE, "levels": anchors.levels},
@@ -134,6 +136,8 @@ def sound_arguments(folder):
         },
         "create_hdf5_dataset": {"dataset": data, "path": folder / "new.h5", "progress": False},
         "detect": {"model": model, "images": image},
+        "confusion_matrix": {"detections": rows, "dataset": data},
+        "error_types": {"detections": rows, "dataset": data},
         "evaluate_coco": {"detections": rows, "dataset": data},
         "evaluate_voc": {"detections": rows, "dataset": data},
         "load_coco": {"annotation_file": files["coco"], "image_folder": files["images"], "progress": False},
@@ -154,6 +158,7 @@ def sound_arguments(folder):
         "load_yolo": {"data_yaml": files["yolo"], "progress": False},
         "plot_detection_grid": {"dataset": data[:1], "detections": rows[:1]},
         "plot_detections": {"image": image, "detections": rows[0]},
+        "plot_confusion_matrix": {"matrix": mb.confusion_matrix(rows, data)},
         "plot_history": {"path": files["history"]},
         "plot_precision_recall": {"result": mb.evaluate_voc(rows, data)},
         "plot_scores": {"result": mb.evaluate_voc(rows, data)},
