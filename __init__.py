@@ -85,6 +85,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         sample_classes,
         to_inference,
     )
+    from .report import save_report
     from .runner import RunConfig, read_config, start_run
     from .training import loss_of, train
     from .weights import load_weights
@@ -162,6 +163,7 @@ __all__ = [
     "save_evaluation",
     "save_labelme",
     "save_predictions",
+    "save_report",
     "save_voc",
     "save_yolo",
     "ssd_augmentation",
@@ -188,15 +190,15 @@ _MODULES = {
     """,
     "eval_utils": """
         Detections confusion_matrix detect error_types evaluate_voc plot_confusion_matrix
-        plot_detection_grid plot_detections plot_history
-        plot_precision_recall plot_samples predict_dataset predict_files save_evaluation
-        save_predictions to_pixels
+        plot_detection_grid plot_detections plot_history plot_precision_recall plot_samples
+        predict_dataset predict_files save_evaluation save_predictions to_pixels
     """,
     "losses": "SSDFocalLoss SSDLoss",
     "models": """
         SSD7 SSD300 SSD512 SSDLite SSDMobileNet activation_of anchors_of class_names_of
         class_weights_of num_classes_of pretrained sample_classes to_inference
     """,
+    "report": "save_report",
     "runner": "RunConfig read_config start_run",
     "training": "loss_of train",
     "weights": "load_weights",

@@ -117,7 +117,7 @@ def test_every_folder_with_modules_is_installed(monkeypatch):
 
 
 def test_the_mark_that_the_package_has_type_hints_is_installed(monkeypatch):
-    assert setup_arguments(monkeypatch)["package_data"] == {"multibox": ["py.typed"]}
+    assert setup_arguments(monkeypatch)["package_data"]["multibox"] == ["py.typed"]
     assert (ROOT / "py.typed").exists()
 
 

@@ -29,7 +29,7 @@ from .verdicts import (
     judge,
 )
 
-FALSE_POSITIVES, FALSE_NEGATIVES = "FalsePos", "FalseNeg"
+FALSE_POSITIVES, FALSE_NEGATIVES = SUMS = "FalsePos", "FalseNeg"
 # What each error type means.
 MEANINGS = {
     CLS: "right place, wrong class",
@@ -135,6 +135,21 @@ def error_types(detections: Sequence[np.ndarray], dataset: DetectionDataset) -> 
     return ErrorTypes(ap50, costs, counts, found, objects)
 
 
+def interpolated_ap(scores: np.ndarray, right: np.ndarray, num_objects: int) -> float:
+    """AP as COCO and TIDE compute it: the mean of the best precision at or beyond 101 recalls.
+
+    Args:
+        scores: (n,) scores of the detections.
+        right: (n,) bool, whether each is right.
+        num_objects: number of objects, at least 1.
+    """
+    hits = np.cumsum(right[np.argsort(-scores, kind="stable")])
+    precision = hits / np.arange(1, len(hits) + 1)
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    at = np.searchsorted(hits / num_objects, _RECALLS, "left")
+    return float(np.append(envelope, 0.0)[at].mean())
+
+
 def _number_or_none(value):
     return None if np.isnan(value) else value
 
@@ -173,11 +188,7 @@ class _Case:
         total = self.num_objects[label]
         if total == 0:
             return 0.0 if mine.any() else None
-        right = np.cumsum(self.right[mine][np.argsort(-self.scores[mine], kind="stable")])
-        precision = right / np.arange(1, len(right) + 1)
-        envelope = np.maximum.accumulate(precision[::-1])[::-1]
-        at = np.searchsorted(right / total, _RECALLS, "left")
-        return np.append(envelope, 0.0)[at].mean()
+        return interpolated_ap(self.scores[mine], self.right[mine], total)
 
     def without(self, name):
         """The case without the errors of a type."""
