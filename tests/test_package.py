@@ -121,6 +121,15 @@ def test_the_mark_that_the_package_has_type_hints_is_installed(monkeypatch):
     assert (ROOT / "py.typed").exists()
 
 
+def test_the_templates_of_the_report_are_installed(monkeypatch):
+    (pattern,) = setup_arguments(monkeypatch)["package_data"]["multibox.report"]
+    assert {path.name for path in (ROOT / "report").glob(pattern)} == {
+        "report.html",
+        "report.css",
+        "report.js",
+    }
+
+
 ABSENT = """
 import sys
 
