@@ -53,9 +53,12 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
     )
     from .eval_utils import (
         Detections,
+        compare,
+        confidence_intervals,
         confusion_matrix,
         detect,
         error_types,
+        evaluate_coco,
         evaluate_voc,
         plot_confusion_matrix,
         plot_detection_grid,
@@ -63,6 +66,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         plot_history,
         plot_precision_recall,
         plot_samples,
+        plot_scores,
         predict_dataset,
         predict_files,
         save_evaluation,
@@ -85,9 +89,10 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         sample_classes,
         to_inference,
     )
+    from .profiling import complexity
     from .report import save_report
     from .runner import RunConfig, read_config, start_run
-    from .training import loss_of, train
+    from .training import MeanAveragePrecision, loss_of, train
     from .weights import load_weights
 
 __version__ = "0.1.0"
@@ -104,6 +109,7 @@ __all__ = [
     "Detections",
     "GroundTruthEncoder",
     "ImageError",
+    "MeanAveragePrecision",
     "Record",
     "RunConfig",
     "SSDFocalLoss",
@@ -120,12 +126,16 @@ __all__ = [
     "class_names_of",
     "class_weights_of",
     "coco_categories",
+    "compare",
+    "complexity",
+    "confidence_intervals",
     "confusion_matrix",
     "constant_size_augmentation",
     "convert_dataset",
     "create_hdf5_dataset",
     "detect",
     "error_types",
+    "evaluate_coco",
     "evaluate_voc",
     "load_coco",
     "load_csv",
@@ -147,6 +157,7 @@ __all__ = [
     "plot_history",
     "plot_precision_recall",
     "plot_samples",
+    "plot_scores",
     "predict_dataset",
     "predict_files",
     "pretrained",
@@ -189,18 +200,20 @@ _MODULES = {
         ssd_augmentation ssdlite_augmentation variable_size_augmentation
     """,
     "eval_utils": """
-        Detections confusion_matrix detect error_types evaluate_voc plot_confusion_matrix
-        plot_detection_grid plot_detections plot_history plot_precision_recall plot_samples
-        predict_dataset predict_files save_evaluation save_predictions to_pixels
+        Detections compare confidence_intervals confusion_matrix detect error_types evaluate_coco
+        evaluate_voc plot_confusion_matrix plot_detection_grid plot_detections plot_history
+        plot_precision_recall plot_samples plot_scores predict_dataset predict_files save_evaluation
+        save_predictions to_pixels
     """,
     "losses": "SSDFocalLoss SSDLoss",
     "models": """
         SSD7 SSD300 SSD512 SSDLite SSDMobileNet activation_of anchors_of class_names_of
         class_weights_of num_classes_of pretrained sample_classes to_inference
     """,
+    "profiling": "complexity",
     "report": "save_report",
     "runner": "RunConfig read_config start_run",
-    "training": "loss_of train",
+    "training": "MeanAveragePrecision loss_of train",
     "weights": "load_weights",
 }
 

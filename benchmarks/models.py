@@ -7,7 +7,6 @@ SSD300 in the same run. Parameters and multiply-adds are counted for 20 classes.
 """
 
 import argparse
-import math
 import os
 from functools import partial
 
@@ -38,7 +37,7 @@ def main():
             "network": name,
             "input": "x".join(map(str, model.input_shape[1:3])),
             "parameters": f"{model.count_params():,}",
-            "multiply-adds": f"{multiply_adds(model) / 1e9:.2f} G",
+            "multiply-adds": f"{mb.complexity(model).multiply_adds / 1e9:.2f} G",
             "ms": 1e3 * seconds[name],
             "times": seconds[name] / seconds["SSD300"],
         }
@@ -53,18 +52,6 @@ def main():
 def forward_pass(model):
     image = np.random.default_rng(0).integers(0, 256, (1, *model.input_shape[1:]), np.uint8)
     return lambda: model.predict_on_batch(image)
-
-
-def multiply_adds(model):
-    """Counts the multiplications of kernels with inputs for one image, without biases, norms and activations.
-
-    A kernel is applied once at each position of the layer's output.
-    """
-    return sum(
-        math.prod(layer.kernel.shape) * math.prod(layer.output.shape[1:-1])
-        for layer in model.layers
-        if isinstance(layer, (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense))
-    )
 
 
 if __name__ == "__main__":

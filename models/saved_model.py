@@ -12,18 +12,17 @@ import os
 import zipfile
 
 import keras
-from keras.src.backend.common import global_state
 
 from ..files import check_regular
 from ..messages import one_line
 from ..weights.formats.keras_file import ZIP_ERRORS, read_keras
+from .unallocated import unallocated_weights
 
 CONFIG = "config.json"
 MAX_CONFIG = 32 << 20  # bytes; that of SSD512 has 0.1 MB
 MAX_DEPTH = 100  # of nested lists and objects
 SPARE_NUMBERS = 1 << 20  # in the model and not in the file
 CODE = {"Lambda", "__lambda__"}
-_WAITING = "uninitialized_variables"  # Keras' list of those that it allocates when it has a state again
 
 
 def load_saved_model(path: str | os.PathLike[str], owner: str) -> keras.Model:
@@ -106,12 +105,7 @@ def _check_object(value):
 
 
 def _count_numbers(config):
-    """How many numbers the model's weights have. Without a state, Keras allocates none of them."""
-    waiting = global_state.get_global_attribute(_WAITING, [], set_to_default=True)
-    global_state.set_global_attribute(_WAITING, [])
-    try:
-        with keras.StatelessScope(initialize_variables=False):
-            model = keras.saving.deserialize_keras_object(config)
-    finally:  # those of this model must not be allocated later, either
-        global_state.set_global_attribute(_WAITING, waiting)
+    """How many numbers the model's weights have. None of them is allocated."""
+    with unallocated_weights():
+        model = keras.saving.deserialize_keras_object(config)
     return sum(math.prod(variable.shape) for variable in model.variables)

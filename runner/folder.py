@@ -16,7 +16,7 @@ CONFIG, VERSIONS, LOG = "config.yaml", "versions.json", "log.txt"
 BEST, HISTORY = "best.keras", "history.csv"
 # file: what it is.
 FILES = {
-    BEST: "the model with the lowest validation loss",
+    BEST: "the model with the highest mAP on the validation images",
     "last.keras": "the model after the last epoch, from which a run goes on",
     HISTORY: "the losses of each epoch",
     "loss.png": "the losses as curves",

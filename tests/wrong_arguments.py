@@ -111,7 +111,9 @@ def sound_arguments(folder):
         "GroundTruthEncoder": {"model": anchors, "num_classes": 4},
         "Record": {f: getattr(data[0], f) for f in mb.Record.__slots__[:6]},
         "SampleTransform": {"image_size": SIZE},
-        **_each(("activation_of", "anchors_of", "class_names_of", "num_classes_of"), model=model),
+        **_each(
+            ("activation_of", "anchors_of", "class_names_of", "complexity", "num_classes_of"), model=model
+        ),
         **_each(("loss_of", "to_inference"), model=model),
         "anchors.AnchorLevel": level,
         "anchors.AnchorSpec": {"image_size": SIZE, "levels": anchors.levels},
@@ -127,6 +129,8 @@ def sound_arguments(folder):
         "class_names.name_tuple": {"names": ["cat"], "what": "classes"},
         "class_names.check_names": {**names, "num_classes": 2},
         "coco_categories": {"annotation_file": files["coco"]},
+        "compare": {"a": mb.evaluate_voc(rows, data), "b": mb.evaluate_voc(rows, data), "samples": 10},
+        "confidence_intervals": {"result": mb.evaluate_voc(rows, data), "samples": 10},
         "convert_dataset": {
             **{"path": files["voc"], "output": folder / "new", "layout": "coco", "progress": False},
         },
@@ -134,6 +138,7 @@ def sound_arguments(folder):
         "detect": {"model": model, "images": image},
         "confusion_matrix": {"detections": rows, "dataset": data},
         "error_types": {"detections": rows, "dataset": data},
+        "evaluate_coco": {"detections": rows, "dataset": data},
         "evaluate_voc": {"detections": rows, "dataset": data},
         "load_coco": {"annotation_file": files["coco"], "image_folder": files["images"], "progress": False},
         "load_csv": {"csv_file": files["csv"], "image_folder": files["images"], "progress": False},
@@ -155,6 +160,7 @@ def sound_arguments(folder):
         "plot_confusion_matrix": {"matrix": mb.confusion_matrix(rows, data)},
         "plot_history": {"path": files["history"]},
         "plot_precision_recall": {"result": mb.evaluate_voc(rows, data)},
+        "plot_scores": {"result": mb.evaluate_voc(rows, data)},
         "plot_samples": {"dataset": data[:1], "transform": transform, "draws": 1},
         "predict_dataset": {"model": model, "dataset": data, "progress": False, "workers": 0},
         "predict_files": {"model": model, "sources": files["images"], "progress": False},

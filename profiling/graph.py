@@ -1,0 +1,98 @@
+"""The calls of layers in a functional model, nested models included, with the shapes of their tensors."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import keras
+from keras import tree
+
+from ..messages import printable
+
+
+class Call(NamedTuple):
+    """One call of a layer or operation.
+
+    Attributes:
+        name: name of the layer, after those of the models that it is nested in: "backbone/conv1".
+        operation: the layer, or an operation of `keras.ops`.
+        inputs: symbolic tensors that it takes.
+        outputs: symbolic tensors that it returns.
+    """
+
+    name: str
+    operation: Any
+    inputs: tuple[keras.KerasTensor, ...]
+    outputs: tuple[keras.KerasTensor, ...]
+
+
+def calls_of(model: keras.Model, owner: str) -> list[Call]:
+    """The calls in the order in which they run, those of the inputs first.
+
+    Args:
+        model: a functional or sequential model whose input has a fixed size.
+        owner: name of the calling function, for messages.
+
+    Raises:
+        ValueError: for a model that was never built, is a class of its own, or has no fixed input size.
+    """
+    functional = _functional(model, owner)
+    for tensor in functional.inputs:
+        if None in tensor.shape[1:]:
+            raise ValueError(
+                f"{owner}: model {printable(model.name)!r} takes inputs of any size {tuple(tensor.shape)}; "
+                "build it with a fixed size, such as keras.Input((300, 300, 3))"
+            )
+    calls: list[Call] = []
+    _walk(functional, functional.inputs, "", calls, owner)
+    return calls
+
+
+def _functional(model, owner):
+    name = printable(model.name)
+    if isinstance(model, keras.Sequential):
+        if not model.built or not model.layers:
+            raise ValueError(
+                f"{owner}: model {name!r} was never built; begin it with keras.Input(shape), or call "
+                "model.build(input_shape)"
+            )
+        return keras.Model(model.inputs, model.outputs)
+    if not hasattr(model, "_nodes_by_depth"):
+        raise ValueError(
+            f"{owner}: model {name!r} is of the class {type(model).__name__}, whose layers are only known "
+            "when it runs; expected a functional model: keras.Model(inputs, outputs)"
+        )
+    return model
+
+
+def _walk(model, inputs, prefix, calls, owner):
+    """Adds the calls of a model to the list; returns its outputs for these inputs."""
+    known = {id(own): given for own, given in zip(model.inputs, inputs, strict=True)}
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        for node in model._nodes_by_depth[depth]:
+            operation = node.operation
+            if node.is_input:
+                if not prefix:
+                    calls.append(Call(operation.name, operation, (), tuple(node.output_tensors)))
+                continue
+            given = tuple(known[id(tensor)] for tensor in node.input_tensors)
+            name = prefix + operation.name
+            if isinstance(operation, keras.Model):
+                nested = _functional(operation, owner)
+                outputs = _walk(nested, given, f"{name}/", calls, owner)
+            else:
+                outputs = _outputs(node, given, known)
+                calls.append(Call(name, operation, given, outputs))
+            known.update(zip(map(id, node.output_tensors), outputs, strict=True))
+    return tuple(known[id(tensor)] for tensor in model.outputs)
+
+
+def _outputs(node, given, known):
+    """The outputs of a node. A nested model may be called with another size than it was built with."""
+    recorded = tuple(node.output_tensors)
+    pairs = zip(given, node.input_tensors, strict=True)
+    if all(new.shape[1:] == old.shape[1:] for new, old in pairs):
+        # A layer that is called twice must not return the same tensor twice.
+        return tuple(keras.KerasTensor(tensor.shape, tensor.dtype) for tensor in recorded)
+    args, kwargs = node.arguments.fill_in(known)
+    return tuple(tree.flatten(node.operation.compute_output_spec(*args, **kwargs)))
