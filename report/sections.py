@@ -10,6 +10,8 @@ import numpy as np
 from ..data_generator import DetectionDataset
 from ..eval_utils import ConfusionMatrix, ErrorTypes
 from ..eval_utils.history_plot import read_history
+from ..eval_utils.metrics.bootstrap import Interval, Intervals
+from ..eval_utils.metrics.coco import COCOResult
 from ..eval_utils.metrics.confusion import INVENTED, MISSED
 from ..eval_utils.metrics.errors import MEANINGS, SUMS
 from ..messages import printable
@@ -22,10 +24,11 @@ MAX_CONFUSIONS = 12
 
 
 class ClassRow(NamedTuple):
-    """A row of the table of classes; the numbers behind the score are those at the highest F1."""
+    """A row of the table of classes; precision and recall are those at the score with the highest F1."""
 
     name: str
-    average_precision: float
+    average_precision: Interval
+    ap50: float
     f1: float
     score: float
     precision: float
@@ -34,12 +37,23 @@ class ClassRow(NamedTuple):
     detections: int
 
 
-def headlines(errors: ErrorTypes, together: Curves, dataset: DetectionDataset) -> list[tuple[str, str, str]]:
+def headlines(
+    intervals: Intervals, errors: ErrorTypes, together: Curves, dataset: DetectionDataset
+) -> list[tuple[str, str, str]]:
     """(name, number, explanation) of the most important numbers."""
     best = together.best
     score = STEPS[best]
+    means = [
+        (name, _percent(value), f"{text}; {_percent(low)} to {_percent(high)}")
+        for name, text in (
+            ("mAP", "mean over IoU 0.5 to 0.95"),
+            ("AP50", "at IoU 0.5"),
+            ("AP75", "at IoU 0.75"),
+        )
+        for value, low, high in [intervals.numbers[name]]
+    ]
     return [
-        ("AP50", _percent(errors.ap50), "mean average precision at IoU 0.5, percent"),
+        *means,
         ("Best F1", _percent(together.f1[best]), f"of all classes together, at the score {score:.2f}"),
         ("Precision", _percent(together.precision[best]), f"share of right detections from {score:.2f} on"),
         ("Recall", _percent(together.recall[best]), f"share of objects found from {score:.2f} on"),
@@ -60,15 +74,19 @@ def _percent(value):
     return "–" if np.isnan(value) else f"{100 * value:.1f}"  # noqa: RUF001
 
 
-def class_rows(dataset: DetectionDataset, classes: list[Curves]) -> list[ClassRow]:
+def class_rows(result: COCOResult, intervals: Intervals) -> list[ClassRow]:
     """The rows of the table of classes."""
-    rows = []
-    for name, c in zip(dataset.class_names, classes, strict=True):
-        at = c.best
-        known = (c.f1[at], STEPS[at], c.precision[at], c.recall[at]) if c.num_objects else (np.nan,) * 4
-        numbers = map(float, (c.average_precision, *known))
-        rows.append(ClassRow(printable(name), *numbers, c.num_objects, c.num_detections))
-    return rows
+    return [
+        ClassRow(
+            printable(name),
+            intervals.classes[name],
+            r.numbers["AP50"],
+            *r.best_f1(),
+            r.num_objects,
+            len(r.scores),
+        )
+        for name, r in result.classes.items()
+    ]
 
 
 def score_charts(dataset: DetectionDataset, together: Curves, classes: list[Curves]) -> list[Chart]:

@@ -14,6 +14,8 @@ import numpy as np
 from ...arguments import checked
 from ...data_generator import DetectionDataset
 from .flat import Truth, flat_detections
+from .matches import averaged
+from .result import number_or_none
 from .verdicts import (
     BKG,
     BOTH,
@@ -41,6 +43,8 @@ MEANINGS = {
     FALSE_POSITIVES: "all false alarms",
     FALSE_NEGATIVES: "all objects not found",
 }
+
+# As tidecv divides. The recalls of pycocotools differ in the last bit, which moves AP50 by 0.02 points.
 _RECALLS = np.arange(101) / 100
 
 
@@ -65,10 +69,10 @@ class ErrorTypes:
     def to_dict(self) -> dict[str, Any]:
         """The numbers, ready for JSON. None stands for a NaN."""
         errors = {
-            name: {"cost": _number_or_none(cost), "count": self.counts[name]}
+            name: {"cost": number_or_none(cost), "count": self.counts[name]}
             for name, cost in self.costs.items()
         }
-        return {"ap50": _number_or_none(self.ap50), "errors": errors}
+        return {"ap50": number_or_none(self.ap50), "errors": errors}
 
     def __str__(self):
         lines = [f"{'error':<8}  {'count':>7}  {'costs':>6}  meaning"]
@@ -143,15 +147,9 @@ def interpolated_ap(scores: np.ndarray, right: np.ndarray, num_objects: int) -> 
         right: (n,) bool, whether each is right.
         num_objects: number of objects, at least 1.
     """
-    hits = np.cumsum(right[np.argsort(-scores, kind="stable")])
-    precision = hits / np.arange(1, len(hits) + 1)
-    envelope = np.maximum.accumulate(precision[::-1])[::-1]
-    at = np.searchsorted(hits / num_objects, _RECALLS, "left")
-    return float(np.append(envelope, 0.0)[at].mean())
-
-
-def _number_or_none(value):
-    return None if np.isnan(value) else value
+    places = np.flatnonzero(right[np.argsort(-scores, kind="stable")])
+    found = np.arange(1, len(places) + 1)
+    return float(averaged(found[None], places[None] + 1, np.array([num_objects]), _RECALLS)[0])
 
 
 @dataclass(frozen=True, eq=False)

@@ -57,9 +57,9 @@ def test_the_numbers(tmp_path):
     (tmp_path / "history.csv").write_text(HISTORY)
     text = page(tmp_path, history=tmp_path / "history.csv", settings={"model": "ssd7"})
     flat = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", text))
-    assert "AP50 16.8 mean average precision at IoU 0.5" in flat
+    assert "mAP 16.8 mean over IoU 0.5 to 0.95; 0.0 to 50.5 AP50 16.8 at IoU 0.5;" in flat
     assert "FalseNeg all objects not found 33.17 3" in flat
-    assert "cat 33.7 50.0 0.81 100.0 33.3 3 4" in flat
+    assert "cat 33.7 0 to 50 33.7 50.0 0.90 100.0 33.3 3 4" in flat
     assert "1 right, 0 under another class, 3 missed, 0 invented." in flat
     assert 'alt="Miss: dog not found, 40×40 pixels; image second"' in text  # noqa: RUF001
     assert "model ssd7" in flat
@@ -93,6 +93,7 @@ def test_no_detections_and_no_objects(tmp_path):
     text = page(tmp_path / "empty", [NONE], empty)
     assert Tags(text).open == []
     assert "There is no picture to show." in text
+    assert '<p class="note">evaluate_coco: mAP is NaN: none of the 1 images has an object' in text
     assert re.findall(r"\bnan\b", text) == []
 
 
