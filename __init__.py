@@ -92,6 +92,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         to_inference,
     )
     from .profiling import complexity
+    from .report import save_report
     from .runner import RunConfig, read_config, start_run
     from .training import MeanAveragePrecision, loss_of, train
     from .weights import load_weights
@@ -177,6 +178,7 @@ __all__ = [
     "save_evaluation",
     "save_labelme",
     "save_predictions",
+    "save_report",
     "save_voc",
     "save_yolo",
     "ssd_augmentation",
@@ -213,6 +215,7 @@ _MODULES = {
         class_weights_of num_classes_of pretrained sample_classes to_inference
     """,
     "profiling": "complexity",
+    "report": "save_report",
     "runner": "RunConfig read_config start_run",
     "training": "MeanAveragePrecision loss_of train",
     "weights": "load_weights",

@@ -16,5 +16,5 @@ setup(
     package_dir={"multibox": "."},
     # Folders with an __init__.py; tests, notebooks and benchmarks have none.
     packages=["multibox", *(f"multibox.{name}" for name in find_packages())],
-    package_data={"multibox": ["py.typed"]},
+    package_data={"multibox": ["py.typed"], "multibox.report": ["templates/*"]},
 )

@@ -17,6 +17,7 @@ from .evaluate import evaluate
 from .examples import examples
 from .predict import predict
 from .pretrained import pretrained
+from .report import report
 from .train import EXAMPLES, train
 
 GREETING = f"""\
@@ -51,6 +52,12 @@ app.command(
         "multibox evaluate ssd_mobilenet_coco VOCdevkit:2007:test",
     )
 )(evaluate)
+app.command(
+    epilog=examples(
+        "multibox report runs/my_data",
+        "multibox report best.keras my_data:val --out report",
+    )
+)(report)
 app.command(
     epilog=examples(
         "multibox convert-data my_data my_data_yolo --to yolo",

@@ -35,7 +35,7 @@ def plot_history(path: str | os.PathLike[str]) -> Figure:
     """
     import matplotlib.pyplot as plt
 
-    columns = _history(path)
+    columns = read_history(path)
     epochs = [int(epoch) + 1 for epoch in columns.pop("epoch")]
     names = [name for name in columns if not name.startswith("val_")]
     figure, axes = plt.subplots(1, len(names), figsize=(4 * len(names), 3.2), squeeze=False, layout="tight")
@@ -51,7 +51,7 @@ def plot_history(path: str | os.PathLike[str]) -> Figure:
     return figure
 
 
-def _history(path):
+def read_history(path):
     """{column: numbers} of the log of a training, with the column "epoch" and at least one other."""
     rows = list(csv.DictReader(io.StringIO(read_text(path, MAX_HISTORY), newline="")))
     if not rows:

@@ -13,14 +13,16 @@ from typing import Any
 from ..files import atomic
 
 CONFIG, VERSIONS, LOG = "config.yaml", "versions.json", "log.txt"
+BEST, HISTORY = "best.keras", "history.csv"
 # file: what it is.
 FILES = {
-    "best.keras": "the model with the highest mAP on the validation images",
+    BEST: "the model with the highest mAP on the validation images",
     "last.keras": "the model after the last epoch, from which a run goes on",
-    "history.csv": "the losses of each epoch",
+    HISTORY: "the losses of each epoch",
     "loss.png": "the losses as curves",
     "samples.jpg": "training images as the model sees them",
     "detections.jpg": "validation images with annotations (dashed) and detections",
+    "report.html": "what the best model can do and why it fails, to look at in a browser",
     CONFIG: "what was trained: `multibox train config.yaml` repeats it",
     VERSIONS: "what it was trained with",
     LOG: "what this command has printed",

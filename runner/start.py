@@ -24,13 +24,15 @@ from ..eval_utils import (
 from ..messages import printable
 from ..models.detector import anchors_of
 from ..networks import find_network
+from ..report import save_report
 from ..training import train
 from ..training.batches import BATCH_SIZE, default_augmentation
 from .config import RunConfig, make_config
 from .data import find_data
-from .folder import CONFIG, FILES, LOG, VERSIONS, new_folder, save_figure, save_versions, write_text
+from .folder import CONFIG, FILES, HISTORY, LOG, VERSIONS, new_folder, save_figure, save_versions, write_text
 from .model import build_model, build_optimizer, chosen_weights
 from .progress import Progress, Report, events_folder
+from .reports import run_settings
 
 SHOWN_FINDINGS = 5
 SAMPLES, DETECTIONS = 4, 12  # pictures
@@ -187,6 +189,14 @@ def _finish(folder, history, model, validation, report):
     shown = validation[:DETECTIONS], [rows[:BEST] for rows in detections[:DETECTIONS]]
     figure = plot_detection_grid(*shown, min_score=_drawn_from(detections))
     save_figure(figure, folder / "detections.jpg")
+    save_report(
+        detections,
+        validation,
+        folder,
+        history=folder / HISTORY,
+        settings=run_settings(folder),
+        overwrite=True,
+    )
     report(f"\nThe best model on the validation images:\n{evaluation}\n")
     for warning in caught:
         report(f"Warning: {printable(warning.message, 500)}")

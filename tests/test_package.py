@@ -117,8 +117,17 @@ def test_every_folder_with_modules_is_installed(monkeypatch):
 
 
 def test_the_mark_that_the_package_has_type_hints_is_installed(monkeypatch):
-    assert setup_arguments(monkeypatch)["package_data"] == {"multibox": ["py.typed"]}
+    assert setup_arguments(monkeypatch)["package_data"]["multibox"] == ["py.typed"]
     assert (ROOT / "py.typed").exists()
+
+
+def test_the_templates_of_the_report_are_installed(monkeypatch):
+    (pattern,) = setup_arguments(monkeypatch)["package_data"]["multibox.report"]
+    assert {path.name for path in (ROOT / "report").glob(pattern)} == {
+        "report.html",
+        "report.css",
+        "report.js",
+    }
 
 
 ABSENT = """

@@ -182,6 +182,7 @@ def sound_arguments(folder):
         "save_detections": {"detections": rows, "dataset": data, "path": folder / "new.csv"},
         "save_evaluation": {"result": mb.evaluate_voc(rows, data), "folder": folder / "new"},
         "save_predictions": {"predictions": [], "folder": folder / "new"},
+        "save_report": {"detections": rows, "dataset": data, "folder": folder / "new"},
         "save_voc": {"dataset": data, "folder": folder / "new", "progress": False},
         "to_pixels": {"rows": np.zeros((2, 6)), "width": 64, "height": 64},
         "train": {"model": model, "dataset": data, "output": folder / "run", "epochs": 1, "verbose": 0},

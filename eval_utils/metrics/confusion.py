@@ -17,7 +17,7 @@ from .verdicts import greedy_matches, on_ignored
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MISSED, INVENTED = "missed", "nothing there"
+MISSED, INVENTED = "missed", "invented"
 _MAX_LETTERS_IN_CELLS = 30  # classes; numbers in more cells cannot be read
 
 
@@ -27,7 +27,7 @@ class ConfusionMatrix:
 
     Attributes:
         class_names: names of the classes.
-        counts: (classes + 1, classes + 1) whole numbers. Row: what is there; the last row is "nothing there".
+        counts: (classes + 1, classes + 1) whole numbers. Row: what is there; the last row is "invented".
             Column: what the detector says; the last column is "missed".
         min_score: least score of the detections.
         iou_threshold: least IoU of a detection and its object.
@@ -45,7 +45,7 @@ class ConfusionMatrix:
             f"Detections with a score of at least {self.min_score:g} count. By descending score, each takes "
             f"the free object of its own class with the highest IoU, at least {self.iou_threshold:g}. Then "
             "those left over take objects of other classes in the same way. Objects left over are missed; "
-            "detections left over found nothing that is there."
+            "detections left over are invented."
         )
 
     def confusions(self) -> list[tuple[str, str, int]]:
@@ -75,7 +75,7 @@ class ConfusionMatrix:
         swapped = self.confusions()
         lines = [
             f"{right} right, {sum(n for *_, n in swapped)} under another class, "
-            f"{self.counts[:-1, -1].sum()} missed, {self.counts[-1].sum()} where nothing is",
+            f"{self.counts[:-1, -1].sum()} missed, {self.counts[-1].sum()} invented",
             *(f"{n:6d}  {printable(there)} taken for {printable(said)}" for there, said, n in swapped[:10]),
         ]
         return "\n".join([*lines, self.rule])
@@ -98,7 +98,7 @@ def confusion_matrix(
     - A detection left over that has an IoU of at least 0.5 with a difficult object of its class, or more than
       half of its area in a crowd region of its class, is left out. Such objects are left out too.
     - Second pass: the other detections left over take free objects of any class in the same way.
-    - Objects left over are in the column "missed", detections left over in the row "nothing there". So a row
+    - Objects left over are in the column "missed", detections left over in the row "invented". So a row
       adds up to the objects of its class, and a column to the detections of its class.
 
     If a box of each of two classes lies on one object, the right one has it, and the other one counts as

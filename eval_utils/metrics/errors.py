@@ -14,6 +14,8 @@ import numpy as np
 from ...arguments import checked
 from ...data_generator import DetectionDataset
 from .flat import Truth, flat_detections
+from .matches import averaged
+from .result import number_or_none
 from .verdicts import (
     BKG,
     BOTH,
@@ -29,7 +31,7 @@ from .verdicts import (
     judge,
 )
 
-FALSE_POSITIVES, FALSE_NEGATIVES = "FalsePos", "FalseNeg"
+FALSE_POSITIVES, FALSE_NEGATIVES = SUMS = "FalsePos", "FalseNeg"
 # What each error type means.
 MEANINGS = {
     CLS: "right place, wrong class",
@@ -41,6 +43,8 @@ MEANINGS = {
     FALSE_POSITIVES: "all false alarms",
     FALSE_NEGATIVES: "all objects not found",
 }
+
+# As tidecv divides. The recalls of pycocotools differ in the last bit, which moves AP50 by 0.02 points.
 _RECALLS = np.arange(101) / 100
 
 
@@ -65,10 +69,10 @@ class ErrorTypes:
     def to_dict(self) -> dict[str, Any]:
         """The numbers, ready for JSON. None stands for a NaN."""
         errors = {
-            name: {"cost": _number_or_none(cost), "count": self.counts[name]}
+            name: {"cost": number_or_none(cost), "count": self.counts[name]}
             for name, cost in self.costs.items()
         }
-        return {"ap50": _number_or_none(self.ap50), "errors": errors}
+        return {"ap50": number_or_none(self.ap50), "errors": errors}
 
     def __str__(self):
         lines = [f"{'error':<8}  {'count':>7}  {'costs':>6}  meaning"]
@@ -135,8 +139,17 @@ def error_types(detections: Sequence[np.ndarray], dataset: DetectionDataset) -> 
     return ErrorTypes(ap50, costs, counts, found, objects)
 
 
-def _number_or_none(value):
-    return None if np.isnan(value) else value
+def interpolated_ap(scores: np.ndarray, right: np.ndarray, num_objects: int) -> float:
+    """AP as COCO and TIDE compute it: the mean of the best precision at or beyond 101 recalls.
+
+    Args:
+        scores: (n,) scores of the detections.
+        right: (n,) bool, whether each is right.
+        num_objects: number of objects, at least 1.
+    """
+    places = np.flatnonzero(right[np.argsort(-scores, kind="stable")])
+    found = np.arange(1, len(places) + 1)
+    return float(averaged(found[None], places[None] + 1, np.array([num_objects]), _RECALLS)[0])
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,11 +186,7 @@ class _Case:
         total = self.num_objects[label]
         if total == 0:
             return 0.0 if mine.any() else None
-        right = np.cumsum(self.right[mine][np.argsort(-self.scores[mine], kind="stable")])
-        precision = right / np.arange(1, len(right) + 1)
-        envelope = np.maximum.accumulate(precision[::-1])[::-1]
-        at = np.searchsorted(right / total, _RECALLS, "left")
-        return np.append(envelope, 0.0)[at].mean()
+        return interpolated_ap(self.scores[mine], self.right[mine], total)
 
     def without(self, name):
         """The case without the errors of a type."""

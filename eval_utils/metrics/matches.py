@@ -79,13 +79,13 @@ class Matches:
             seen = seen_by_all[:, at]
             if ignored.any():
                 seen = seen - np.cumsum(copies * ignored, axis=1, dtype=np.int32)[:, at]
-            result[:, t] = _average(np.cumsum(copies[:, at], axis=1), seen, objects, recalls)
+            result[:, t] = averaged(np.cumsum(copies[:, at], axis=1), seen, objects, recalls)
         result[objects == 0] = np.nan
         return result
 
 
-def _average(right, seen, objects, recalls):
-    """(samples,) from (samples, found): right ones and all so far, at each detection that is right."""
+def averaged(right, seen, objects, recalls):
+    """(samples,) AP from (samples, found): right detections and all so far, at each that is right."""
     precision = right / np.maximum(seen, 1)
     # The precision at a recall is the best precision at this or any higher recall.
     envelope = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]

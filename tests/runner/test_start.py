@@ -49,6 +49,7 @@ def test_the_folder_of_a_run(run):
     files = {path.name for path in result.folder.iterdir() if not path.name.startswith(".")} - {"events"}
     assert files == {
         *("best.keras", "last.keras", "history.csv", "loss.png", "samples.jpg", "detections.jpg"),
+        "report.html",
         *("config.yaml", "versions.json", "log.txt"),
     }
     assert mb.read_config(result.folder / "config.yaml") == config

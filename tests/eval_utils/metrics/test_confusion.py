@@ -77,11 +77,11 @@ def test_texts_and_numbers():
     result = confusion_matrix([np.array([[1, 0.9, *RIGHT]])], dataset((2, RIGHT)), min_score=0.3)
     assert result.confusions() == [("dog", "cat", 1)]
     assert str(result).splitlines()[:2] == [
-        "0 right, 1 under another class, 0 missed, 0 where nothing is",
+        "0 right, 1 under another class, 0 missed, 0 invented",
         "     1  dog taken for cat",
     ]
     content = result.to_dict()
-    assert content["rows"] == ["cat", "dog", "nothing there"]
+    assert content["rows"] == ["cat", "dog", "invented"]
     assert content["columns"] == ["cat", "dog", "missed"]
     assert content["counts"] == [[0, 0, 0], [1, 0, 0], [0, 0, 0]]
     assert content["rule"].startswith("Detections with a score of at least 0.3 count. ")
@@ -95,7 +95,7 @@ def test_the_plot_states_the_rule_and_the_counts():
     (axes,) = figure.axes
     assert "at least 0.5" in axes.get_title(loc="left")
     assert [label.get_text() for label in axes.get_xticklabels()] == ["$a_", "dog", "missed"]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["$a_", "dog", "nothing there"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["$a_", "dog", "invented"]
     assert [(t.get_position(), t.get_text()) for t in axes.texts] == [((0, 0), "1"), ((2, 1), "1")]
     figure.canvas.draw()
     plt.close(figure)
