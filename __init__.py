@@ -82,7 +82,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         sample_classes,
         to_inference,
     )
-    from .profiling import complexity
+    from .profiling import complexity, measure_stages
     from .runner import RunConfig, read_config, start_run
     from .training import loss_of, train
     from .weights import load_weights
@@ -136,6 +136,7 @@ __all__ = [
     "load_weights",
     "load_yolo",
     "loss_of",
+    "measure_stages",
     "num_classes_of",
     "plot_detection_grid",
     "plot_detections",
@@ -192,7 +193,7 @@ _MODULES = {
         SSD7 SSD300 SSD512 SSDLite SSDMobileNet activation_of anchors_of class_names_of
         class_weights_of num_classes_of pretrained sample_classes to_inference
     """,
-    "profiling": "complexity",
+    "profiling": "complexity measure_stages",
     "runner": "RunConfig read_config start_run",
     "training": "loss_of train",
     "weights": "load_weights",
