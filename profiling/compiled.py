@@ -37,14 +37,17 @@ def _jax(model, training):
 def _tensorflow(model, training):
     import tensorflow as tf
 
-    run = tf.function(lambda inputs: _listed(model(_passed(inputs), training=training)))
+    graph = tf.function(lambda inputs: _listed(model(_passed(inputs), training=training)))
+    traced = []
 
-    def wait(inputs):
-        outputs = run(inputs)
+    def run(inputs):
+        if not traced:  # a call of `graph` would warn after some models that it is traced too often
+            traced.append(graph.get_concrete_function(inputs))
+        outputs = traced[0](inputs)
         tf.test.experimental.sync_devices()
         return outputs
 
-    return wait
+    return run
 
 
 def _torch(model, training):
