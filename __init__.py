@@ -53,13 +53,20 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
     )
     from .eval_utils import (
         Detections,
+        compare,
+        confidence_intervals,
+        confusion_matrix,
         detect,
+        error_types,
+        evaluate_coco,
         evaluate_voc,
+        plot_confusion_matrix,
         plot_detection_grid,
         plot_detections,
         plot_history,
         plot_precision_recall,
         plot_samples,
+        plot_scores,
         predict_dataset,
         predict_files,
         save_evaluation,
@@ -84,7 +91,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
     )
     from .profiling import complexity, measure_stages
     from .runner import RunConfig, read_config, start_run
-    from .training import loss_of, train
+    from .training import MeanAveragePrecision, loss_of, train
     from .weights import load_weights
 
 __version__ = "0.1.0"
@@ -101,6 +108,7 @@ __all__ = [
     "Detections",
     "GroundTruthEncoder",
     "ImageError",
+    "MeanAveragePrecision",
     "Record",
     "RunConfig",
     "SSDFocalLoss",
@@ -117,11 +125,16 @@ __all__ = [
     "class_names_of",
     "class_weights_of",
     "coco_categories",
+    "compare",
     "complexity",
+    "confidence_intervals",
+    "confusion_matrix",
     "constant_size_augmentation",
     "convert_dataset",
     "create_hdf5_dataset",
     "detect",
+    "error_types",
+    "evaluate_coco",
     "evaluate_voc",
     "load_coco",
     "load_csv",
@@ -138,11 +151,13 @@ __all__ = [
     "loss_of",
     "measure_stages",
     "num_classes_of",
+    "plot_confusion_matrix",
     "plot_detection_grid",
     "plot_detections",
     "plot_history",
     "plot_precision_recall",
     "plot_samples",
+    "plot_scores",
     "predict_dataset",
     "predict_files",
     "pretrained",
@@ -184,8 +199,9 @@ _MODULES = {
         ssd_augmentation ssdlite_augmentation variable_size_augmentation
     """,
     "eval_utils": """
-        Detections detect evaluate_voc plot_detection_grid plot_detections plot_history
-        plot_precision_recall plot_samples predict_dataset predict_files save_evaluation
+        Detections compare confidence_intervals confusion_matrix detect error_types evaluate_coco
+        evaluate_voc plot_confusion_matrix plot_detection_grid plot_detections plot_history
+        plot_precision_recall plot_samples plot_scores predict_dataset predict_files save_evaluation
         save_predictions to_pixels
     """,
     "losses": "SSDFocalLoss SSDLoss",
@@ -195,7 +211,7 @@ _MODULES = {
     """,
     "profiling": "complexity measure_stages",
     "runner": "RunConfig read_config start_run",
-    "training": "loss_of train",
+    "training": "MeanAveragePrecision loss_of train",
     "weights": "load_weights",
 }
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..messages import did_you_mean, printable
-from .arguments import Model
+from .arguments import Flip, Model, Overlap, Tiles, tiles_of
 from .backend import start_keras
 from .boundary import one_line_warnings
 
@@ -32,10 +32,9 @@ def predict(
     draw: Annotated[bool, typer.Option("--draw", help="Draw boxes on pictures and videos.")] = False,
     min_score: Annotated[float, typer.Option(min=0, max=1, help="Lowest score.")] = 0.5,
     classes: Annotated[str | None, typer.Option(help="Only these classes, separated by commas.")] = None,
-    tiles: Annotated[
-        int | None, typer.Option(min=1, help="Look at large pictures also in tiles of this side, in pixels.")
-    ] = None,
-    overlap: Annotated[float, typer.Option(min=0, max=0.9, help="Overlap of tiles, a share.")] = 0.2,
+    tiles: Tiles = None,
+    overlap: Overlap = 0.2,
+    flip: Flip = False,
     batch: Annotated[int, typer.Option(min=1, help="Images per batch.")] = 8,
     link: Annotated[
         bool, typer.Option("--link", help="Hard links instead of copies of the pictures in data sets.")
@@ -75,8 +74,9 @@ def predict(
             found,
             min_score=min_score,
             classes=None if classes is None else [name.strip() for name in classes.split(",")],
-            tiles=tiles,
+            tiles=tiles_of(tiles),
             overlap=overlap,
+            flip=flip,
             batch_size=batch,
             on_error=unread.append,
         )

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .batches.cache import cache_in_ram
     from .batches.generator import DataGenerator
     from .class_balance import balanced_class_weights, repeat_factors
-    from .dataset import DetectionDataset, Record
+    from .dataset import DetectionDataset
     from .encoder import GroundTruthEncoder
     from .formats.coco import coco_categories, load_coco, scan_coco
     from .formats.coco_writer import coco_image_ids, save_coco
@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .formats.yolo import load_yolo, scan_yolo, yolo_classes, yolo_splits
     from .formats.yolo_writer import save_yolo
     from .images import ImageError, read_image
+    from .record import Record
     from .shapes import SHAPE_CLASSES, load_shapes
 
 __all__ = [
@@ -135,7 +136,8 @@ _MODULES = {
     "batches.cache": "cache_in_ram",
     "batches.generator": "DataGenerator",
     "class_balance": "balanced_class_weights repeat_factors",
-    "dataset": "DetectionDataset Record",
+    "dataset": "DetectionDataset",
+    "record": "Record",
     "encoder": "GroundTruthEncoder",
     "formats.coco": "coco_categories load_coco scan_coco",
     "formats.coco_writer": "coco_image_ids save_coco",

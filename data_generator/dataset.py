@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import reprlib
-import warnings
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import overload
 
 import numpy as np
@@ -14,74 +11,9 @@ import numpy as np
 from ..arguments import checked
 from ..class_names import check_names, name_tuple
 from ..messages import did_you_mean, printable
-from .images import read_image
+from .class_order import class_difference
 from .pixels import RGB, Pixels, ValueRange, checked_pixels
-
-FLAGS = ("difficult", "truncated", "crowd")
-_KINDS = (
-    ("image_id", str, "a string"),
-    ("width", (int, np.integer), "a whole number"),
-    ("height", (int, np.integer), "a whole number"),
-    ("boxes", np.ndarray, "an array"),
-    ("labels", np.ndarray, "an array"),
-    *((flag, (np.ndarray, type(None)), "an array or None") for flag in FLAGS),
-)
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Record:
-    """One annotated image.
-
-    Attributes:
-        image_id: name of the image, unique in its data set.
-        image: path of the file, or a function that returns the RGB uint8 array or an image file's bytes.
-        width: pixels.
-        height: pixels.
-        boxes: (objects, 4) float32 xyxy in pixels, continuous: the whole image is 0, 0, width, height.
-        labels: (objects,) int32, 1 is the first class name.
-        difficult: (objects,) bool, Pascal VOC's flag. Used in training, ignored in evaluation. None: no
-            object.
-        truncated: (objects,) bool, the object extends beyond the image. None: no object.
-        crowd: (objects,) bool, COCO's flag of a region with many objects. Ignored in training and evaluation.
-            None: no object.
-        pixels: how the image is read, see `DetectionDataset.with_pixels`.
-    """
-
-    image_id: str
-    image: str | Callable[[], np.ndarray | bytes]
-    width: int
-    height: int
-    boxes: np.ndarray
-    labels: np.ndarray
-    # Every record holds arrays; None becomes an array of False.
-    difficult: np.ndarray = None  # type: ignore[assignment]
-    truncated: np.ndarray = None  # type: ignore[assignment]
-    crowd: np.ndarray = None  # type: ignore[assignment]
-    pixels: Pixels = RGB
-
-    def __post_init__(self):
-        _check_kinds(self)
-        for flag in FLAGS:
-            if getattr(self, flag) is None:
-                object.__setattr__(self, flag, np.zeros(len(self.labels), bool))
-
-    def read(self) -> np.ndarray:
-        """The image, (height, width, channels) uint8, see `read_image`."""
-        return read_image(self.image, size=(self.width, self.height), **self.pixels._asdict())
-
-
-def _check_kinds(record):
-    # `checked` would take longer than all the rest where a million records are made.
-    for name, kinds, words in _KINDS:
-        value = getattr(record, name)
-        if not isinstance(value, kinds) or isinstance(value, bool):
-            got = f"{type(value).__name__} {reprlib.repr(value)}"
-            raise TypeError(f"Record: {name} must be {words}, got {got}")
-    if not callable(record.image) and not isinstance(record.image, str | os.PathLike):
-        raise TypeError(f"Record: image must be a path or a function, got {type(record.image).__name__}")
-    if record.width < 1 or record.height < 1:
-        name = "width" if record.width < 1 else "height"
-        raise ValueError(f"Record: {name} must be at least 1, got {getattr(record, name)}")
+from .record import FLAGS, Record, check_records, joined, reduced
 
 
 @checked()
@@ -109,7 +41,7 @@ class DetectionDataset(Sequence[Record]):
         self.name = name
         if not self.class_names:
             raise ValueError(f"{name}: class_names must have at least one name")
-        _check_all(self.records, self.num_classes)
+        check_records(self.records, self.num_classes)
 
     @property
     def num_classes(self) -> int:
@@ -169,7 +101,7 @@ class DetectionDataset(Sequence[Record]):
         return DetectionDataset(self.class_names, self.records + other.records, name)
 
     def __repr__(self):
-        labels, flags = _joined(self.records, "labels"), {f: _joined(self.records, f).sum() for f in FLAGS}
+        labels, flags = joined(self.records, "labels"), {f: joined(self.records, f).sum() for f in FLAGS}
         empty = sum(len(record.labels) == 0 for record in self)
         images = f"{len(self)} images" + (f" ({empty} without objects)" if empty else "")
         objects = f"{len(labels)} objects of {self.num_classes} classes"
@@ -209,7 +141,7 @@ class DetectionDataset(Sequence[Record]):
         new_labels = np.zeros(self.num_classes + 1, np.int32)  # 0: leave out
         new_labels[[self.class_names.index(name) + 1 for name in classes]] = np.arange(1, len(classes) + 1)
         excluded = ["difficult"] * exclude_difficult + ["truncated"] * exclude_truncated
-        records = [_reduced(record, new_labels, excluded) for record in self]
+        records = [reduced(record, new_labels, excluded) for record in self]
         return DetectionDataset(classes, records, self.name)
 
     @checked(channels=1)
@@ -266,120 +198,5 @@ class DetectionDataset(Sequence[Record]):
 
     def class_counts(self) -> dict[str, int]:
         """Number of objects of each class, a dictionary in the order of the labels."""
-        counts = np.bincount(_joined(self.records, "labels"), minlength=self.num_classes + 1)[1:]
+        counts = np.bincount(joined(self.records, "labels"), minlength=self.num_classes + 1)[1:]
         return dict(zip(self.class_names, counts.tolist(), strict=True))
-
-
-def _joined(records, field):
-    """A field of all objects, image after image, (objects,)."""
-    return np.concatenate([np.zeros(0, np.int32), *(getattr(record, field) for record in records)])
-
-
-def _reduced(record, new_labels, excluded):
-    """A record with other labels, without the objects whose new label is 0 or that have an excluded flag."""
-    labels = new_labels[record.labels]
-    keep = labels > 0
-    for flag in excluded:
-        keep &= ~getattr(record, flag)
-    flags = {flag: getattr(record, flag)[keep] for flag in FLAGS}
-    return replace(record, boxes=record.boxes[keep], labels=labels[keep], **flags)
-
-
-def align_classes(dataset, class_names, owner):
-    """The data set with its labels in the order of a model's classes.
-
-    Args:
-        dataset: a `DetectionDataset`.
-        class_names: the model's class names in the order of its labels. With None nothing is compared.
-        owner: name of the calling function, for messages.
-
-    Returns:
-        The data set itself. If both have the same names in another order: a data set with the model's labels;
-        a warning reports the change.
-
-    Raises:
-        ValueError: if the names differ; lists the differences.
-    """
-    if class_names is None or tuple(class_names) == dataset.class_names:
-        return dataset
-    if set(class_names) == set(dataset.class_names):
-        warnings.warn(
-            f"{owner}: the data set has the model's classes in another order; its labels are changed to the "
-            f"model's order: {', '.join(class_names)}",
-            stacklevel=4,  # beyond the `checked` caller
-        )
-        return dataset.subset(classes=class_names)
-    raise ValueError(
-        f"{owner}: {class_difference('the model', class_names, 'the data set', dataset.class_names)}; load "
-        "the data with classes=class_names_of(model), or change the model's classes with "
-        "sample_classes(model, dataset.class_names)"
-    )
-
-
-def class_difference(a, names_a, b, names_b):
-    """How the class names of `a` and `b` differ, in words."""
-    only = [
-        f"only {part} has {', '.join(map(repr, names))}"
-        for part, mine, other in ((a, names_a, names_b), (b, names_b, names_a))
-        if (names := [n for n in mine if n not in other and n is not None])
-    ]
-    if only:
-        return f"the class names differ: {'; '.join(only)}"
-    label = next(i for i, (x, y) in enumerate(zip(names_a, names_b, strict=False)) if x != y)
-    return (
-        f"the class names are the same in another order: {a} has {names_a[label]!r} as label {label + 1}, "
-        f"{b} has {names_b[label]!r}; reorder one of them with `subset(classes)`"
-    )
-
-
-def _check_all(records, num_classes):
-    """Checks all records at once: one by one takes seconds for a large data set."""
-    if not records:
-        return
-    for record in records:
-        if not isinstance(record, Record):
-            raise TypeError(f"DetectionDataset: records must be Records, got {type(record).__name__}")
-        _check_shapes(record)
-    counts = [len(record.labels) for record in records]
-    image = np.repeat(np.arange(len(records)), counts)  # (objects,)
-    labels = _joined(records, "labels")
-    boxes = np.concatenate([record.boxes for record in records])
-    sizes = np.array([(record.width, record.height) for record in records])
-    bad = ~(_labels_fit(labels, num_classes) & _boxes_fit(boxes, sizes[image]))
-    if bad.any():
-        _complain(records[image[bad.argmax()]], num_classes)
-
-
-def _check_shapes(record):
-    boxes, count = record.boxes, len(record.labels)
-    if boxes.shape == (count, 4) and count == len(record.difficult) == len(record.truncated) == len(
-        record.crowd
-    ):
-        return
-    flags = ", ".join(str(len(getattr(record, flag))) for flag in FLAGS)
-    raise ValueError(
-        f"{record.image_id}: expected boxes (objects, 4) and as many labels, {', '.join(FLAGS)}, "
-        f"got {boxes.shape}, {count}, {flags}"
-    )
-
-
-def _labels_fit(labels, num_classes):
-    return (labels >= 1) & (labels <= num_classes)
-
-
-def _boxes_fit(boxes, sizes):
-    low, high = boxes[:, :2], boxes[:, 2:]
-    return ((low >= 0) & (high > low) & (high <= sizes)).all(axis=1)
-
-
-def _complain(record, num_classes):
-    """Raises ValueError for a record that a reader should have cleaned (see `BoxCleaner`)."""
-    if not _labels_fit(record.labels, num_classes).all():
-        raise ValueError(
-            f"{record.image_id}: labels must be in 1..{num_classes} (0 is background), "
-            f"got {record.labels.tolist()}"
-        )
-    raise ValueError(
-        f"{record.image_id}: boxes must have an area and lie inside the image of "
-        f"{record.width}x{record.height} pixels, got {record.boxes.tolist()}"
-    )

@@ -102,12 +102,15 @@ def stored_size(data: bytes) -> tuple[int, int] | None:
 def _check_chunks(data):
     """Refuses a PNG file with a part longer than the file: OpenCV allocates a length that it reads."""
     at = len(PNG)
-    name = b""
+    name, has_pixels = b"", False
     while name != b"IEND" and at + 8 <= len(data):  # anything may follow the last part
         length, name = struct.unpack_from(">I4s", data, at)
+        has_pixels |= name == b"IDAT"
         at += 12 + length  # length, name, content, check sum
         if at > len(data):
             raise ValueError(f"the PNG file is cut off or damaged: {at - len(data)} bytes are missing")
+    if not has_pixels:  # OpenCV would look for pixels behind the last part
+        raise ValueError("the PNG file is cut off or damaged: it has no pixels")
 
 
 def pillow_size(data: bytes) -> tuple[int, int] | None:

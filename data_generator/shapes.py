@@ -11,7 +11,8 @@ from ..anchors import image_hw
 from ..arguments import checked
 from ..boxes import iou
 from ..limits import NUM_IMAGES
-from .dataset import DetectionDataset, Record
+from .dataset import DetectionDataset
+from .record import Record
 
 SHAPE_CLASSES = ("circle", "square", "triangle", "star")
 MAX_OBJECTS = 6

@@ -6,26 +6,41 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .detections import Detection, Detections
+    from .detectors import to_pixels
     from .history_plot import plot_history
+    from .metrics.bootstrap import compare, confidence_intervals
+    from .metrics.coco import COCOResult, evaluate_coco
+    from .metrics.confusion import ConfusionMatrix, confusion_matrix, plot_confusion_matrix
+    from .metrics.errors import ErrorTypes, error_types
     from .metrics.evaluation_files import save_evaluation
-    from .metrics.plots import plot_precision_recall
+    from .metrics.plots import plot_precision_recall, plot_scores
     from .metrics.voc import VOCResult, evaluate_voc
     from .plots import plot_detection_grid, plot_detections, plot_samples
-    from .prediction import detect, predict_dataset, to_pixels
+    from .prediction import detect, predict_dataset
     from .prediction_files import save_predictions
     from .streaming import predict_files
 
 __all__ = [
+    "COCOResult",
+    "ConfusionMatrix",
     "Detection",
     "Detections",
+    "ErrorTypes",
     "VOCResult",
+    "compare",
+    "confidence_intervals",
+    "confusion_matrix",
     "detect",
+    "error_types",
+    "evaluate_coco",
     "evaluate_voc",
+    "plot_confusion_matrix",
     "plot_detection_grid",
     "plot_detections",
     "plot_history",
     "plot_precision_recall",
     "plot_samples",
+    "plot_scores",
     "predict_dataset",
     "predict_files",
     "save_evaluation",
@@ -36,10 +51,15 @@ __all__ = [
 _MODULES = {
     "detections": "Detection Detections",
     "history_plot": "plot_history",
+    "metrics.confusion": "ConfusionMatrix confusion_matrix plot_confusion_matrix",
+    "metrics.errors": "ErrorTypes error_types",
+    "metrics.bootstrap": "compare confidence_intervals",
+    "metrics.coco": "COCOResult evaluate_coco",
     "metrics.evaluation_files": "save_evaluation",
-    "metrics.plots": "plot_precision_recall",
+    "metrics.plots": "plot_precision_recall plot_scores",
     "plots": "plot_detection_grid plot_detections plot_samples",
-    "prediction": "detect predict_dataset to_pixels",
+    "detectors": "to_pixels",
+    "prediction": "detect predict_dataset",
     "prediction_files": "save_predictions",
     "streaming": "predict_files",
     "metrics.voc": "VOCResult evaluate_voc",

@@ -6,22 +6,18 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any, overload
-from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
 from tqdm import tqdm
 
 from ..arguments import checked
-from ..boxes import clip
-from ..data_generator import DataGenerator, DetectionDataset, Record, SampleTransform, resize_only
+from ..data_generator import DataGenerator, DetectionDataset, SampleTransform, resize_only
 from ..data_generator.batches.generator import naming_failures
-from ..data_generator.dataset import align_classes
+from ..data_generator.class_order import align_classes
 from ..data_generator.formats.fields import IMAGE_SUFFIXES
-from ..data_generator.images import ImageError, image_size
 from ..data_generator.pixels import ValueRange, checked_pixels
 from ..layers.multibox import multibox_of
 from ..limits import BATCH_SIZE, WORKERS
@@ -29,13 +25,14 @@ from ..models.detector import (
     anchors_of,
     channels_of,
     class_names_of,
-    is_detector,
     model_of,
     num_classes_of,
-    to_inference,
     value_range_of,
 )
 from .detections import Detections
+from .detectors import detector_of, to_pixels
+from .given_images import files_in, given_source, image_record, is_folder
+from .views import THREADS, TILED_AHEAD, Look, Tiles, ViewDetector, checked_look, joined_rows, read_ahead
 
 # Batches that are prepared while the model runs.
 MAX_QUEUED = 4
@@ -43,9 +40,6 @@ MAX_QUEUED = 4
 MIN_IMAGES_FOR_PROGRESS = 16
 
 Image = str | os.PathLike[str] | np.ndarray
-
-# The detectors of training models. With them, a second call of `detect` does not compile again.
-_detectors: WeakKeyDictionary = WeakKeyDictionary()
 
 
 # A path may be a file or a folder, so a type checker cannot know what `detect` returns for it.
@@ -55,6 +49,9 @@ def detect(
     images: str | os.PathLike[str],
     *,
     min_score: float = 0.5,
+    tiles: Tiles = None,
+    overlap: float = 0.2,
+    flip: bool = False,
     batch_size: int = 8,
     progress: bool | None = None,
     value_range: ValueRange = None,
@@ -67,6 +64,9 @@ def detect(
     images: np.ndarray,
     *,
     min_score: float = 0.5,
+    tiles: Tiles = None,
+    overlap: float = 0.2,
+    flip: bool = False,
     batch_size: int = 8,
     progress: bool | None = None,
     value_range: ValueRange = None,
@@ -79,6 +79,9 @@ def detect(
     images: Sequence[Image],
     *,
     min_score: float = 0.5,
+    tiles: Tiles = None,
+    overlap: float = 0.2,
+    flip: bool = False,
     batch_size: int = 8,
     progress: bool | None = None,
     value_range: ValueRange = None,
@@ -91,6 +94,9 @@ def detect(
     images: Image | Sequence[Image],
     *,
     min_score: float = 0.5,
+    tiles: Tiles = None,
+    overlap: float = 0.2,
+    flip: bool = False,
     batch_size: int = 8,
     progress: bool | None = None,
     value_range: ValueRange = None,
@@ -106,6 +112,9 @@ def detect(
             * a list of paths and arrays, whose sizes may differ,
             * the path of a folder, whose image files are read in the order of their names.
         min_score: minimum score of the detections that are returned.
+        tiles: see `predict_dataset`.
+        overlap: see `predict_dataset`.
+        flip: see `predict_dataset`.
         batch_size: images per batch.
         progress: whether to show a progress bar; None: for 16 images or more.
         value_range: for images with more than 8 bits, which numbers become 0 and 255, see `read_image`. None:
@@ -126,9 +135,10 @@ def detect(
         if Path(model).suffix.lower() in IMAGE_SUFFIXES:
             raise ValueError(f"detect: {model} is an image; the model comes first: detect(model, images)")
         model = model_of(model, "detect")
+    look = checked_look("detect", tiles, overlap, flip)
     single = not isinstance(images, Sequence) or isinstance(images, str)
-    single = single and not _is_folder(images)
-    sources = [images] if single else files_in(images) if _is_folder(images) else list(images)
+    single = single and not is_folder(images)
+    sources = [images] if single else files_in(images) if is_folder(images) else list(images)
     if not sources:
         raise ValueError("detect: images must have at least one image, got an empty list")
     value_range = value_range_of(model) if value_range is None else value_range
@@ -137,10 +147,11 @@ def detect(
     names = class_names_of(model)
     dataset = DetectionDataset([str(i + 1) for i in range(num_classes_of(model))], records, "detect")
     show = len(records) >= MIN_IMAGES_FOR_PROGRESS if progress is None else progress
-    found = _predict(model, dataset, batch_size, resize_only(anchors_of(model).image_size), show, None)
+    transform = resize_only(anchors_of(model).image_size)
+    found = _predict(model, dataset, batch_size, transform, show, None, look)
     detections = [
         Detections.from_rows(
-            rows[rows[:, 1] >= min_score], names, (r.height, r.width), _given(source), pixels
+            rows[rows[:, 1] >= min_score], names, (r.height, r.width), given_source(source), pixels
         )
         for rows, r, source in zip(found, records, sources, strict=True)
     ]
@@ -154,6 +165,9 @@ def predict_dataset(
     batch_size: int = 8,
     *,
     transform: SampleTransform | Callable | None = None,
+    tiles: Tiles = None,
+    overlap: float = 0.2,
+    flip: bool = False,
     progress: bool = True,
     workers: int | None = None,
 ) -> list[np.ndarray]:
@@ -168,6 +182,13 @@ def predict_dataset(
         batch_size: images per batch.
         transform: a `SampleTransform` that keeps whole images, or a function like it with an `image_size`.
             None: `resize_only` at the model's size.
+        tiles: how pictures are also looked at in tiles, besides the whole picture. An int is the side of
+            square tiles in pixels, for pictures that are larger; (rows, columns) is their number. None: only
+            the whole picture. Small objects are found in tiles.
+        overlap: smallest overlap of two tiles, a share of their side, from 0 to 0.9. Objects that are not
+            larger than the overlap are whole in some tile.
+        flip: whether to look at all of it mirrored, too (test-time flip). What several views find is joined
+            by non-max suppression within each class.
         progress: whether to show a progress bar.
         workers: see `DataGenerator`.
 
@@ -182,6 +203,7 @@ def predict_dataset(
             transform have different image sizes.
     """
     multibox_of(model)  # refuses anything but a model of this package
+    look = checked_look("predict_dataset", tiles, overlap, flip)
     if num_classes_of(model) != dataset.num_classes:
         raise ValueError(
             f"predict_dataset: the model has {num_classes_of(model)} classes, the data set "
@@ -193,7 +215,7 @@ def predict_dataset(
     transform = transform or resize_only(size)
     if (made := getattr(transform, "image_size", None)) != size:
         raise ValueError(f"predict_dataset: the transform makes {made}, the model takes {size}")
-    found = _predict(model, aligned, batch_size, transform, progress, workers)
+    found = _predict(model, aligned, batch_size, transform, progress, workers, look)
     if aligned.class_names != dataset.class_names:
         ids = np.array([0, *(dataset.class_names.index(name) + 1 for name in aligned.class_names)])
         for rows in found:
@@ -220,23 +242,6 @@ def _with_pixels_of(model, dataset):
     return dataset.with_pixels(channels=channels, value_range=value_range)
 
 
-@checked(width=1, height=1)
-def to_pixels(rows: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Converts the relative detections (max_detections, 6) of one image to pixels; removes padding rows.
-
-    Returns:
-        (detections, 6), with boxes in pixels, clipped to the image.
-
-    Raises:
-        ValueError: for rows of another shape, such as those of a whole batch.
-    """
-    if np.ndim(rows) != 2 or np.shape(rows)[1] != 6:
-        raise ValueError(f"to_pixels: expected the rows (detections, 6) of one image, got {np.shape(rows)}")
-    rows = np.array(rows[rows[:, 1] > 0], np.float32)
-    rows[:, 2:] = clip(rows[:, 2:] * (width, height, width, height), (0, 0), (width, height))
-    return rows
-
-
 class _Progress(keras.callbacks.Callback):
     """Advances a tqdm bar by the number of images in each batch."""
 
@@ -256,71 +261,25 @@ class _Images(DataGenerator):
         return (super().__getitem__(batch)[0],)
 
 
-def _predict(model, dataset, batch_size, transform, progress, workers):
+def _predict(model, dataset, batch_size, transform, progress, workers, look):
     """Detections in pixels for each image of a data set."""
-    detector = detector_of(model)
+    bar = tqdm(total=len(dataset), desc="predict", unit=" images", disable=not progress, leave=False)
+    if look == Look(overlap=look.overlap):
+        return _predict_whole(model, dataset, batch_size, transform, bar, workers)
+    viewer = ViewDetector(model, look, transform, batch_size)
+    ahead = TILED_AHEAD if look.tiles else batch_size
+    found = []
+    with bar, closing(read_ahead(dataset, viewer.prepare, ahead, threads=workers or THREADS)) as pictures:
+        for picture in viewer.run(pictures):
+            found.append(joined_rows(picture))
+            bar.update()
+    return found
+
+
+def _predict_whole(model, dataset, batch_size, transform, bar, workers):
     images = _Images(
         dataset, batch_size, transform, shuffle=False, workers=workers, max_queue_size=MAX_QUEUED
     )
-    bar = tqdm(total=len(dataset), desc="predict", unit=" images", disable=not progress, leave=False)
     with bar, closing(images), naming_failures(images):
-        rows = detector.predict(images, verbose=0, callbacks=[_Progress(bar, batch_size)])
+        rows = detector_of(model).predict(images, verbose=0, callbacks=[_Progress(bar, batch_size)])
     return [to_pixels(r, record.width, record.height) for r, record in zip(rows, dataset, strict=True)]
-
-
-def detector_of(model):
-    """The model itself if it decodes, else its inference model, which is kept for the next call."""
-    if is_detector(model):
-        return model
-    if model not in _detectors:
-        _detectors[model] = to_inference(model)
-    return _detectors[model]
-
-
-def _is_folder(images):
-    return isinstance(images, str | os.PathLike) and Path(images).is_dir()
-
-
-def files_in(folder):
-    """Paths of the image files in a folder, sorted."""
-    files = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not files:
-        raise FileNotFoundError(f"detect: no image ({', '.join(IMAGE_SUFFIXES)}) in the folder {folder}")
-    return files
-
-
-def image_record(source, index, pixels):
-    """A `Record` without objects of a path or an array. Its id is the index: a file may be given twice."""
-    if isinstance(source, str | os.PathLike):
-        if not Path(source).exists():
-            raise FileNotFoundError(f"detect: no such image or folder: {source}")
-        width, height = image_size(source)
-        image = str(source)
-    else:
-        _check_array(source, index, pixels)
-        height, width = source.shape[:2]
-        image = partial(np.asarray, source)
-    boxes, labels = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
-    return Record(f"{index}", image, width, height, boxes, labels, pixels=pixels)
-
-
-def _check_array(array, index, pixels):
-    dtype = getattr(array, "dtype", None)
-    is_known = dtype == np.uint8 or (pixels.value_range is not None and getattr(dtype, "kind", "") in "uif")
-    if np.shape(array)[2:] == (pixels.channels,) and is_known and array.size:
-        return
-    hint = "for a picture of Pillow pass np.asarray(image.convert('RGB'))"
-    if getattr(dtype, "kind", "") == "f" and pixels.value_range is None and array.size:
-        low, high = float(np.nanmin(array)), float(np.nanmax(array))
-        hint = (
-            f"its numbers are {low:g} to {high:g}: the model takes 0 to 255, so pass value_range=(lowest, "
-            "highest), such as (0, 1), or for values from 0 to 1 (image * 255).astype('uint8')"
-        )
-    raise ImageError(
-        f"detect: expected a path or an array (height, width, {pixels.channels}) RGB uint8, got "
-        f"{np.shape(array)} {dtype or type(array).__name__} at position {index}; {hint}"
-    )
-
-
-def _given(source):
-    return source if isinstance(source, np.ndarray) else str(source)

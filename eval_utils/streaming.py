@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from itertools import islice
 from typing import NamedTuple
 
 import keras
@@ -16,19 +12,16 @@ import numpy as np
 from tqdm import tqdm
 
 from ..arguments import checked
-from ..data_generator import ImageError, Record, SampleTransform, resize_only
+from ..data_generator import ImageError, resize_only
 from ..data_generator.pixels import checked_pixels
-from ..limits import BATCH_SIZE, SIDE
+from ..limits import BATCH_SIZE
 from ..messages import did_you_mean
 from ..models.detector import anchors_of, channels_of, class_names_of, model_of, value_range_of
 from .detections import Detections
-from .prediction import detector_of, image_record, to_pixels
+from .given_images import image_record
 from .sources import find_sources, is_video
-from .tiles import Window, join_tiles, tile_windows
 from .video import VideoReader
-
-TILES_IOU = 0.45
-WORKERS = min(8, os.cpu_count() or 1)
+from .views import THREADS, TILED_AHEAD, Tiles, ViewDetector, checked_look, joined_rows, read_ahead
 
 
 class Source(NamedTuple):
@@ -52,15 +45,16 @@ def raise_error(error: Exception) -> None:
     raise error
 
 
-@checked(batch_size=BATCH_SIZE, tiles=SIDE)
+@checked(batch_size=BATCH_SIZE)
 def predict_files(
     model: keras.Model | str | os.PathLike[str],
     sources: str | os.PathLike[str] | int | Sequence[str | os.PathLike[str] | int],
     *,
     min_score: float = 0.5,
     classes: Sequence[str] | None = None,
-    tiles: int | None = None,
+    tiles: Tiles = None,
     overlap: float = 0.2,
+    flip: bool = False,
     batch_size: int = 8,
     on_error: Callable[[Exception], object] = raise_error,
     progress: bool = True,
@@ -82,10 +76,9 @@ def predict_files(
             lists paths; a pattern such as "photos/*.jpg"; the number of a camera. See `find_sources`.
         min_score: minimum score of the detections.
         classes: names of the classes to find; None: all.
-        tiles: side in pixels of the tiles in which larger pictures are looked at, besides the whole picture;
-            None: only as a whole. About the size at which objects look as large as in training.
-        overlap: smallest overlap of two tiles, a share of their side, from 0 to 0.9. Objects that are not
-            larger than the overlap are whole in some tile.
+        tiles: see `predict_dataset`.
+        overlap: see `predict_dataset`.
+        flip: see `predict_dataset`.
         batch_size: pictures or tiles per batch. A camera has batches of one.
         on_error: called with the exception for a picture or video that cannot be read. If it returns, that
             one is left out. The default raises.
@@ -101,8 +94,7 @@ def predict_files(
     """
     if not 0 <= min_score <= 1:
         raise ValueError(f"predict_files: min_score must be between 0 and 1, got {min_score}")
-    if not 0 <= overlap <= 0.9:
-        raise ValueError(f"predict_files: overlap must be between 0 and 0.9, got {overlap}")
+    look = checked_look("predict_files", tiles, overlap, flip)
     model = model_of(model, "predict_files")
     single = isinstance(sources, str | os.PathLike | int)
     found = find_sources([sources] if single else sources)
@@ -111,7 +103,7 @@ def predict_files(
     if any(map(is_video, found)) and channels_of(model) != 3:
         raise ValueError(f"predict_files: videos have 3 channels, the model takes {channels_of(model)}")
     ids = _class_ids(class_names_of(model), classes)
-    run = _Run(model, min_score, ids, tiles, overlap, _batch_size(found, batch_size, tiles), on_error)
+    run = _Run(model, min_score, ids, look, _batch_size(found, batch_size, look), on_error)
     return run.results(found, progress)
 
 
@@ -131,57 +123,43 @@ def _class_ids(names, classes):
     return np.array([names.index(name) + 1 for name in classes])
 
 
-def _batch_size(sources, wanted, tiles):
+def _batch_size(sources, wanted, look):
     """Batches have one size, since the model is compiled for it: no larger than there are pictures."""
     if any(isinstance(source, int) for source in sources):
         return 1
-    return wanted if tiles is not None or any(map(is_video, sources)) else min(wanted, len(sources))
+    if look.tiles is not None or any(map(is_video, sources)):
+        return wanted
+    return min(wanted, (1 + look.flip) * len(sources))
 
 
-@dataclass(eq=False)
-class _Picture:
-    """A picture or frame on its way through the model."""
+class _Picture(NamedTuple):
+    """A picture or frame before it goes through the model."""
 
     source: Source
     image: str | np.ndarray
-    record: Record | None = None
-    windows: list[Window] = field(default_factory=list)
-    inputs: list[np.ndarray] = field(default_factory=list)
-    rows: list[np.ndarray] = field(default_factory=list)
     error: Exception | None = None
 
 
-@dataclass(eq=False)
 class _Run:
     """One call of `predict_files`."""
 
-    model: keras.Model
-    min_score: float
-    class_ids: np.ndarray | None
-    tiles: int | None
-    overlap: float
-    batch_size: int
-    on_error: Callable[[Exception], object]
-
-    def __post_init__(self):
-        self.detector = detector_of(self.model)
-        self.names = class_names_of(self.model)
-        self.pixels = checked_pixels("predict_files", channels_of(self.model), value_range_of(self.model))
-        self.transform: SampleTransform = resize_only(anchors_of(self.model).image_size)
+    def __init__(self, model, min_score, class_ids, look, batch_size, on_error):
+        self.min_score = min_score
+        self.class_ids = class_ids
+        self.on_error = on_error
+        self.names = class_names_of(model)
+        self.pixels = checked_pixels("predict_files", channels_of(model), value_range_of(model))
+        self.viewer = ViewDetector(model, look, resize_only(anchors_of(model).image_size), batch_size)
+        self.ahead = TILED_AHEAD if look.tiles else 2 * max(batch_size, THREADS)
 
     def results(self, sources, progress):
         bar = tqdm(desc="predict", unit=" images", disable=not progress, leave=False)
         bar.total = sum(1 for source in sources if not is_video(source))
-        with bar, closing(self._prepared(self._pictures(sources, bar))) as prepared:
-            readable = self._readable(prepared, bar)
-            pieces = ((picture, image) for picture in readable for image in picture.inputs)
-            while batch := list(islice(pieces, self.batch_size)):
-                found = self._rows([image for _, image in batch])
-                for (picture, _), rows in zip(batch, found, strict=True):
-                    picture.rows.append(rows)
-                    if len(picture.rows) == len(picture.inputs):
-                        bar.update()
-                        yield picture.source, self._detections(picture)
+        prepared = read_ahead(self._pictures(sources, bar), self._prepared, self.ahead, waits=_is_live)
+        with bar, closing(prepared):
+            for viewed in self.viewer.run(self._readable(prepared, bar)):
+                bar.update()
+                yield viewed.origin.source, self._detections(viewed)
 
     def _pictures(self, sources, bar):
         """All pictures and frames, none of them prepared."""
@@ -198,79 +176,35 @@ class _Run:
                 for number, frame in enumerate(reader):
                     yield _Picture(Source(path, number, number / reader.fps, reader.fps), frame)
         except (OSError, ValueError) as error:
-            yield _Picture(Source(path), "", error=error)
+            yield _Picture(Source(path), "", error)
 
-    def _prepared(self, pictures: Iterable[_Picture]) -> Iterator[_Picture]:
-        """The pictures in order, read and resized by threads that run ahead by a few of them."""
-        # A picture with tiles fills many batches.
-        ahead = 2 if self.tiles else 2 * max(self.batch_size, WORKERS)
-        waiting = deque()
-        pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="multibox")
+    def _prepared(self, picture):
+        """The `Viewed` picture, or why it cannot be read."""
+        if picture.error is not None:
+            return picture.error
         try:
-            for picture in pictures:
-                waiting.append(pool.submit(self._prepare, picture))
-                if len(waiting) > ahead or isinstance(picture.source.path, int):
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-    def _prepare(self, picture):
-        if picture.error is None:
-            try:
-                record = image_record(picture.image, 0, self.pixels)
-                picture.record = record
-                picture.windows = [(0, 0, record.width, record.height)]
-                if self.tiles is not None:
-                    picture.windows = tile_windows(record.width, record.height, self.tiles, self.overlap)
-                picture.inputs = self._inputs(record, picture.windows)
-            except (ImageError, OSError, ValueError) as error:
-                picture.error = error
-        return picture
-
-    def _inputs(self, record, windows):
-        """What the model sees of each window."""
-        rng = np.random.default_rng(0)
-        if len(windows) == 1:  # a JPEG is then decoded at a reduced scale
-            return [self.transform(record, rng)[0]]
-        image = record.read()
-        return [self.transform(_window_record(image, w, record), rng)[0] for w in windows]
+            return self.viewer.prepare(image_record(picture.image, 0, self.pixels), picture)
+        except (ImageError, OSError, ValueError) as error:
+            return error
 
     def _readable(self, prepared, bar):
         for picture in prepared:
-            if picture.error is None:
-                yield picture
-            else:
+            if isinstance(picture, Exception):
                 bar.update()
-                self.on_error(picture.error)
+                self.on_error(picture)
+            else:
+                yield picture
 
-    def _rows(self, inputs):
-        """(n, 6) relative detections of each input; the batch is filled up to its full size."""
-        images = np.stack(inputs)
-        missing = self.batch_size - len(inputs)
-        if missing:
-            images = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
-        return np.asarray(self.detector.predict_on_batch(images))[: len(inputs)]
-
-    def _detections(self, picture):
-        rows = [
-            self._wanted(to_pixels(r, w[2] - w[0], w[3] - w[1]))
-            for r, w in zip(picture.rows, picture.windows, strict=True)
-        ]
-        size = picture.record.height, picture.record.width
-        joined = rows[0] if len(rows) == 1 else join_tiles(rows, picture.windows, size, TILES_IOU)
-        return Detections.from_rows(joined, self.names, size, picture.image, self.pixels)
+    def _detections(self, viewed):
+        size = viewed.record.height, viewed.record.width
+        rows = joined_rows(viewed, self._wanted)
+        return Detections.from_rows(rows, self.names, size, viewed.origin.image, self.pixels)
 
     def _wanted(self, rows):
         rows = rows[rows[:, 1] >= self.min_score]
         return rows if self.class_ids is None else rows[np.isin(rows[:, 0], self.class_ids)]
 
 
-def _window_record(image, window, record):
-    xmin, ymin, xmax, ymax = window
-    crop = image[ymin:ymax, xmin:xmax]
-    boxes, labels = np.zeros((0, 4), np.float32), np.zeros(0, np.int32)
-    # The numbers are in 0..255 already.
-    pixels = record.pixels._replace(value_range=None)
-    return Record("", lambda: crop, xmax - xmin, ymax - ymin, boxes, labels, pixels=pixels)
+def _is_live(picture):
+    """Whether a picture comes from a camera, which must not run ahead."""
+    return isinstance(picture.source.path, int)

@@ -16,20 +16,34 @@ BORDER_SHARE = 0.02
 PART_INSIDE = 0.5
 
 
-def tile_windows(width: int, height: int, size: int, overlap: float) -> list[Window]:
+def tile_windows(width: int, height: int, tiles: int | tuple[int, int], overlap: float) -> list[Window]:
     """The windows (xmin, ymin, xmax, ymax) of a picture: the whole picture, then its tiles row by row.
 
     Args:
         width: of the picture in pixels.
         height: of the picture in pixels.
-        size: side of a tile in pixels. A picture that is not larger has no tiles.
-        overlap: smallest overlap of neighbors, a share of `size`.
+        tiles: side of square tiles in pixels, or their number (rows, columns). A picture that is not larger
+            than a tile has none.
+        overlap: smallest overlap of neighbors, a share of their side.
     """
+    if isinstance(tiles, int):
+        tile_height = tile_width = tiles
+    else:
+        tile_height, tile_width = (
+            math.ceil(length / (n - (n - 1) * overlap))
+            for length, n in zip((height, width), tiles, strict=True)
+        )
     whole = (0, 0, width, height)
-    if width <= size and height <= size:
+    if width <= tile_width and height <= tile_height:
         return [whole]
-    columns, rows = _starts(width, size, overlap), _starts(height, size, overlap)
-    return [whole, *((x, y, min(x + size, width), min(y + size, height)) for y in rows for x in columns)]
+    return [
+        whole,
+        *(
+            (x, y, min(x + tile_width, width), min(y + tile_height, height))
+            for y in _starts(height, tile_height, overlap)
+            for x in _starts(width, tile_width, overlap)
+        ),
+    ]
 
 
 def _starts(length, size, overlap):
@@ -39,7 +53,7 @@ def _starts(length, size, overlap):
     return [round(i * (length - size) / (count - 1)) for i in range(count)]
 
 
-def join_tiles(
+def join_windows(
     rows: list[np.ndarray], windows: list[Window], image_size: tuple[int, int], iou_threshold: float
 ) -> np.ndarray:
     """Joins the detections of all windows of a picture.

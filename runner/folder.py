@@ -15,7 +15,7 @@ from ..files import atomic
 CONFIG, VERSIONS, LOG = "config.yaml", "versions.json", "log.txt"
 # file: what it is.
 FILES = {
-    "best.keras": "the model with the lowest validation loss",
+    "best.keras": "the model with the highest mAP on the validation images",
     "last.keras": "the model after the last epoch, from which a run goes on",
     "history.csv": "the losses of each epoch",
     "loss.png": "the losses as curves",

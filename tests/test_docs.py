@@ -15,7 +15,7 @@ import typer
 import multibox as mb
 from multibox import models
 from multibox.cli import app
-from multibox.eval_utils import prediction
+from multibox.eval_utils import detectors
 from multibox.weights import loading
 
 ROOT = Path(__file__).parents[1]
@@ -71,7 +71,7 @@ def reader(tmp_path, monkeypatch):
     monkeypatch.setattr(mb, "pretrained", pretrained)
     yield tmp_path
     plt.close("all")
-    prediction._detectors.clear()
+    detectors._detectors.clear()
 
 
 def train_one_epoch(train, model, dataset, output, *, epochs, resume=False, **options):
@@ -86,7 +86,7 @@ def pretrained(name, *, class_names=None):
     return mb.SSD7(class_names=class_names or coco, image_size=SIZE)
 
 
-@pytest.mark.filterwarnings("ignore:evaluate_voc. mAP is nearly 0")
+@pytest.mark.filterwarnings("ignore:evaluate_(voc|coco). mAP is nearly 0")
 @pytest.mark.parametrize("page", filter(with_python, PAGES), ids=name_of)
 def test_python_blocks_run(page, reader):
     if CAFFE_FILE in page.read_text(encoding="utf-8"):

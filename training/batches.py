@@ -15,7 +15,7 @@ from ..data_generator import (
     ssd_augmentation,
     ssdlite_augmentation,
 )
-from ..data_generator.dataset import class_difference
+from ..data_generator.class_order import class_difference
 from ..layers.multibox import multibox_of
 from ..models.detector import anchors_of, channels_of, class_names_of, num_classes_of, set_value_range
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 
 from ..files import atomic
+from .best import is_best
 from .callback_state import changed, pack, restore, snapshot
 from .interruption import Interruption
 from .log import write_log
@@ -39,6 +40,7 @@ class RunKeeper(keras.callbacks.Callback):
         minutes: time between two checkpoints within an epoch.
         interruption: the signals that were noted.
         checks_steps: whether to stop at a step whose loss is not finite.
+        best_by: what decides about best.keras, see `train`.
         bad: gets (epoch, step, what) when a loss or a weight is not finite; then nothing is written.
     """
 
@@ -52,6 +54,7 @@ class RunKeeper(keras.callbacks.Callback):
         minutes: float,
         interruption: Interruption,
         checks_steps: bool,
+        best_by: str,
         bad: list[tuple[int, int, str]],
     ):
         super().__init__()
@@ -62,6 +65,7 @@ class RunKeeper(keras.callbacks.Callback):
         self._minutes = minutes
         self._interruption = interruption
         self._checks_steps = checks_steps
+        self._best_by = best_by
         self._bad = bad
         self._saved_at = time.monotonic()
         self._loss = None  # of the step before
@@ -165,9 +169,7 @@ class RunKeeper(keras.callbacks.Callback):
         self._saved_at = time.monotonic()
 
     def _save_best(self, row):
-        """Writes best.keras if the validation loss is lower than that of every epoch before."""
-        if "val_loss" not in row:
-            return
-        if all(row["val_loss"] < before.get("val_loss", math.inf) for before in self.state.rows):
+        """Writes best.keras if the epoch is better than every one before."""
+        if is_best(row, self.state.rows, self._best_by):
             with atomic(self.output / "best.keras") as partial:
                 self.model.save(partial)

@@ -21,8 +21,9 @@ from ..losses import SSDFocalLoss, SSDLoss
 from ..models.detector import activation_of, class_weights_of, is_detector
 from ..recipes import default_optimizer
 from .batches import check_objects, number_of_steps, take_over, training_batches, validation_batches
+from .best import in_order, measured
 from .diagnosis import diagnose
-from .fit import AveragedWeights, EpochNumber, RunCallbacks, averages, fit
+from .fit import EpochNumber, RunCallbacks, fit
 from .interruption import noted_signals
 from .keeper import RunKeeper
 from .lock import locked
@@ -47,6 +48,7 @@ def train(
     batch_size: int | None = None,
     augmentation: SampleTransform | Callable | None = None,
     loss: keras.losses.Loss | None = None,
+    best_by: Literal["val_map", "val_loss"] | None = None,
     resume: bool = False,
     checkpoint_minutes: float = 10.0,
     on_nan: Literal["stop", "skip"] = "stop",
@@ -60,8 +62,8 @@ def train(
 
     * `last.keras`: the model with the state of the optimizer, and with all that a resumed run needs. Written
       before the first step, after each epoch, and every `checkpoint_minutes` within an epoch.
-    * `best.keras`: the model with the lowest validation loss, if there are validation data.
-    * `history.csv`: the losses of each epoch that `last.keras` has finished.
+    * `best.keras`: the model with the highest mAP on the validation data, see `best_by`.
+    * `history.csv`: the losses and the mAP of each epoch that `last.keras` has finished.
 
     A run that ended early, for whatever reason, goes on with `resume=True` where `last.keras` left it: at the
     same step, with the same images, rates, averages and running losses. What is lost is the time since then.
@@ -75,8 +77,9 @@ def train(
     step with their boxes, and the largest activations and gradients, see `training.diagnosis`.
 
     A model without class names gets those of the data set, and every model its `value_range`, with which
-    `detect` then reads images. With an optimizer that averages weights (`use_ema=True`), validation and files
-    are of the averages (`keras.callbacks.SwapEMAWeights`).
+    `detect` then reads images. With an optimizer that averages weights (`use_ema=True`), all that follows an
+    epoch is of the averages: the validation loss, the mAP, what callbacks see, the files, and the model that
+    `train` leaves behind.
 
     Args:
         model: a model built for training.
@@ -94,14 +97,19 @@ def train(
             for SSDLite, `ssd_augmentation` for the other models, at the model's image size.
         loss: a Keras loss. None: `SSDFocalLoss(alpha=0.75)` for sigmoid scores, with which the published SSD
             MobileNet was trained; otherwise `loss_of(model)`.
+        best_by: what decides about `best.keras`. "val_map": the highest mAP, which `MeanAveragePrecision`
+            measures after each epoch; that takes as long as `predict_dataset` on the validation data.
+            "val_loss": the lowest validation loss. None: "val_map" if the validation data are a
+            `DetectionDataset` or `DataGenerator` with objects that count, or if there is such a callback.
         resume: True: go on with the run in `output`, or begin one if there is none. Call `train` with the
             same arguments as before; `epochs` may be larger.
         checkpoint_minutes: time between two checkpoints within an epoch.
         on_nan: "stop", or "skip" to leave out a step whose loss or gradients are not finite, up to ten or a
             tenth of an epoch's steps. The log then has a column `skipped_steps`. The optimizer is wrapped in
             `keras.optimizers.LossScaleOptimizer`.
-        callbacks: more Keras callbacks. They run before the files of an epoch are written. Their state
-            (numbers, strings and arrays among their attributes) is kept for a resumed run.
+        callbacks: more Keras callbacks. They run after the mAP is measured, and before the files of an epoch
+            are written. Their state (numbers, strings and arrays among their attributes) is kept for a
+            resumed run. A `MeanAveragePrecision` among them replaces that of `train`.
         seed: seed of the order of the images and of the augmentation.
         verbose: as in `fit`.
 
@@ -131,6 +139,7 @@ def train(
     _compile(model, optimizer, loss, epochs, number_of_steps(data), on_nan)
     _check_rate(model, callbacks)
     check_restoring(callbacks)
+    measuring, best_by = measured(best_by, validation, callbacks)
     with ExitStack() as stack:
         for generator in (data, validation):
             if isinstance(generator, DataGenerator):
@@ -149,15 +158,16 @@ def train(
             epochs=epochs,
             minutes=checkpoint_minutes,
             skips=on_nan == "skip",
-            callbacks=callbacks,
+            callbacks=in_order(model, measuring, callbacks),
+            best_by=best_by,
             verbose=verbose,
         )
 
 
-def _run(model, data, validation, output, state, *, epochs, minutes, skips, callbacks, verbose):
+def _run(model, data, validation, output, state, *, epochs, minutes, skips, callbacks, best_by, verbose):
     """Fits a compiled model from a state on, and keeps the files of the run."""
     rows, bad = list(state.rows), []
-    others = [*callbacks, *_averaging(model, callbacks)]
+    others = list(callbacks)
     if skips:
         others.insert(0, SkipBadSteps(bad))
     if max(state.epoch, state.stopped) >= epochs:
@@ -174,6 +184,7 @@ def _run(model, data, validation, output, state, *, epochs, minutes, skips, call
             minutes=minutes,
             interruption=interruption,
             checks_steps=not skips,
+            best_by=best_by,
             bad=bad,
         )
         every = RunCallbacks(
@@ -266,14 +277,6 @@ def _check_rate(model, callbacks):
                     "which follows a schedule; pass an optimizer with a number, such as "
                     "keras.optimizers.Adam(1e-3)"
                 ) from None
-
-
-def _averaging(model, callbacks):
-    """The callback that validates and saves averaged weights, for an optimizer that averages."""
-    given = any(isinstance(callback, keras.callbacks.SwapEMAWeights) for callback in callbacks)
-    if averages(model) and not given:
-        return [AveragedWeights(swap_on_epoch=True)]
-    return []
 
 
 def _stop_at(bad, model, data, output):

@@ -10,8 +10,10 @@ from typing import Any
 import keras
 
 from .batches import identity_of
+from .best import VAL_LOSS
 from .callback_state import restore
 from .log import number_of_epochs, write_log
+from .mean_average_precision import MAP
 from .state import RunState, build_optimizer, load_run, restore_model
 
 
@@ -48,11 +50,10 @@ def begin(model: keras.Model, data: Any, output: Path, resume: bool) -> RunState
     restore_model(last, model)
     if state.rows:
         write_log(log, state.rows)  # it may lack a row, or be damaged
-    losses = [row["val_loss"] for row in state.rows if "val_loss" in row]
-    if losses and not (output / "best.keras").exists():
+    best = output / "best.keras"
+    if any(row.keys() & {VAL_LOSS, MAP} for row in state.rows) and not best.exists():
         warnings.warn(
-            f"train: {output / 'best.keras'} is missing; it is written again when the validation loss falls "
-            f"below {min(losses):g}, the lowest so far",
+            f"train: {best} is missing; it is written again after an epoch that is better than all before",
             stacklevel=4,  # beyond both decorators of `train`
         )
     state.data = identity

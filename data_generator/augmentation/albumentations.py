@@ -10,8 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..dataset import Record
 from ..pixels import Pixels
+from ..record import Record
 from .render import render
 from .sample import MEAN_COLOR
 from .view import View

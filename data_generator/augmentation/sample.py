@@ -11,7 +11,7 @@ import numpy as np
 
 from ...anchors import image_hw
 from ...arguments import checked
-from ..dataset import Record
+from ..record import Record
 from .render import render
 from .view import View
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from ...boxes import clip, flip
-from ..dataset import Record
 from ..pixels import RGB, Pixels
+from ..record import Record
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -18,7 +18,8 @@ from ...arguments import check_bounds, checked
 from ...limits import BATCH_SIZE, NUM_SAMPLES, QUEUE_SIZE, WORKERS
 from ..augmentation.sample import SampleTransform
 from ..class_balance import num_repeated, repeated
-from ..dataset import DetectionDataset, align_classes
+from ..class_order import align_classes
+from ..dataset import DetectionDataset
 from ..encoder import GroundTruthEncoder
 from ..images import ImageError
 from .cache import cache_in_ram

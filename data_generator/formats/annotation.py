@@ -10,9 +10,10 @@ import numpy as np
 from tqdm import tqdm
 
 from ...messages import printable, quoted
-from ..dataset import DetectionDataset, Record
+from ..dataset import DetectionDataset
 from ..images import image_size
 from ..pixels import RGB, Pixels
+from ..record import Record
 from .cleaning import MAX_DROPPED, BoxCleaner
 from .fields import check_name
 from .found_classes import choose_classes

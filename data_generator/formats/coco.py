@@ -15,7 +15,8 @@ import numpy as np
 from ...arguments import checked
 from ...class_names import name_tuple
 from ...messages import quoted
-from ..dataset import FLAGS, DetectionDataset
+from ..dataset import DetectionDataset
+from ..record import FLAGS
 from .annotation import Annotation, assemble, raise_error, scan
 from .box_formats import check_box_format, corners, corners_instead
 from .cleaning import MAX_DROPPED

@@ -10,7 +10,7 @@ from itertools import product
 from typing import NamedTuple
 
 from ...messages import printable, quoted
-from ..dataset import FLAGS
+from ..record import FLAGS
 from .fields import SIDES, number
 from .picture_files import is_picture
 

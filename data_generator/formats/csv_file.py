@@ -12,7 +12,8 @@ import numpy as np
 from ...arguments import checked
 from ...class_names import name_tuple
 from ...files import atomic, check_absent
-from ..dataset import FLAGS, DetectionDataset
+from ..dataset import DetectionDataset
+from ..record import FLAGS
 from .annotation import Annotation, assemble, raise_error
 from .cleaning import MAX_DROPPED
 from .csv_reader import CsvReader

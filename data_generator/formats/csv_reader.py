@@ -14,7 +14,7 @@ import numpy as np
 from ...class_names import name_tuple
 from ...files import check_regular
 from ...messages import quoted
-from ..dataset import FLAGS
+from ..record import FLAGS
 from .annotation import Annotation, scan
 from .csv_columns import SEPARATORS, find_columns, find_separator, headerless, is_header
 from .fields import SIDES, check_name, flag, number, size_or_none, without_suffix

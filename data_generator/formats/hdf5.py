@@ -24,9 +24,10 @@ from ...untrusted_hdf5 import (
     text_attribute,
 )
 from ...untrusted_hdf5 import dataset as hdf5_array
-from ..dataset import FLAGS, DetectionDataset, Record
+from ..dataset import DetectionDataset
 from ..images import ImageError
 from ..pixels import RGB, checked_pixels
+from ..record import FLAGS, Record
 from .fields import LIMIT, normal_path
 
 FORMAT = "multibox 1"

@@ -14,8 +14,9 @@ from PIL.Image import Image
 from ...arguments import checked
 from ...class_names import name_tuple
 from ...messages import quoted
-from ..dataset import FLAGS, DetectionDataset
+from ..dataset import DetectionDataset
 from ..images import image_size
+from ..record import FLAGS
 from .annotation import Annotation, assemble, raise_error, scan
 from .box_formats import check_box_format, corners, corners_instead
 from .cleaning import MAX_DROPPED

@@ -18,8 +18,9 @@ import numpy as np
 from ...arguments import checked
 from ...class_names import name_tuple
 from ...files import read_bytes
-from ..dataset import FLAGS, DetectionDataset
+from ..dataset import DetectionDataset
 from ..images import ImageError
+from ..record import FLAGS
 from .annotation import Annotation, assemble, raise_error, scan
 from .cleaning import MAX_DROPPED
 from .fields import LIMIT, normal_path, number, size_or_none

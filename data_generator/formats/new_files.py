@@ -10,8 +10,9 @@ from tqdm import tqdm
 
 from ...files import atomic, check_absent
 from ...messages import printable
-from ..dataset import FLAGS, DetectionDataset
+from ..dataset import DetectionDataset
 from ..decoding import encode_png
+from ..record import FLAGS
 from .fields import IMAGE_SUFFIXES, UNWRITABLE, inside_folder, normal_path
 
 

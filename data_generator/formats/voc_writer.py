@@ -12,7 +12,8 @@ from tqdm import tqdm
 
 from ...arguments import checked
 from ...files import atomic, check_absent
-from ..dataset import FLAGS, DetectionDataset
+from ..dataset import DetectionDataset
+from ..record import FLAGS
 from .fields import inside_folder
 from .new_files import check_unique_ids, check_writable, exact, image_target, place_image
 from .voc_xml import SIDES, continuous_to_voc

@@ -12,7 +12,7 @@ from defusedxml.ElementTree import fromstring
 
 from ...files import read_bytes
 from ...messages import quoted
-from ..dataset import FLAGS
+from ..record import FLAGS
 from .annotation import Annotation
 from .fields import flag, number, size_or_none
 

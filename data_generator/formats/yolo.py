@@ -14,7 +14,8 @@ import numpy as np
 from ...arguments import checked
 from ...files import is_file, is_folder, read_text
 from ...messages import printable, quoted
-from ..dataset import FLAGS, DetectionDataset
+from ..dataset import DetectionDataset
+from ..record import FLAGS
 from .annotation import Annotation, assemble, raise_error, scan
 from .cleaning import MAX_DROPPED
 from .fields import IMAGE_SUFFIXES, normal_path, number, without_suffix

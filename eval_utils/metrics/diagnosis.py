@@ -1,12 +1,38 @@
 """Finds the likely mistake behind a mean average precision of nearly zero or NaN."""
 
+import warnings
+
 import numpy as np
 
 from ...boxes import look_relative
+from .flat import best_objects
+
+NEARLY_ZERO = 0.005
 
 # At least this share of a trained model's best boxes lies on objects, whether or not their classes are right.
 # The share of an untrained model is far smaller.
 RIGHT_PLACE_SHARE = 0.2
+
+
+def warn_of_bad_map(caller, mean, dataset, rows, images, truth, iou_threshold):
+    """Warns with the likely reason if a mAP is NaN or nearly zero.
+
+    Args:
+        caller: name of the public function, which is `checked`.
+        mean: the mAP at this threshold.
+        dataset: the `DetectionDataset`.
+        rows: (n, 6) all detections.
+        images: (n,) index of the image of each.
+        truth: `Truth`, the objects.
+        iou_threshold: IoU above which a detection can be right.
+    """
+    if np.isnan(mean):
+        warnings.warn(f"{caller}: mAP is NaN: {explain_nan_map(dataset)}", stacklevel=4)
+    if mean < NEARLY_ZERO:
+        sizes = np.array([(r.width, r.height) for r in dataset])[images]
+        _, best_iou = best_objects(rows[:, 2:], images, truth.boxes, truth.images)
+        reason = explain_zero_map(rows[:, 2:], rows[:, 1], sizes, best_iou, iou_threshold, len(truth.labels))
+        warnings.warn(f"{caller}: mAP is nearly 0: {reason}", stacklevel=4)
 
 
 def explain_nan_map(dataset):

@@ -5,26 +5,41 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...arguments import checked
 from ...files import atomic, check_absent
-from .plots import plot_precision_recall
-from .voc import VOCResult
+from .plots import plot_precision_recall, plot_scores
+
+if TYPE_CHECKING:
+    from .result import EvaluationResult
 
 # Name of each file and what it holds.
 EVALUATION_FILES = {
     "ap.txt": "the table",
     "ap.json": "the same as numbers",
+    "ap.csv": "a line for each class",
     "precision_recall.png": "precision and recall of each class",
+    "scores.png": "precision, recall and F1 against the least score",
 }
 
 
 @checked()
-def save_evaluation(result: VOCResult, folder: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-    """Writes a result as `ap.txt` (the table), `ap.json` (`VOCResult.to_dict`) and `precision_recall.png`.
+def save_evaluation(
+    result: EvaluationResult, folder: str | os.PathLike[str], *, overwrite: bool = False
+) -> None:
+    """Writes a result to files.
+
+    | file | what |
+    |---|---|
+    | `ap.txt` | the table |
+    | `ap.json` | `to_dict` |
+    | `ap.csv` | `to_csv` |
+    | `precision_recall.png` | `plot_precision_recall` |
+    | `scores.png` | `plot_scores` |
 
     Args:
-        result: the result of `evaluate_voc`.
+        result: the result of `evaluate_voc` or `evaluate_coco`.
         folder: path of the folder; created if necessary.
         overwrite: whether to replace the files of an earlier result.
 
@@ -33,15 +48,17 @@ def save_evaluation(result: VOCResult, folder: str | os.PathLike[str], *, overwr
     """
     import matplotlib.pyplot as plt
 
-    text, numbers, plot = (Path(folder) / name for name in EVALUATION_FILES)
+    text, numbers, table, *plots = (Path(folder) / name for name in EVALUATION_FILES)
     if not overwrite:
-        check_absent([text, numbers, plot])
+        check_absent([text, numbers, table, *plots])
     with atomic(text, overwrite) as partial:
         partial.write_text(f"{result}\n", encoding="utf-8")
     with atomic(numbers, overwrite) as partial:
         content = json.dumps(result.to_dict(), indent=2, ensure_ascii=False)
         partial.write_text(f"{content}\n", encoding="utf-8")
-    figure = plot_precision_recall(result)
-    with atomic(plot, overwrite) as partial:
-        figure.savefig(partial, dpi=100)
-    plt.close(figure)
+    result.to_csv(table, overwrite=overwrite)
+    for path, draw in zip(plots, (plot_precision_recall, plot_scores), strict=True):
+        figure = draw(result)
+        with atomic(path, overwrite) as partial:
+            figure.savefig(partial, dpi=100)
+        plt.close(figure)

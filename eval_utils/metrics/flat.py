@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ...boxes import paired_iou
+from ...boxes import area, paired_iou
 from ...data_generator import DetectionDataset
 from ..detections import Detections
 
@@ -32,6 +32,14 @@ def flat_detections(detections, dataset, caller):
             )
         if not np.isfinite(rows).all():
             raise ValueError(f"{caller}: {record.image_id}: detections must be finite numbers")
+        if len(
+            inverted := np.flatnonzero((np.diff(np.reshape(rows, (-1, 3, 2))[:, 1:], axis=1) < 0).any((1, 2)))
+        ):
+            box = np.asarray(rows)[inverted[0], 2:].tolist()
+            raise ValueError(
+                f"{caller}: {record.image_id}: boxes must be xmin, ymin, xmax, ymax, got {box}, whose width "
+                "or height is negative"
+            )
     rows = np.concatenate(detections).astype(float)
     unknown = set(np.unique(rows[:, 0])) - set(range(1, dataset.num_classes + 1))
     if unknown:
@@ -42,37 +50,63 @@ def flat_detections(detections, dataset, caller):
     return rows, np.repeat(np.arange(len(detections)), [len(r) for r in detections])
 
 
+# Ranges of areas in square pixels, as in COCO. Both ends belong to a range.
+SIZES = {
+    "all": (0, 1e10),
+    "small": (0, 32**2),
+    "medium": (32**2, 96**2),
+    "large": (96**2, 1e10),
+}
+
+
+def outside(areas, least, most):
+    """Which areas are outside of a range of `SIZES`."""
+    return (areas < least) | (areas > most)
+
+
 class Truth:
     """The objects of a data set in flat arrays, sorted by image."""
 
     def __init__(self, dataset):
+        self.num_images = len(dataset)
         self.images = np.repeat(np.arange(len(dataset)), [len(r.labels) for r in dataset])
         self.boxes = np.concatenate([r.boxes for r in dataset]).astype(float)
         self.labels = np.concatenate([r.labels for r in dataset])
-        self.difficult = np.concatenate([r.difficult | r.crowd for r in dataset])
-
-    def of_class(self, label):
-        mine = self.labels == label
-        return self.images[mine], self.boxes[mine], self.difficult[mine]
+        self.crowd = np.concatenate([r.crowd for r in dataset])
+        self.difficult = np.concatenate([r.difficult for r in dataset]) | self.crowd
+        self.areas = area(self.boxes)
 
 
 def best_objects(boxes, images, objects, object_images):
     """For each detection the object of its image with the highest IoU, and this IoU (0 without objects).
 
-    `objects` must be sorted by image. All pairs of a detection and an object of the same image are compared
-    in one flat array.
+    `objects` must be sorted by image.
+    """
+    return best_of_pairs(*object_pairs(boxes, images, objects, object_images), len(boxes))
+
+
+def object_pairs(boxes, images, objects, object_images):
+    """All pairs of a detection and an object of the same image, in flat arrays sorted by detection.
+
+    `objects` must be sorted by image.
+
+    Returns:
+        Three arrays (pairs,): index of the detection, index of the object, their IoU.
     """
     start = np.searchsorted(object_images, images, "left")  # (detections,)
     count = np.searchsorted(object_images, images, "right") - start
     detection = np.repeat(np.arange(len(boxes)), count)  # (pairs,)
-    ends = np.cumsum(count)
-    item = np.arange(len(detection)) - np.repeat(ends - count, count) + np.repeat(start, count)
-    overlap = paired_iou(boxes[detection], objects[item])
+    item = np.arange(len(detection)) - np.repeat(np.cumsum(count) - count, count) + np.repeat(start, count)
+    return detection, item, paired_iou(boxes[detection], objects[item])
 
-    best, best_iou = np.zeros(len(boxes), int), np.zeros(len(boxes))
+
+def best_of_pairs(detection, item, overlap, num_detections):
+    """For each detection the object of its pairs with the highest IoU, and this IoU (0 without pairs)."""
+    best, best_iou = np.zeros(num_detections, int), np.zeros(num_detections)
     # Pairs sorted by detection, then by IoU, then by descending object: the last pair of each detection has
     # the highest IoU and, among equal ones, the first object.
     order = np.lexsort((-item, overlap, detection))
-    last = order[ends[count > 0] - 1]
+    count = np.bincount(detection, minlength=num_detections)
+    last = order[np.cumsum(count)[count > 0] - 1]
     best[count > 0], best_iou[count > 0] = item[last], overlap[last]
     return best, best_iou

@@ -34,15 +34,21 @@ def place(tmp_path_factory, data):
 
 @pytest.fixture
 def perfect(monkeypatch):
-    """Detections that are the objects, with the score 0.9 for the first of each image, 0.3 for the others."""
+    """Detections that are the objects, with the score 0.9 for the first of each image, 0.3 for the others.
 
-    def predict(model, dataset, batch_size):
+    Returns the options of each prediction.
+    """
+    looks = []
+
+    def predict(model, dataset, batch_size, **look):
+        looks.append(look)
         scores = [np.where(np.arange(len(record.labels)) == 0, 0.9, 0.3) for record in dataset]
         return [
             np.column_stack([r.labels, s, r.boxes]).astype("f4") for r, s in zip(dataset, scores, strict=True)
         ]
 
     monkeypatch.setattr("multibox.eval_utils.predict_dataset", predict)
+    return looks
 
 
 def test_the_table_and_the_files(place, perfect, data, tmp_path):
@@ -68,6 +74,27 @@ def test_options(place, perfect):
     names = mb.load_shapes(1, SIZE).class_names
     lines = [line.split() for line in result.output.splitlines()]
     assert sum(int(line[-1]) for line in lines if line[:1] and line[0] in names) == 4  # one for each image
+
+
+def test_tiles_and_mirrored_pictures(place, perfect):
+    assert command(place / "model.keras", place / "data", "--tiles", "2x3", "--flip").exit_code == 0
+    assert command(place / "model.keras", place / "data", "--tiles", "640", "--overlap", "0.5").exit_code == 0
+    assert perfect == [
+        {"tiles": (2, 3), "overlap": 0.2, "flip": True},
+        {"tiles": 640, "overlap": 0.5, "flip": False},
+    ]
+    for wrong in ("2x3x4", "x", "2x", "-1", "1.5", "٣"):
+        result = command(place / "model.keras", place / "data", f"--tiles={wrong}")
+        assert f"--tiles must be a side such as 640, or rows and columns such as 2x3, got '{wrong}'" == str(
+            result.exception
+        )
+
+
+def test_the_metric_of_coco(place, perfect, tmp_path):
+    result = command(place / "model.keras", place / "data", "--metric", "coco", "--output", tmp_path / "new")
+    assert result.exit_code == 0, result.output
+    assert "mean       1.000   1.000   1.000  (COCO)" in result.output
+    assert json.loads((tmp_path / "new/ap.json").read_text())["numbers"]["AR100"] == 1
 
 
 def test_a_real_run_that_finds_nothing_says_why(place, monkeypatch, capsys):
@@ -114,8 +141,12 @@ def test_a_published_model_has_the_classes_of_the_data(place, perfect, tmp_path,
         (["ssdlite_cocoo", "data"], "did you mean 'ssdlite_coco'?"),
         (["model.keras", "data:test"], "no split 'test'; there are: train, val"),
         (["model.keras", "nowhere"], "nowhere: no such file or folder"),
-        (["model.keras", "data", "--metric", "coco"], 'metric must be "11_point" or "area"'),
-        (["model.keras", "data", "--iou", "0"], "iou_threshold must be above 0"),
+        (
+            ["model.keras", "data", "--metric", "cooc"],
+            "--metric must be 11_point, area, coco, got 'cooc'; did you",
+        ),
+        (["model.keras", "data", "--metric", "coco", "--iou", "0.5"], "--iou is for the metrics of VOC"),
+        (["model.keras", "data", "--iou", "0"], "--iou must be above 0"),
     ],
 )
 def test_what_is_refused_in_one_line(place, perfect, monkeypatch, capsys, arguments, message):

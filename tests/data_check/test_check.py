@@ -7,8 +7,8 @@ from annotated_images import BOX, annotation, write_image
 
 import multibox as mb
 from multibox.data_check import check_dataset
-from multibox.data_generator.dataset import Record
 from multibox.data_generator.formats.voc import scan_voc
+from multibox.data_generator.record import Record
 
 
 @pytest.fixture

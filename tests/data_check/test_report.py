@@ -10,7 +10,7 @@ from multibox.data_check import check_dataset
 from multibox.data_check.objects import collect_objects, summarize
 from multibox.data_check.pictures import plot_anchors, plot_boxes, plot_findings
 from multibox.data_generator import DetectionDataset, load_shapes
-from multibox.data_generator.dataset import Record
+from multibox.data_generator.record import Record
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt

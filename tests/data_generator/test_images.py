@@ -464,6 +464,16 @@ def test_a_part_of_a_png_that_is_longer_than_the_file(tmp_path, length):
         read_image(path)
 
 
+def test_a_png_without_pixels(tmp_path):
+    """OpenCV looks for them behind the end, and takes what lies there for the length of a part."""
+    header = struct.pack(">IIBBBBB", 64, 48, 8, 0, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + b"".join((struct.pack(">I", 13), b"IHDR", header, bytes(4)))
+    path = tmp_path / "a.png"
+    path.write_bytes(start + bytes(4) + b"IEND" + bytes(4) + b"\x7f\x00\x00\x00IEND")
+    with pytest.raises(ImageError, match=r"a\.png: .* cut off or damaged: it has no pixels"):
+        read_image(path)
+
+
 def test_a_tiff_without_rows(tmp_path, monkeypatch):
     """A damaged header can make tifffile return a single number."""
     tifffile = pytest.importorskip("tifffile")

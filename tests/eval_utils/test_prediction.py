@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import multibox as mb
-from multibox.eval_utils.prediction import to_pixels
+from multibox.eval_utils.detectors import to_pixels
 
 SIZE = (64, 96)
 

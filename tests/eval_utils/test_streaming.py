@@ -6,7 +6,7 @@ from annotated_images import write_image
 from videos import write_video
 
 import multibox as mb
-from multibox.eval_utils import streaming
+from multibox.eval_utils import streaming, views
 from multibox.eval_utils.streaming import Source
 
 SIZE = (64, 64)
@@ -97,7 +97,7 @@ def test_results_come_before_all_is_read_and_memory_is_bounded(model, place, mon
     results = mb.predict_files(model, "x", progress=False, batch_size=4)
     assert not read
     next(results)
-    assert 4 <= len(read) <= 4 + 2 * max(4, streaming.WORKERS) + 1
+    assert 4 <= len(read) <= 4 + 2 * max(4, views.THREADS) + 1
     results.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("multibox")]
 
@@ -145,7 +145,7 @@ def test_progress_counts_pictures_and_frames(model, place, capsys):
     [
         ({"min_score": 2}, "min_score must be between 0 and 1, got 2"),
         ({"overlap": 1}, "overlap must be between 0 and 0.9, got 1"),
-        ({"tiles": 0}, "tiles must be at least 1, got 0"),
+        ({"tiles": 0}, "tiles must be the side of a tile in pixels"),
         ({"classes": []}, "classes must have at least one name"),
         ({"sources": []}, "sources must have at least one"),
     ],

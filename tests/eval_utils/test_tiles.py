@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from multibox.eval_utils.tiles import join_tiles, tile_windows
+from multibox.eval_utils.tiles import join_windows, tile_windows
 
 
 def test_windows_by_hand():
@@ -38,16 +38,16 @@ def test_joined_by_hand():
         np.array([[1, 0.8, 0, 10, 30, 50], [2, 0.7, 70, 60, 90, 90]]),  # its right part; another object
     ]
     expected = [[2, 0.7, 150, 60, 170, 90], [1, 0.6, 70, 10, 110, 50], [2, 0.5, 10, 10, 30, 30]]
-    np.testing.assert_allclose(join_tiles(rows, WINDOWS, (100, 180), 0.45), expected, rtol=1e-6)
+    np.testing.assert_allclose(join_windows(rows, WINDOWS, (100, 180), 0.45), expected, rtol=1e-6)
 
 
 def test_a_small_part_inside_a_whole_box_is_dropped():
     """Its IoU with the whole box is 0.25."""
     rows = [np.array([[1, 0.6, 90, 10, 130, 50]]), np.array([[1, 0.9, 90, 10, 100, 50]]), np.zeros((0, 6))]
-    found = join_tiles(rows, WINDOWS, (100, 180), 0.45)
+    found = join_windows(rows, WINDOWS, (100, 180), 0.45)
     np.testing.assert_allclose(found, [[1, 0.6, 90, 10, 130, 50]], rtol=1e-6)
     rows[1][0, 2:] = 85, 10, 95, 50  # not at the border: another object
-    assert len(join_tiles(rows, WINDOWS, (100, 180), 0.45)) == 2
+    assert len(join_windows(rows, WINDOWS, (100, 180), 0.45)) == 2
 
 
 def test_the_same_object_in_two_tiles_is_one_and_classes_are_apart():
@@ -57,16 +57,16 @@ def test_the_same_object_in_two_tiles_is_one_and_classes_are_apart():
         np.array([[1, 0.8, 4, 21, 16, 41]]),
     ]
     expected = [[1, 0.8, 84, 21, 96, 41], [2, 0.3, 84, 20, 96, 40]]
-    np.testing.assert_allclose(join_tiles(rows, WINDOWS, (100, 180), 0.45), expected, rtol=1e-6)
+    np.testing.assert_allclose(join_windows(rows, WINDOWS, (100, 180), 0.45), expected, rtol=1e-6)
 
 
 def test_a_part_without_a_whole_box_stays_and_the_border_of_the_picture_makes_no_part():
     rows = [np.array([[1, 0.4, 0, 0, 20, 20]]), np.array([[1, 0.9, 0, 0, 10, 20], [1, 0.7, 60, 50, 100, 90]])]
     rows.append(np.zeros((0, 6)))
-    found = join_tiles(rows, WINDOWS, (100, 180), 0.45)
+    found = join_windows(rows, WINDOWS, (100, 180), 0.45)
     # IoU 0.5 with the better box removes the first; the box at 100 is the part of an object.
     np.testing.assert_allclose(found[:, 1], [0.9, 0.7], rtol=1e-6)
 
 
 def test_nothing_found():
-    assert join_tiles([np.zeros((0, 6))] * 3, WINDOWS, (100, 180), 0.45).shape == (0, 6)
+    assert join_windows([np.zeros((0, 6))] * 3, WINDOWS, (100, 180), 0.45).shape == (0, 6)

@@ -74,7 +74,7 @@ def build(optimizer=None):
 
 def train(folder, *callbacks, model=None, epochs=EPOCHS, **options):
     model = model or build()
-    options = {"batch_size": 2, "validation_data": DATASET[:2], "verbose": 0} | options
+    options = {"batch_size": 2, "validation_data": DATASET[:2], "best_by": "val_loss", "verbose": 0} | options
     return model, mb.train(model, DATASET, folder, epochs=epochs, callbacks=callbacks, **options)
 
 

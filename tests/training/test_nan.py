@@ -45,7 +45,7 @@ class Poison(keras.callbacks.Callback):
 def test_it_stops_and_keeps_the_last_good_weights(tmp_path, step, message):
     """In the middle of an epoch, and after its last step, whose loss is finite."""
     model = build(keras.optimizers.SGD(1e-3))
-    data = {"batch_size": 2, "validation_data": DATASET[:2], "verbose": 0}
+    data = {"batch_size": 2, "validation_data": DATASET[:2], "best_by": "val_loss", "verbose": 0}
     mb.train(model, DATASET, tmp_path, epochs=1, **data)
     good = {path.name: path.read_bytes() for path in tmp_path.glob("*.*")}
     weights = model.get_weights()

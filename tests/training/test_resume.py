@@ -45,7 +45,13 @@ def build():
 def run(folder, *callbacks, model=None, **options):
     """A run of two epochs of four steps; the model and the history."""
     model = model or build()
-    options = {"epochs": 2, "batch_size": 2, "validation_data": DATASET[:2], "verbose": 0} | options
+    options = {
+        "epochs": 2,
+        "batch_size": 2,
+        "validation_data": DATASET[:2],
+        "best_by": "val_loss",
+        "verbose": 0,
+    } | options
     return model, mb.train(model, DATASET, folder, callbacks=callbacks, **options)
 
 

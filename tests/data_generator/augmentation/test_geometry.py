@@ -23,7 +23,7 @@ from multibox.data_generator.augmentation.geometry import (
 from multibox.data_generator.augmentation.render import render
 from multibox.data_generator.augmentation.sample import SampleTransform
 from multibox.data_generator.augmentation.view import View
-from multibox.data_generator.dataset import Record
+from multibox.data_generator.record import Record
 
 BOXES = np.array([[10, 20, 60, 80], [100, 5, 180, 95], [150, 60, 199, 99]], np.float32)
 

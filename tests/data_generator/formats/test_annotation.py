@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import multibox as mb
-from multibox.data_generator.dataset import Record
 from multibox.data_generator.formats.annotation import (
     Annotation,
     annotation_of,
@@ -12,6 +11,7 @@ from multibox.data_generator.formats.annotation import (
     raise_error,
     scan,
 )
+from multibox.data_generator.record import Record
 
 
 def test_annotation_of_a_record():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import multibox as mb
+from multibox.eval_utils.metrics.evaluation_files import EVALUATION_FILES
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def result():
 def test_the_files(result, tmp_path):
     mb.save_evaluation(result, tmp_path / "new" / "val")
     folder = tmp_path / "new" / "val"
-    assert sorted(path.name for path in folder.iterdir()) == ["ap.json", "ap.txt", "precision_recall.png"]
+    assert {path.name for path in folder.iterdir()} == set(EVALUATION_FILES)
     assert (folder / "ap.txt").read_text() == (
         "class      AP  objects  detections\n"
         "cat     0.500        1           2\n"
@@ -28,17 +29,19 @@ def test_the_files(result, tmp_path):
         "bird        -        0           0\n"
         "mAP     0.250  (IoU 0.5, 11 point)\n"
     )
-    assert json.loads((folder / "ap.json").read_text()) == {
-        "mean_average_precision": 0.25,
-        "iou_threshold": 0.5,
-        "metric": "11_point",
-        "classes": {
-            "cat": {"average_precision": 0.5, "objects": 1, "detections": 2},
-            "dog": {"average_precision": 0.0, "objects": 1, "detections": 0},
-            "bird": {"average_precision": None, "objects": 0, "detections": 0},
-        },
+    written = json.loads((folder / "ap.json").read_text())
+    assert written["mean_average_precision"] == 0.25
+    assert (written["iou_threshold"], written["metric"]) == (0.5, "11_point")
+    assert written["numbers"] == {"AP": 0.25, "APs": 0.25, "APm": None, "APl": None}
+    assert written["classes"]["cat"] == {
+        **{"average_precision": 0.5, "objects": 1, "detections": 2},
+        "numbers": {"AP": 0.5, "APs": 0.5, "APm": None, "APl": None},
+        "best_f1": {"f1": pytest.approx(2 / 3), "score": 0.6, "precision": 0.5, "recall": 1.0},
     }
-    assert cv2.imread(str(folder / "precision_recall.png")).shape[2] == 3
+    assert written["classes"]["bird"]["average_precision"] is None
+    assert (folder / "ap.csv").read_text().startswith("class,AP,APs,APm,APl,objects,detections,best F1,")
+    for name in ("precision_recall.png", "scores.png"):
+        assert cv2.imread(str(folder / name)).shape[2] == 3
 
 
 def test_an_earlier_result_is_replaced_only_if_asked(result, tmp_path):
@@ -48,3 +51,11 @@ def test_an_earlier_result_is_replaced_only_if_asked(result, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["ap.json"]
     mb.save_evaluation(result, tmp_path, overwrite=True)
     assert json.loads((tmp_path / "ap.json").read_text())["mean_average_precision"] == 0.25
+
+
+def test_the_result_of_coco(tmp_path):
+    data = mb.load_shapes(1)
+    rows = np.column_stack([data[0].labels, np.full(len(data[0].labels), 0.9), data[0].boxes])
+    mb.save_evaluation(mb.evaluate_coco([rows], data), tmp_path)
+    assert json.loads((tmp_path / "ap.json").read_text())["numbers"]["AP50"] == 1
+    assert "APs,APm,APl,AR1" in (tmp_path / "ap.csv").read_text()
