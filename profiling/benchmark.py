@@ -15,6 +15,7 @@ from itertools import product
 from typing import Any
 
 from ..arguments import checked
+from ..eval_utils.metrics.tables import markdown_text
 from ..messages import did_you_mean, printable
 from .tables import markdown_table, text_table
 
@@ -87,7 +88,7 @@ class Benchmark:
     def to_markdown(self) -> str:
         """The table in Markdown."""
         table = markdown_table(HEAD, [row.cells() for row in self.rows])
-        return "\n\n".join([self._title(), table, *self._errors()]) + "\n"
+        return "\n\n".join([self._title(), table, *map(markdown_text, self._errors())]) + "\n"
 
     def __str__(self):
         return "\n".join(

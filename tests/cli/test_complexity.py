@@ -25,7 +25,7 @@ def test_a_network_without_weights_or_download(tmp_path):
     assert "34,858,153,472" in result.output and "decoding" in result.output
     written = json.loads((tmp_path / "new/complexity.json").read_text())
     assert written["multiply_adds"] == 34_858_153_472
-    assert "| conv1_1 | Conv2D | 300x300x64 | 1,792 |" in (tmp_path / "new/complexity.md").read_text()
+    assert "| conv1\\_1 | Conv2D | 300x300x64 | 1,792 |" in (tmp_path / "new/complexity.md").read_text()
     again = command("complexity", "ssd7", "--output", tmp_path / "new")
     assert isinstance(again.exception, FileExistsError)
     assert command("complexity", "ssd7", "--output", tmp_path / "new", "--force").exit_code == 0
