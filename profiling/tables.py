@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..eval_utils.metrics.tables import markdown_text
+
 Rows = Sequence[Sequence[str]]
 
 
@@ -21,7 +23,7 @@ def _text_line(line, widths):
 
 
 def markdown_table(head: Sequence[str], rows: Rows) -> str:
-    """A table in Markdown, aligned as `text_table`."""
+    """A table in Markdown, aligned as `text_table`. The cells may hold names from files."""
     rule = ["---", *["---:"] * (len(head) - 1)]
-    lines = [head, rule, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    lines = [head, rule, *([markdown_text(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

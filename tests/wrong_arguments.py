@@ -154,6 +154,7 @@ def sound_arguments(folder):
         "load_labelme": {"folder": files["labelme"], "progress": False},
         "load_shapes": {"num_images": 2, "image_size": SIZE},
         "load_voc": {"devkit": files["voc"], "image_sets": "train", "progress": False},
+        "measure_stages": {"model": mb.SSD7(2, image_size=SIZE), "rounds": 1, "training": False},
         "load_weights": {"model": model, "weights": files["model"]},
         "load_yolo": {"data_yaml": files["yolo"], "progress": False},
         "plot_detection_grid": {"dataset": data[:1], "detections": rows[:1]},
