@@ -93,7 +93,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
     )
     from .profiling import complexity, measure_stages
     from .report import save_report
-    from .runner import RunConfig, read_config, start_run
+    from .runner import RunConfig, read_config, save_summary, start_run
     from .training import MeanAveragePrecision, loss_of, train
     from .weights import load_weights
 
@@ -180,6 +180,7 @@ __all__ = [
     "save_labelme",
     "save_predictions",
     "save_report",
+    "save_summary",
     "save_voc",
     "save_yolo",
     "ssd_augmentation",
@@ -217,7 +218,7 @@ _MODULES = {
     """,
     "profiling": "complexity measure_stages",
     "report": "save_report",
-    "runner": "RunConfig read_config start_run",
+    "runner": "RunConfig read_config save_summary start_run",
     "training": "MeanAveragePrecision loss_of train",
     "weights": "load_weights",
 }

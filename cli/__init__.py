@@ -20,6 +20,7 @@ from .examples import examples
 from .predict import predict
 from .pretrained import pretrained
 from .report import report
+from .summary import summary
 from .train import EXAMPLES, train
 
 GREETING = f"""\
@@ -60,6 +61,7 @@ app.command(
         "multibox report best.keras my_data:val --out report",
     )
 )(report)
+app.command(epilog=examples("multibox summary runs/my_data"))(summary)
 app.command(
     epilog=examples(
         "multibox convert-data my_data my_data_yolo --to yolo",

@@ -15,9 +15,9 @@ from itertools import product
 from typing import Any
 
 from ..arguments import checked
-from ..eval_utils.metrics.tables import markdown_text
+from ..eval_utils.metrics.tables import markdown_table, markdown_text
 from ..messages import did_you_mean, printable
-from .tables import markdown_table, text_table
+from .tables import text_table
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 HEAD = ("model", "input", "batch", "precision", "ms", "images/s", "peak MiB", "parameters", "multiply-adds")

@@ -11,13 +11,14 @@ import numpy as np
 from .. import recipes
 from ..arguments import checked
 from ..data_generator import GroundTruthEncoder
+from ..eval_utils.metrics.tables import markdown_table
 from ..layers.multibox import multibox_of
 from ..models import to_inference
 from ..models.detector import is_detector
 from ..training import loss_of
 from . import parts
 from .compiled import compiled, time_in_turn
-from .tables import markdown_table, text_table
+from .tables import text_table
 
 OBJECTS = 3  # in each image of a training step
 

@@ -11,12 +11,12 @@ from typing import Any
 import keras
 
 from ..arguments import checked
-from ..eval_utils.metrics.tables import markdown_text
+from ..eval_utils.metrics.tables import markdown_table, markdown_text
 from ..messages import printable
 from .counting import multiply_adds, receptive_field
 from .graph import calls_of
 from .stages import STAGES, WHOLE_MODEL, stages_of
-from .tables import markdown_table, text_table
+from .tables import text_table
 
 MIB = 2**20
 HEAD = ("parameters", "multiply-adds", "activations MiB", "field")
