@@ -183,10 +183,12 @@ def sound_arguments(folder):
         "save_detections": {"detections": rows, "dataset": data, "path": folder / "new.csv"},
         "save_evaluation": {"result": mb.evaluate_voc(rows, data), "folder": folder / "new"},
         "save_predictions": {"predictions": [], "folder": folder / "new"},
+        "save_summary": {"run": _run(folder, files["history"]), "overwrite": True},
         "save_report": {"detections": rows, "dataset": data, "folder": folder / "new"},
         "save_voc": {"dataset": data, "folder": folder / "new", "progress": False},
         "to_pixels": {"rows": np.zeros((2, 6)), "width": 64, "height": 64},
         "train": {"model": model, "dataset": data, "output": folder / "run", "epochs": 1, "verbose": 0},
+        "MeanAveragePrecision": {"dataset": data},
         **_each(("data_generator.MixUp", "data_generator.Mosaic"), dataset=data),
         "data_generator.OneOf": {"chains": ((mb.data_generator.Flip(),),)},
         "data_generator.cache_in_ram": {"dataset": data, "progress": False},
@@ -194,6 +196,15 @@ def sound_arguments(folder):
         "layers.ImageNormalization": {"mean": [1.0, 2.0, 3.0]},
         "layers.MultiBox": {"anchors": anchors, "num_classes": 2, **names},
     }
+
+
+def _run(folder, history):
+    """The folder of a run with one epoch."""
+    run = folder / "a_run"
+    run.mkdir(exist_ok=True)
+    (run / "config.yaml").write_text("data: my_data\n")
+    shutil.copy(history, run / "history.csv")
+    return run
 
 
 def _each(names, **arguments):
