@@ -102,18 +102,32 @@ class _Mean(layers.Layer):
         return ops.mean(tensor, axis=(1, 2, 3))
 
 
-def kernels_only(model: keras.Model, batch_size: int) -> keras.Model:
-    """The convolutions of a model side by side, each on values of its input's shape, without activations."""
+def kernels_only(model: keras.Model, batch_size: int, *, kernels: bool = True) -> keras.Model:
+    """The convolutions of a model side by side, each on values of its input's shape, without activations.
+
+    The values are trained weights, except for the first convolution, whose input needs no gradient.
+
+    Args:
+        model: any functional model.
+        batch_size: images in a batch.
+        kernels: False leaves out the convolutions, and keeps all that surrounds them here: its time is to be
+            subtracted.
+    """
     seed = keras.Input((1,))
     means = []
     for i, call in enumerate(calls_of(model, "measure_stages")):
         if not isinstance(call.operation, (*KERNELS, *SEPARABLE)):
             continue
-        config = call.operation.get_config() | {"activation": None, "name": f"kernel{i}"}
-        config |= {key: None for key in config if key.endswith("_regularizer")}
-        held = _Held((batch_size, *call.inputs[0].shape[1:]))(seed)
-        means.append(_Mean()(type(call.operation).from_config(config)(held)))
+        shape = (batch_size, *call.inputs[0].shape[1:])
+        values = _Held(shape, trainable=bool(means))(seed)
+        means.append(_Mean()(_kernel(call, f"kernel{i}")(values) if kernels else values))
     return keras.Model(seed, layers.Add()(means) if len(means) > 1 else means[0])
+
+
+def _kernel(call, name):
+    config = call.operation.get_config() | {"activation": None, "name": name}
+    config |= {key: None for key in config if key.endswith("_regularizer")}
+    return type(call.operation).from_config(config)
 
 
 class _Weights(layers.Layer):
