@@ -25,7 +25,7 @@ def read_csv_results(path, dataset):
     lines = csv.reader(
         io.StringIO(text, newline=""),
         strict=True,
-        delimiter=find_separator(text[:_LONGEST_LINE].split("\n", 1)[0]),
+        delimiter=find_separator("".join(text[:_LONGEST_LINE].splitlines()[:1])),
     )
     images, table = Images(dataset), Table()
     try:
