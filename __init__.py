@@ -60,6 +60,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         error_types,
         evaluate_coco,
         evaluate_voc,
+        load_detections,
         plot_confusion_matrix,
         plot_detection_grid,
         plot_detections,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         plot_scores,
         predict_dataset,
         predict_files,
+        save_detections,
         save_evaluation,
         save_predictions,
         to_pixels,
@@ -140,6 +142,7 @@ __all__ = [
     "load_coco",
     "load_csv",
     "load_dataset",
+    "load_detections",
     "load_hdf5",
     "load_huggingface",
     "load_labelme",
@@ -171,6 +174,7 @@ __all__ = [
     "save_coco",
     "save_csv",
     "save_dataset",
+    "save_detections",
     "save_evaluation",
     "save_labelme",
     "save_predictions",
@@ -201,9 +205,9 @@ _MODULES = {
     """,
     "eval_utils": """
         Detections compare confidence_intervals confusion_matrix detect error_types evaluate_coco
-        evaluate_voc plot_confusion_matrix plot_detection_grid plot_detections plot_history
-        plot_precision_recall plot_samples plot_scores predict_dataset predict_files save_evaluation
-        save_predictions to_pixels
+        evaluate_voc load_detections plot_confusion_matrix plot_detection_grid plot_detections
+        plot_history plot_precision_recall plot_samples plot_scores predict_dataset predict_files
+        save_detections save_evaluation save_predictions to_pixels
     """,
     "losses": "SSDFocalLoss SSDLoss",
     "models": """

@@ -6,16 +6,23 @@ from typing import Annotated
 import typer
 
 from ..messages import did_you_mean
-from .arguments import Data, Flip, Model, Overlap, Tiles, tiles_of
-from .backend import start_keras
+from .arguments import Data, Flip, Overlap, Tiles, tiles_of
 from .boundary import one_line_warnings
+from .detections import find_detections
 
 COCO = "coco"
 METRICS = ("11_point", "area", COCO)
 
 
 def evaluate(
-    model: Model,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A saved model (.keras), the name of a published one, or detections of any tool: COCO's "
+            "results (.json), a table (.csv), or a folder of comp4_det_test_<class>.txt.",
+        ),
+    ],
     data: Data,
     iou: Annotated[
         float | None, typer.Option(help="IoU above which a detection is right; 0.5 if not given.")
@@ -31,7 +38,7 @@ def evaluate(
     output: Annotated[Path | None, typer.Option(help="Folder for the table, its numbers and curves.")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace files of an earlier evaluation.")] = False,
 ):
-    """Measure the average precision of a model: a table of all classes, by the rules of VOC or COCO.
+    """Measure the average precision of a model, or of detections in a file, by the rules of VOC or COCO.
 
     A saved model must have the classes of the data set, in any order. A published model is reduced to
     them, and must know them all.
@@ -46,22 +53,13 @@ def evaluate(
     with one_line_warnings("multibox evaluate"):
         dataset = load_dataset(*path_and_set(data))
         print(dataset)
-        start_keras()
-        from ..eval_utils import predict_dataset, save_evaluation
-        from ..models.pretrained import find_model
-
-        found = predict_dataset(
-            find_model(model, dataset.class_names),
-            dataset,
-            batch,
-            tiles=tiles_of(tiles),
-            overlap=overlap,
-            flip=flip,
-        )
+        found = find_detections(model, dataset, batch, tiles=tiles_of(tiles), overlap=overlap, flip=flip)
         wanted = [rows[rows[:, 1] >= min_score] for rows in found]
         result = _measured(wanted, dataset, metric, iou)
     print(result)
     if output is not None:
+        from ..eval_utils import save_evaluation
+
         save_evaluation(result, output, overwrite=force)
         print(f"\nWritten to {output}: {', '.join(EVALUATION_FILES)}")
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
+    from .detection_files.files import load_detections, save_detections
     from .detections import Detection, Detections
     from .detectors import to_pixels
     from .history_plot import plot_history
@@ -34,6 +35,7 @@ __all__ = [
     "error_types",
     "evaluate_coco",
     "evaluate_voc",
+    "load_detections",
     "plot_confusion_matrix",
     "plot_detection_grid",
     "plot_detections",
@@ -43,12 +45,14 @@ __all__ = [
     "plot_scores",
     "predict_dataset",
     "predict_files",
+    "save_detections",
     "save_evaluation",
     "save_predictions",
     "to_pixels",
 ]
 
 _MODULES = {
+    "detection_files.files": "load_detections save_detections",
     "detections": "Detection Detections",
     "history_plot": "plot_history",
     "metrics.confusion": "ConfusionMatrix confusion_matrix plot_confusion_matrix",

@@ -152,6 +152,7 @@ def reader_files(folder, data, model):
     write_tfrecord(folder / "a.record", features())
     (folder / "labels.pbtxt").write_text('item { id: 1 name: "cat" }\nitem { id: 2 name: "dog" }\n')
     (folder / "history.csv").write_text("epoch,loss\n0,1.5\n")
+    (folder / "found.json").write_text("[]")
     model.save(folder / "model.keras")
     names = {
         "coco": "images/coco.json",
@@ -170,5 +171,6 @@ def reader_files(folder, data, model):
         "descriptions": "descriptions.csv",
         "tfrecord": "a.record",
         "label_map": "labels.pbtxt",
+        "detections": "found.json",
     }
     return {key: folder / name for key, name in names.items()}

@@ -143,6 +143,7 @@ def sound_arguments(folder):
         "load_coco": {"annotation_file": files["coco"], "image_folder": files["images"], "progress": False},
         "load_csv": {"csv_file": files["csv"], "image_folder": files["images"], "progress": False},
         "load_dataset": {"path": files["voc"], "progress": False},
+        "load_detections": {"path": files["detections"], "dataset": data},
         "load_hdf5": {"path": files["hdf5"]},
         "load_huggingface": {"dataset": huggingface_rows(row()), "progress": False},
         "load_open_images": {
@@ -178,6 +179,7 @@ def sound_arguments(folder):
         "save_labelme": {"dataset": data, "folder": folder / "new-labelme", "progress": False},
         "save_yolo": {"dataset": data, "folder": folder / "new-yolo", "progress": False},
         "save_dataset": {"dataset": data, "folder": folder / "new", "layout": "coco", "progress": False},
+        "save_detections": {"detections": rows, "dataset": data, "path": folder / "new.csv"},
         "save_evaluation": {"result": mb.evaluate_voc(rows, data), "folder": folder / "new"},
         "save_predictions": {"predictions": [], "folder": folder / "new"},
         "save_report": {"detections": rows, "dataset": data, "folder": folder / "new"},

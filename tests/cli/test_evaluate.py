@@ -97,6 +97,22 @@ def test_the_metric_of_coco(place, perfect, tmp_path):
     assert json.loads((tmp_path / "new/ap.json").read_text())["numbers"]["AR100"] == 1
 
 
+@pytest.mark.parametrize("name", ["found.json", "found.csv", "found"])
+def test_detections_in_files(place, data, tmp_path, name):
+    rows = [np.column_stack([r.labels, np.full(len(r.labels), 0.5), r.boxes]) for r in data]
+    loaded = mb.load_dataset(place / "data", progress=False)
+    labels = [loaded.class_names.index(name) + 1 for name in data.class_names]
+    for found in rows:
+        found[:, 0] = [labels[int(label) - 1] for label in found[:, 0]]
+    mb.save_detections(rows, loaded, tmp_path / name)
+    for options in ([], ["--metric", "coco"]):
+        result = command(tmp_path / name, place / "data", *options)
+        assert result.exit_code == 0, result.output
+        assert "  1.000" in next(
+            line for line in result.output.splitlines() if line.startswith(("mAP", "mean"))
+        )
+
+
 def test_a_real_run_that_finds_nothing_says_why(place, monkeypatch, capsys):
     # An untrained model may meet an object by chance, but not by 0.99.
     arguments = ["evaluate", f"{place}/model.keras", f"{place}/data:val", "--iou", "0.99"]
@@ -140,6 +156,9 @@ def test_a_published_model_has_the_classes_of_the_data(place, perfect, tmp_path,
         (["nothing.keras", "data"], "nothing.keras: no such model file, and no published model"),
         (["ssdlite_cocoo", "data"], "did you mean 'ssdlite_coco'?"),
         (["model.keras", "data:test"], "no split 'test'; there are: train, val"),
+        (["data", "data", "--flip"], "data: --tiles and --flip are for models, and this is a file of det"),
+        (["nothing.json", "data"], "nothing.json: no such file or folder of detections"),
+        (["data", "data"], "data: expected files with names such as comp4_det_test_dog.txt"),
         (["model.keras", "nowhere"], "nowhere: no such file or folder"),
         (
             ["model.keras", "data", "--metric", "cooc"],

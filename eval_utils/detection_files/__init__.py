@@ -1,0 +1,1 @@
+"""Detections of a whole data set as files in the formats of other tools."""
