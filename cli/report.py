@@ -22,7 +22,7 @@ def report(
     data: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DATA]",
+            metavar="DATA",
             help="Data set in any layout: PATH, or PATH:SET. Default: the validation data of the run.",
         ),
     ] = None,
