@@ -7,12 +7,10 @@ import typer
 
 from ..messages import did_you_mean
 from .arguments import Data, Flip, Overlap, Tiles, tiles_of
-from .backend import start_keras
 from .boundary import one_line_warnings
+from .detections import find_detections
 
 COCO = "coco"
-# Files of detections; a model ends with .keras.
-SUFFIXES = (".json", ".csv", ".tsv", ".txt")
 METRICS = ("11_point", "area", COCO)
 
 
@@ -55,7 +53,7 @@ def evaluate(
     with one_line_warnings("multibox evaluate"):
         dataset = load_dataset(*path_and_set(data))
         print(dataset)
-        found = _found(model, dataset, batch, tiles=tiles_of(tiles), overlap=overlap, flip=flip)
+        found = find_detections(model, dataset, batch, tiles=tiles_of(tiles), overlap=overlap, flip=flip)
         wanted = [rows[rows[:, 1] >= min_score] for rows in found]
         result = _measured(wanted, dataset, metric, iou)
     print(result)
@@ -64,22 +62,6 @@ def evaluate(
 
         save_evaluation(result, output, overwrite=force)
         print(f"\nWritten to {output}: {', '.join(EVALUATION_FILES)}")
-
-
-def _found(model, dataset, batch, **views):
-    """The detections of a model, or those in a file."""
-    path = Path(model)
-    if path.is_dir() or path.suffix.lower() in SUFFIXES:
-        from ..eval_utils import load_detections
-
-        if views["tiles"] or views["flip"]:
-            raise ValueError(f"{model}: --tiles and --flip are for models, and this is a file of detections")
-        return load_detections(path, dataset)
-    start_keras()
-    from ..eval_utils import predict_dataset
-    from ..models.pretrained import find_model
-
-    return predict_dataset(find_model(model, dataset.class_names), dataset, batch, **views)
 
 
 def _measured(detections, dataset, metric, iou):

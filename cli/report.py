@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from .backend import start_keras
 from .boundary import one_line_warnings
+from .detections import find_detections
 
 
 def report(
@@ -15,13 +15,14 @@ def report(
         str,
         typer.Argument(
             metavar="RUN_OR_MODEL",
-            help="Folder of a run, a saved model (.keras), or the name of a published one.",
+            help="Folder of a run, a saved model (.keras), the name of a published one, or detections of any "
+            "tool: COCO's results (.json), a table (.csv), or a folder of comp4_det_test_<class>.txt.",
         ),
     ],
     data: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DATA]",
+            metavar="DATA",
             help="Data set in any layout: PATH, or PATH:SET. Default: the validation data of the run.",
         ),
     ] = None,
@@ -46,7 +47,6 @@ def report(
     folder = output or run or Path("report")
     if not force:
         check_absent([folder / PAGE])
-    start_keras()
     with one_line_warnings("multibox report"):
         page = _write(detector, run, data, folder, batch, force)
     print(f"Written to {page}")
@@ -54,15 +54,13 @@ def report(
 
 def _write(detector, run, data, folder, batch, force):
     from ..data_generator.formats.layouts import load_dataset, path_and_set
-    from ..eval_utils import predict_dataset
-    from ..models.pretrained import find_model
     from ..report import save_report
     from ..runner.reports import run_history, run_model, run_settings, run_validation
 
     model = detector if run is None else run_model(run)
     dataset = load_dataset(*path_and_set(data)) if data else run_validation(run, sys.stderr.isatty())
     print(dataset)
-    detections = predict_dataset(find_model(model, dataset.class_names), dataset, batch)
+    detections = find_detections(str(model), dataset, batch)
     settings = {"detector": detector, "data": data} if data else {"detector": detector}
     history = None
     if run is not None:

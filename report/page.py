@@ -16,6 +16,7 @@ from ..arguments import checked
 from ..data_generator import DetectionDataset
 from ..eval_utils import confidence_intervals, confusion_matrix, error_types, evaluate_coco
 from ..eval_utils.metrics.errors import MEANINGS, SUMS
+from ..eval_utils.metrics.flat import flat_detections
 from ..files import atomic, check_absent
 from ..messages import printable
 from .gallery import KINDS, worst_cases
@@ -85,6 +86,7 @@ def save_report(
     page = Path(folder) / PAGE
     if not overwrite:
         check_absent([page])
+    flat_detections(detections, dataset, "save_report")  # refuses what is none, in this function's name
     text = render(_content(detections, dataset, history, settings))
     with atomic(page, overwrite) as partial:
         partial.write_text(text, encoding="utf-8", errors="backslashreplace")

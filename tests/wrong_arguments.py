@@ -64,7 +64,11 @@ def public_functions():
         value = getattr(mb, name)
         if inspect.ismodule(value):
             own = {n: v for n, v in vars(value).items() if inspect.isfunction(v) or inspect.isclass(v)}
-            own = {n: v for n, v in own.items() if n[0] != "_" and v.__module__ == value.__name__}
+            own = {
+                n: v
+                for n, v in own.items()
+                if n[0] != "_" and f"{v.__module__}.".startswith(f"{value.__name__}.")
+            }
             known = getattr(value, "__all__", own)
             found.update({f"{name}.{n}": v for n, v in own.items() if n in known})
         elif value is mb.RunConfig:  # a description; `start_run` checks its values

@@ -2,6 +2,7 @@
 
 import sys
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -57,6 +58,15 @@ def test_a_run_brings_its_data_curves_and_settings(place):
     for name, value in (("epochs", "20"), ("keras (environment)", "3.12")):
         assert f'<th scope="row">{name}</th><td>{value}</td>' in text
     assert "git (environment)" not in text  # None
+
+
+def test_detections_of_any_tool(place, tmp_path):
+    data = mb.load_dataset(place / "data", "val")
+    rows = [[r.labels[i], 0.9, *r.boxes[i]] for r in data for i in range(len(r.labels))]
+    mb.save_detections([np.array(rows)], data, tmp_path / "results.json")
+    result = command(tmp_path / "results.json", f"{place / 'data'}:val", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "<dt>mAP</dt><dd><strong>100.0</strong>" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

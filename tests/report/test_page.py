@@ -127,6 +127,6 @@ def test_bad_input(tmp_path):
         save_report(data, detections, tmp_path)
     with pytest.raises(FileNotFoundError, match=r"none\.csv"):
         save_report(detections, data, tmp_path, history=tmp_path / "none.csv")
-    with pytest.raises(ValueError, match="expected an array"):
+    with pytest.raises(ValueError, match="save_report: second: expected an array"):
         save_report([NONE, NONE[:, :5]], data, tmp_path)
     assert list(tmp_path.iterdir()) == []
