@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from .detections import Detection, Detections
     from .detectors import to_pixels
     from .history_plot import plot_history
-    from .metrics.bootstrap import compare, confidence_intervals
+    from .metrics.bootstrap import confidence_intervals
     from .metrics.coco import COCOResult, evaluate_coco
+    from .metrics.comparison import compare
     from .metrics.confusion import ConfusionMatrix, confusion_matrix, plot_confusion_matrix
     from .metrics.errors import ErrorTypes, error_types
     from .metrics.evaluation_files import save_evaluation
@@ -57,7 +58,8 @@ _MODULES = {
     "history_plot": "plot_history",
     "metrics.confusion": "ConfusionMatrix confusion_matrix plot_confusion_matrix",
     "metrics.errors": "ErrorTypes error_types",
-    "metrics.bootstrap": "compare confidence_intervals",
+    "metrics.bootstrap": "confidence_intervals",
+    "metrics.comparison": "compare",
     "metrics.coco": "COCOResult evaluate_coco",
     "metrics.evaluation_files": "save_evaluation",
     "metrics.plots": "plot_precision_recall plot_scores",
