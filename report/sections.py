@@ -180,7 +180,8 @@ def data_summary(dataset: DetectionDataset) -> list[tuple[str, str]]:
     return [
         ("Data set", printable(dataset.name, limit=200)),
         ("Images", f"{len(dataset):,}, {int((per_image == 0).sum()):,} without objects"),
-        ("Objects", f"{per_image.sum():,} of {len(counts)} of {dataset.num_classes} classes"),
+        ("Objects", f"{per_image.sum():,}"),
+        ("Classes with objects", f"{len(counts)} of {dataset.num_classes}"),
         ("Objects in an image", f"{per_image.mean():.1f} on average, at most {per_image.max()}"),
         ("Flags", ", ".join(f"{n:,} {name}" for name, n in {**flags, "crowd regions": crowd}.items())),
         ("Image size", f"{low[0]}×{low[1]} to {high[0]}×{high[1]}, median {middle[0]}×{middle[1]}"),  # noqa: RUF001

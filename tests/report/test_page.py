@@ -63,7 +63,7 @@ def test_the_numbers(tmp_path):
     assert "1 right, 0 under another class, 3 missed, 0 invented." in flat
     assert 'alt="Miss: dog not found, 40×40 pixels; image second"' in text  # noqa: RUF001
     assert "model ssd7" in flat
-    assert "4 of 2 of 2 classes" in flat
+    assert "Classes with objects 2 of 2" in flat
     assert 'aria-label="loss: training ends at 2.5; validation ends at 5"' in text
     assert 'aria-label="learning_rate: training ends at 0.0001"' in text
 
