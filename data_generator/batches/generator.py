@@ -14,8 +14,8 @@ from typing import Literal
 import keras
 import numpy as np
 
-from ...arguments import check_bounds, checked
-from ...limits import BATCH_SIZE, NUM_SAMPLES, QUEUE_SIZE, WORKERS
+from ...arguments import checked
+from ...limits import BATCH_SIZE, QUEUE_SIZE, WORKERS
 from ..augmentation.sample import SampleTransform
 from ..class_balance import num_repeated, repeated
 from ..class_order import align_classes
@@ -23,6 +23,7 @@ from ..dataset import DetectionDataset
 from ..encoder import GroundTruthEncoder
 from ..images import ImageError
 from .cache import cache_in_ram
+from .checks import check_encoder, check_kinds, checked_factors
 from .lookahead import LookAhead
 from .processes import ProcessPool
 from .samples import SampleMaker
@@ -107,7 +108,7 @@ class DataGenerator(keras.utils.PyDataset):
     ):
         super().__init__()
         workers = min(8, os.cpu_count() or 1) if workers is None else workers
-        _check_kinds(dataset, transform)
+        check_kinds(dataset, transform)
         if use_multiprocessing and workers < 1:
             raise ValueError(
                 "DataGenerator: workers must be at least 1, got 0: use_multiprocessing needs one"
@@ -117,13 +118,15 @@ class DataGenerator(keras.utils.PyDataset):
         self.queue_size, self.seed = int(max_queue_size), int(seed)
         if encoder is not None:
             dataset = align_classes(dataset, encoder.class_names, "DataGenerator")
-            _check_encoder(encoder, dataset, transform)
+            check_encoder(encoder, dataset, transform)
         if cache and use_multiprocessing and multiprocessing.get_start_method() != "fork":
             raise ValueError(
                 'DataGenerator: cache="ram" with use_multiprocessing=True needs the start method "fork"; use '
                 "threads, or an HDF5 file with decoded images"
             )
-        self.repeat_factors = None if repeat_factors is None else _factors(repeat_factors, len(dataset))
+        self.repeat_factors = (
+            None if repeat_factors is None else checked_factors(repeat_factors, len(dataset))
+        )
         self.dataset = cache_in_ram(dataset) if cache == "ram" else dataset
         self.transform = transform
         self.encoder = encoder
@@ -288,40 +291,3 @@ def naming_failures(*generators):
             if failure is not None and failure is not error and str(failure) in str(error):
                 raise failure from None
         raise
-
-
-def _factors(factors, count):
-    """The repeat factors as float64, after a check."""
-    factors = np.asarray(factors, np.float64)
-    if factors.shape != (count,) or not (np.isfinite(factors) & (factors >= 1)).all():
-        raise ValueError(
-            f"DataGenerator: repeat_factors must be {count} finite numbers of at least 1, one an image, "
-            f"got shape {factors.shape}" + (f", lowest {factors.min()}" if factors.size else "")
-        )
-    check_bounds("DataGenerator: the sum of repeat_factors", num_repeated(factors), NUM_SAMPLES)
-    return factors
-
-
-def _check_kinds(dataset, transform):
-    if not hasattr(dataset, "class_names"):
-        raise TypeError(f"DataGenerator: expected a DetectionDataset, got {type(dataset).__name__}")
-    if not hasattr(transform, "image_size"):
-        raise TypeError(
-            "DataGenerator: expected a SampleTransform, such as ssd_augmentation((300, 300)), got "
-            f"{type(transform).__name__}"
-        )
-    if len(dataset) == 0:
-        raise ValueError(f"DataGenerator: the data set is empty: {dataset!r}")
-
-
-def _check_encoder(encoder, dataset, transform):
-    if encoder.anchors.image_size != transform.image_size:
-        raise ValueError(
-            f"DataGenerator: the transform makes images of {transform.image_size} (height, width), the "
-            f"encoder's anchors are for {encoder.anchors.image_size}"
-        )
-    if encoder.num_classes != dataset.num_classes:
-        raise ValueError(
-            f"DataGenerator: the encoder has {encoder.num_classes} classes, the data set "
-            f"{dataset.num_classes} ({', '.join(dataset.class_names)})"
-        )
