@@ -18,8 +18,8 @@ BEST, HISTORY = "best.keras", "history.csv"
 FILES = {
     BEST: "the model with the highest mAP on the validation images",
     "last.keras": "the model after the last epoch, from which a run goes on",
-    HISTORY: "the losses of each epoch",
-    "loss.png": "the losses as curves",
+    HISTORY: "losses, mAP and learning rate of each epoch",
+    "loss.png": "the same as curves",
     "samples.jpg": "training images as the model sees them",
     "detections.jpg": "validation images with annotations (dashed) and detections",
     "report.html": "what the best model can do and why it fails, to look at in a browser",

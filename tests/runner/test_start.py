@@ -54,7 +54,10 @@ def test_the_folder_of_a_run(run):
     }
     assert mb.read_config(result.folder / "config.yaml") == config
     assert json.loads((result.folder / "versions.json").read_text())["multibox"] == mb.__version__
-    assert len(rows(result.folder)) == len(result.history.epoch) == 1
+    (row,) = rows(result.folder)
+    assert result.history.epoch == [0]
+    # One step of warm-up, and one of two steps of the cosine: half of the way from 0.004 to its hundredth.
+    assert float(row["learning_rate"]) == pytest.approx((0.004 + 0.00004) / 2)
     assert mb.class_names_of(result.model) == ("circle", "square", "star", "triangle")
 
 
@@ -72,7 +75,7 @@ def test_what_a_run_tells(run):
         "Plan: 1 epochs of 2 steps with 4 images.",
         "Epoch 1 of 1: ",
         "mAP ",
-        "  best.keras     the model with the lowest validation loss",
+        "  best.keras     the model with the highest mAP on the validation images",
     ):
         assert text in log, text
 
