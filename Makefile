@@ -78,4 +78,4 @@ test-torch: .venv/installed-test
 	KERAS_BACKEND=torch $(BIN)/python -m pytest -q $(BACKEND_TESTS)
 
 clean:
-	rm -rf .venv build site *.egg-info
+	rm -rf .venv .jax_cache build site *.egg-info

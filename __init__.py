@@ -91,9 +91,9 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         sample_classes,
         to_inference,
     )
-    from .profiling import complexity
+    from .profiling import complexity, measure_stages
     from .report import save_report
-    from .runner import RunConfig, read_config, start_run
+    from .runner import RunConfig, read_config, save_summary, start_run
     from .training import MeanAveragePrecision, loss_of, train
     from .weights import load_weights
 
@@ -153,6 +153,7 @@ __all__ = [
     "load_weights",
     "load_yolo",
     "loss_of",
+    "measure_stages",
     "num_classes_of",
     "plot_confusion_matrix",
     "plot_detection_grid",
@@ -179,6 +180,7 @@ __all__ = [
     "save_labelme",
     "save_predictions",
     "save_report",
+    "save_summary",
     "save_voc",
     "save_yolo",
     "ssd_augmentation",
@@ -214,9 +216,9 @@ _MODULES = {
         SSD7 SSD300 SSD512 SSDLite SSDMobileNet activation_of anchors_of class_names_of
         class_weights_of num_classes_of pretrained sample_classes to_inference
     """,
-    "profiling": "complexity",
+    "profiling": "complexity measure_stages",
     "report": "save_report",
-    "runner": "RunConfig read_config start_run",
+    "runner": "RunConfig read_config save_summary start_run",
     "training": "MeanAveragePrecision loss_of train",
     "weights": "load_weights",
 }

@@ -62,8 +62,10 @@ class _Finder(MetaPathFinder):
     def find_spec(self, name, path=None, target=None):
         if name != self.name:
             return None
-        for finder in sys.meta_path:
-            spec = None if finder is self else finder.find_spec(name, path, target)
+        # Those before it have been asked. Another one for the same package may come after it.
+        after = sys.meta_path.index(self) + 1 if self in sys.meta_path else 0
+        for finder in sys.meta_path[after:]:
+            spec = finder.find_spec(name, path, target)
             if spec is not None:
                 # A program may only ask whether there is the package, so the finder stays until its import.
                 if spec.loader is not None:

@@ -1,12 +1,17 @@
-"""Time of `evaluate_voc`, relative to plain loops, on data of the size of VOC 2007 test.
+"""Times of the evaluators, relative to plain loops and, where they are installed, to other packages.
 
     python benchmarks/evaluation.py
 
-Each image has 200 detections. The reference processes one detection at a time, as the devkit does, and runs
-on a tenth of the images.
+The data set has the size of VOC 2007 test. `evaluate_voc` has 200 detections an image. Its reference takes
+one detection at a time, as the devkit does, and a tenth of the images. The evaluators of COCO have 100
+detections an image, most of them near objects. pycocotools, faster-coco-eval and hotcoco take part if they
+can be imported.
 """
 
 import argparse
+import contextlib
+import importlib
+import io
 import time
 
 import numpy as np
@@ -16,7 +21,13 @@ import multibox as mb
 from multibox.boxes import iou
 from multibox.data_generator import Record
 
-CLASSES, OBJECTS, DETECTIONS = 20, 3, 200
+CLASSES, OBJECTS, VOC_DETECTIONS, COCO_DETECTIONS = 20, 3, 200, 100
+# {package: (module of COCO, module and name of the evaluator)}
+OTHERS = {
+    "pycocotools": ("pycocotools.coco", "pycocotools.cocoeval", "COCOeval"),
+    "faster-coco-eval": ("faster_coco_eval", "faster_coco_eval", "COCOeval_faster"),
+    "hotcoco": ("hotcoco", "hotcoco", "COCOeval"),
+}
 
 
 def main():
@@ -28,24 +39,36 @@ def main():
 
     rng = np.random.default_rng(0)
     dataset = mb.DetectionDataset(mb.VOC_CLASSES, [random_record(rng, i) for i in range(args.images)])
-    detections = [random_detections(rng) for _ in dataset]
-    few = args.images // 10
+    compare_voc([random_detections(rng) for _ in dataset], dataset)
+    compare_coco([near_detections(rng, record) for record in dataset], dataset)
 
+
+def compare_voc(detections, dataset):
+    few = len(dataset) // 10
     seconds, result = timed(mb.evaluate_voc, detections, dataset)
-    rows = [
-        {
-            "what": "evaluate_voc",
-            "images": args.images,
-            "seconds": seconds,
-            "us per image": 1e6 * seconds / args.images,
-        }
-    ]
-    seconds, plain = timed(plain_map, detections[:few], dataset[:few])
-    rows.append(
-        {"what": "plain loops", "images": few, "seconds": seconds, "us per image": 1e6 * seconds / few}
-    )
+    plain_seconds, plain = timed(plain_map, detections[:few], dataset[:few])
+    rows = [row("evaluate_voc", len(dataset), seconds), row("plain loops", few, plain_seconds)]
     same = mb.evaluate_voc(detections[:few], dataset[:few]).mean_average_precision
     report("VOC evaluation", rows, mAP=result.mean_average_precision, difference=abs(same - plain))
+
+
+def compare_coco(detections, dataset):
+    count = len(dataset)
+    seconds, result = timed(mb.evaluate_coco, detections, dataset)
+    rows = [row("evaluate_coco", count, seconds)]
+    seconds, _ = timed(mb.confidence_intervals, result)
+    rows.append(row("confidence_intervals, 1000 samples", count, seconds))
+    differences = {}
+    for name in OTHERS:
+        with contextlib.suppress(ImportError):
+            seconds, numbers = timed(others_numbers, name, detections, dataset)
+            rows.append(row(name, count, seconds))
+            differences[name] = float(np.abs(np.array(numbers) - list(result.numbers.values())).max())
+    report("COCO evaluation", rows, AP=result.numbers["AP"], differences=differences)
+
+
+def row(what, images, seconds):
+    return {"what": what, "images": images, "seconds": seconds, "us per image": 1e6 * seconds / images}
 
 
 def timed(function, *args):
@@ -66,8 +89,61 @@ def random_record(rng, index):
 
 
 def random_detections(rng):
-    labels, scores = rng.integers(1, CLASSES + 1, DETECTIONS), rng.random(DETECTIONS)
-    return np.column_stack([labels, scores, random_boxes(rng, DETECTIONS)])
+    labels, scores = rng.integers(1, CLASSES + 1, VOC_DETECTIONS), rng.random(VOC_DETECTIONS)
+    return np.column_stack([labels, scores, random_boxes(rng, VOC_DETECTIONS)])
+
+
+def near_detections(rng, record):
+    """Detections of which seven of ten are objects whose sides are moved a little."""
+    near = rng.integers(0, OBJECTS, COCO_DETECTIONS * 7 // 10)
+    shift = rng.normal(0, 4, (len(near), 4))
+    low_high = np.sort((record.boxes[near] + shift).reshape(-1, 2, 2), axis=1).reshape(-1, 4)
+    labels = rng.integers(1, CLASSES + 1, COCO_DETECTIONS)
+    labels[: len(near)] = record.labels[near]
+    boxes = np.concatenate([low_high, random_boxes(rng, COCO_DETECTIONS - len(near))])
+    return np.column_stack([labels, rng.random(COCO_DETECTIONS), boxes])
+
+
+def others_numbers(name, detections, dataset):
+    """The twelve numbers of another package, which is given lists of dictionaries as from a JSON file."""
+    module, evaluator_module, evaluator = OTHERS[name]
+    make = importlib.import_module(module).COCO
+    truth = {
+        "info": {},
+        "images": [{"id": i, "width": r.width, "height": r.height} for i, r in enumerate(dataset, 1)],
+        "categories": [{"id": i, "name": n} for i, n in enumerate(dataset.class_names, 1)],
+        "annotations": [
+            item | {"area": item["bbox"][2] * item["bbox"][3], "iscrowd": 0, "id": number}
+            for number, item in enumerate(items(dataset, lambda r: (r.labels, r.boxes)), 1)
+        ],
+    }
+    found = list(items(detections, lambda rows: (rows[:, 0], rows[:, 2:])))
+    for item, score in zip(found, np.concatenate(detections)[:, 1].tolist(), strict=True):
+        item["score"] = score
+    with contextlib.redirect_stdout(io.StringIO()):
+        if name == "pycocotools":
+            coco = make()
+            coco.dataset = truth
+            coco.createIndex()
+        else:
+            coco = make(truth)
+        evaluation = getattr(importlib.import_module(evaluator_module), evaluator)(
+            coco, coco.loadRes(found), "bbox"
+        )
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return list(evaluation.stats[:12])
+
+
+def items(images, labels_and_boxes):
+    """COCO's dictionaries of labels and boxes."""
+    for number, image in enumerate(images, 1):
+        labels, boxes = labels_and_boxes(image)
+        boxes = np.array(boxes, float)
+        boxes[:, 2:] -= boxes[:, :2]
+        for label, box in zip(labels.tolist(), boxes.tolist(), strict=True):
+            yield {"image_id": number, "category_id": int(label), "bbox": box}
 
 
 def plain_map(detections, dataset):

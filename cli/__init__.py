@@ -9,7 +9,9 @@ import typer
 
 from .. import __version__
 from . import check
+from .benchmark import benchmark
 from .boundary import debug_mode, one_line_errors
+from .complexity import complexity
 from .convert import convert
 from .convert_data import convert_data
 from .demo import demo
@@ -18,6 +20,7 @@ from .examples import examples
 from .predict import predict
 from .pretrained import pretrained
 from .report import report
+from .summary import summary
 from .train import EXAMPLES, train
 
 GREETING = f"""\
@@ -58,6 +61,7 @@ app.command(
         "multibox report best.keras my_data:val --out report",
     )
 )(report)
+app.command(epilog=examples("multibox summary runs/my_data"))(summary)
 app.command(
     epilog=examples(
         "multibox convert-data my_data my_data_yolo --to yolo",
@@ -66,6 +70,20 @@ app.command(
 )(convert_data)
 app.command(epilog=examples("multibox pretrained", "multibox pretrained ssd_mobilenet_coco"))(pretrained)
 app.command(epilog=examples("multibox convert trained.pth ssd300.keras --model ssd300 --classes 20"))(convert)
+app.command(
+    epilog=examples(
+        "multibox complexity ssd300 --classes 90",
+        "multibox complexity best.keras --layers",
+        "multibox complexity ssdlite --size 512x512 --measure --batch 8 --output ssdlite512",
+    )
+)(complexity)
+app.command(
+    epilog=examples(
+        "multibox benchmark",
+        "multibox benchmark ssd-mobilenet best.keras --batch 1,8 --precision float32,mixed_bfloat16",
+        "multibox benchmark ssd300 ssdlite --output speed",
+    )
+)(benchmark)
 app.command(epilog=examples("multibox demo", "multibox demo --output runs/short --epochs 2"))(demo)
 
 

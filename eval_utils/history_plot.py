@@ -6,6 +6,8 @@ import csv
 import io
 import math
 import os
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ..arguments import checked
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_HISTORY = 64 << 20  # bytes of a log
+COLORS = {"training": "C0", "validation": "C1"}
 _EPOCHS = 1e9  # a log with more is none
 
 
@@ -27,7 +30,8 @@ def plot_history(path: str | os.PathLike[str]) -> Figure:
         path: path of the CSV file.
 
     Returns:
-        The matplotlib figure: one panel for each logged quantity, with training and validation.
+        The matplotlib figure: one panel for each logged quantity, with training and validation. Dotted lines
+        show where the learning rate drops to half or less. The AP of single classes is left out.
 
     Raises:
         FileNotFoundError: if there is no file.
@@ -37,18 +41,42 @@ def plot_history(path: str | os.PathLike[str]) -> Figure:
 
     columns = read_history(path)
     epochs = [int(epoch) + 1 for epoch in columns.pop("epoch")]
-    names = [name for name in columns if not name.startswith("val_")]
-    figure, axes = plt.subplots(1, len(names), figsize=(4 * len(names), 3.2), squeeze=False, layout="tight")
-    for cell, name in zip(axes[0], names, strict=True):
-        for column, label in ((name, "training"), (f"val_{name}", "validation")):
-            values = columns.get(column, [math.nan])
-            if not all(map(math.isnan, values)):
-                cell.plot(epochs, values, marker=".", label=label)
+    drops = [epochs[i] for i in rate_drops(columns)]
+    shown = quantities(columns)
+    across = min(3, len(shown))
+    down = -(-len(shown) // across)
+    figure, axes = plt.subplots(down, across, figsize=(4 * across, 3.2 * down), squeeze=False, layout="tight")
+    for cell in axes.flat[len(shown) :]:
+        cell.set_axis_off()
+    for cell, (name, curves) in zip(axes.flat, shown.items(), strict=False):
+        for label, values in curves.items():
+            cell.plot(epochs, values, marker=".", label=label, color=COLORS[label])
+        for epoch in drops:
+            cell.axvline(epoch - 0.5, linestyle=":", color="gray", linewidth=1)
         cell.set_title(printable(name), parse_math=False)
         cell.set_xlabel("epoch")
         cell.grid(alpha=0.3)
         cell.legend()
     return figure
+
+
+def quantities(columns: Mapping[str, Sequence[float]]) -> dict[str, dict[str, Sequence[float]]]:
+    """{quantity: {"training" or "validation": numbers}} of the columns of a log, for charts.
+
+    Columns without any number and those of single classes (`val_map/dog`) are left out.
+    """
+    found = {}
+    for column, values in columns.items():
+        if "/" not in column and column != "epoch" and not all(map(math.isnan, values)):
+            label = "validation" if column.startswith("val_") else "training"
+            found.setdefault(column.removeprefix("val_"), {})[label] = values
+    return found
+
+
+def rate_drops(columns: Mapping[str, Sequence[float]]) -> list[int]:
+    """Indices of the epochs whose learning rate is half of that before, or less."""
+    rates = columns.get("learning_rate", [])
+    return [i + 1 for i, (before, after) in enumerate(pairwise(rates)) if 0 <= after <= before / 2]
 
 
 def read_history(path):

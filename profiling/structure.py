@@ -11,11 +11,12 @@ from typing import Any
 import keras
 
 from ..arguments import checked
+from ..eval_utils.metrics.tables import markdown_table, markdown_text
 from ..messages import printable
 from .counting import multiply_adds, receptive_field
 from .graph import calls_of
 from .stages import STAGES, WHOLE_MODEL, stages_of
-from .tables import markdown_table, text_table
+from .tables import text_table
 
 MIB = 2**20
 HEAD = ("parameters", "multiply-adds", "activations MiB", "field")
@@ -126,10 +127,10 @@ class Complexity:
         Args:
             layers: whether to add the table of the layers.
         """
-        parts = [f"## {self._title()}", markdown_table(("stage", *HEAD), self._stage_rows())]
+        parts = [f"## {markdown_text(self._title())}", markdown_table(("stage", *HEAD), self._stage_rows())]
         if layers:
             parts.append(markdown_table(("layer", "kind", "output", *HEAD), self._layer_rows()))
-        return "\n\n".join([*parts, *self._notes()]) + "\n"
+        return "\n\n".join([*parts, *map(markdown_text, self._notes())]) + "\n"
 
     def layer_table(self) -> str:
         """A table of all layers as plain text."""

@@ -1,4 +1,4 @@
-"""Tables as plain text and as Markdown."""
+"""Tables as plain text."""
 
 from __future__ import annotations
 
@@ -18,10 +18,3 @@ def _text_line(line, widths):
     first = f"{line[0]:<{widths[0]}}"
     cells = (f"{cell:>{width}}" for cell, width in zip(line[1:], widths[1:], strict=True))
     return "  ".join((first, *cells)).rstrip()
-
-
-def markdown_table(head: Sequence[str], rows: Rows) -> str:
-    """A table in Markdown, aligned as `text_table`."""
-    rule = ["---", *["---:"] * (len(head) - 1)]
-    lines = [head, rule, *([cell.replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

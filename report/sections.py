@@ -9,7 +9,7 @@ import numpy as np
 
 from ..data_generator import DetectionDataset
 from ..eval_utils import ConfusionMatrix, ErrorTypes
-from ..eval_utils.history_plot import read_history
+from ..eval_utils.history_plot import quantities, read_history
 from ..eval_utils.metrics.bootstrap import Interval, Intervals
 from ..eval_utils.metrics.coco import COCOResult
 from ..eval_utils.metrics.confusion import INVENTED, MISSED
@@ -35,6 +35,10 @@ class ClassRow(NamedTuple):
     recall: float
     objects: int
     detections: int
+
+
+# CSS classes of the curves.
+_STYLES = {"training": "together", "validation": "second"}
 
 
 def headlines(
@@ -128,19 +132,16 @@ def training_charts(path: str | os.PathLike[str]) -> list[Chart]:
     columns = read_history(path)
     epochs = np.array(columns.pop("epoch")) + 1
     charts = []
-    for name in dict.fromkeys(column.removeprefix("val_") for column in columns):
-        lines = [
-            (label, np.array(columns[column]), style, -1)
-            for column, label, style in (
-                (name, "training", "together"),
-                (f"val_{name}", "validation", "second"),
-            )
-            if column in columns and np.isfinite(columns[column]).any()
-        ]
-        if lines:
-            last = "; ".join(f"{label} ends at {y[np.isfinite(y)][-1]:.4g}" for label, y, *_ in lines)
-            charts.append(make_chart(printable(name), "epoch", epochs, lines, summary=last, x_step=1))
+    for name, curves in quantities(columns).items():
+        lines = [(label, np.array(values), _STYLES[label], -1) for label, values in curves.items()]
+        last = "; ".join(f"{label} ends at {_last(y):.4g}" for label, y, *_ in lines)
+        charts.append(make_chart(printable(name), "epoch", epochs, lines, summary=last, x_step=1))
     return charts
+
+
+def _last(values):
+    finite = values[np.isfinite(values)]
+    return finite[-1] if finite.size else np.nan
 
 
 def confusion_table(matrix: ConfusionMatrix) -> dict[str, Any]:

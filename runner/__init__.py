@@ -7,12 +7,14 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from .config import RunConfig, read_config
     from .start import start_run
+    from .summary import save_summary
 
-__all__ = ["RunConfig", "read_config", "start_run"]
+__all__ = ["RunConfig", "read_config", "save_summary", "start_run"]
 
 _MODULES = {
     "config": "RunConfig read_config",
     "start": "start_run",
+    "summary": "save_summary",
 }
 
 if not TYPE_CHECKING:

@@ -18,7 +18,7 @@ BEST, HISTORY = "best.keras", "history.csv"
 FILES = {
     BEST: "the model with the highest mAP on the validation images",
     "last.keras": "the model after the last epoch, from which a run goes on",
-    HISTORY: "losses, mAP and learning rate of each epoch",
+    HISTORY: "the losses, the mAP and the learning rate of each epoch",
     "loss.png": "the same as curves",
     "samples.jpg": "training images as the model sees them",
     "detections.jpg": "validation images with annotations (dashed) and detections",

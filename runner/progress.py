@@ -57,7 +57,7 @@ class _Timer:
 
 
 class Progress(keras.callbacks.Callback):
-    """Tells after some steps how long an epoch takes; logs the losses and the learning rate of each epoch.
+    """Tells after some steps how long an epoch takes; logs the losses of each epoch.
 
     Args:
         report: gets the lines.
@@ -84,10 +84,7 @@ class Progress(keras.callbacks.Callback):
         )
 
     def on_epoch_end(self, epoch, logs=None):
-        logs = {} if logs is None else logs
-        if self.model is not None:
-            # `train` writes what callbacks add: the rate at the end of the epoch.
-            logs.setdefault("learning_rate", float(self.model.optimizer.learning_rate))
+        logs = logs or {}
         losses = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
         self._report.note(f"Epoch {epoch + 1} of {self._epochs}: {losses}")
         if self._events is not None:

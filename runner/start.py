@@ -25,7 +25,7 @@ from ..messages import printable
 from ..models.detector import anchors_of
 from ..networks import find_network
 from ..report import save_report
-from ..training import train
+from ..training import MeanAveragePrecision, train
 from ..training.batches import BATCH_SIZE, default_augmentation
 from .config import RunConfig, make_config
 from .data import find_data
@@ -102,6 +102,7 @@ def start_run(
     _tell_plan(config, model, training, validation, batch, steps, report)
     _begin_folder(config, folder, model, training, report, resume, force)
     progress = Progress(report, config.epochs, steps, events_folder(folder))
+    measure = MeanAveragePrecision(validation, per_class=True)
     history = train(
         model,
         training,
@@ -111,7 +112,7 @@ def start_run(
         optimizer=build_optimizer(config, model, steps * config.epochs, batch),
         batch_size=batch,
         resume=resume,
-        callbacks=[progress],
+        callbacks=[measure, progress],
         seed=config.seed,
         verbose=0 if quiet else 1 if sys.stdout.isatty() else 2,
     )

@@ -62,3 +62,18 @@ def test_other_errors_of_keras_stay_as_they_are():
         "import keras",
     )
     assert run.stderr.splitlines()[-1] == "ImportError: a broken Keras"
+
+
+def test_two_hooks_for_one_package(tmp_path):
+    """As two commands in one process leave them."""
+    (tmp_path / "wanted.py").write_text("print('runs')")
+    run = python(
+        "import sys",
+        f"sys.path.insert(0, {str(tmp_path)!r})",
+        "from multibox.import_hooks import on_import",
+        "on_import('wanted', lambda run: (print('outer'), run()))",
+        "on_import('wanted', lambda run: (print('later'), run()))",
+        "import wanted",
+        "print([finder for finder in sys.meta_path if getattr(finder, 'name', '') == 'wanted'])",
+    )
+    assert run.stdout.splitlines() == ["later", "outer", "runs", "[]"], run.stderr

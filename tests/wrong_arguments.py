@@ -64,7 +64,11 @@ def public_functions():
         value = getattr(mb, name)
         if inspect.ismodule(value):
             own = {n: v for n, v in vars(value).items() if inspect.isfunction(v) or inspect.isclass(v)}
-            own = {n: v for n, v in own.items() if n[0] != "_" and v.__module__ == value.__name__}
+            own = {
+                n: v
+                for n, v in own.items()
+                if n[0] != "_" and f"{v.__module__}.".startswith(f"{value.__name__}.")
+            }
             known = getattr(value, "__all__", own)
             found.update({f"{name}.{n}": v for n, v in own.items() if n in known})
         elif value is mb.RunConfig:  # a description; `start_run` checks its values
@@ -154,6 +158,7 @@ def sound_arguments(folder):
         "load_labelme": {"folder": files["labelme"], "progress": False},
         "load_shapes": {"num_images": 2, "image_size": SIZE},
         "load_voc": {"devkit": files["voc"], "image_sets": "train", "progress": False},
+        "measure_stages": {"model": mb.SSD7(2, image_size=SIZE), "rounds": 1, "training": False},
         "load_weights": {"model": model, "weights": files["model"]},
         "load_yolo": {"data_yaml": files["yolo"], "progress": False},
         "plot_detection_grid": {"dataset": data[:1], "detections": rows[:1]},
@@ -182,10 +187,12 @@ def sound_arguments(folder):
         "save_detections": {"detections": rows, "dataset": data, "path": folder / "new.csv"},
         "save_evaluation": {"result": mb.evaluate_voc(rows, data), "folder": folder / "new"},
         "save_predictions": {"predictions": [], "folder": folder / "new"},
+        "save_summary": {"run": _run(folder, files["history"]), "overwrite": True},
         "save_report": {"detections": rows, "dataset": data, "folder": folder / "new"},
         "save_voc": {"dataset": data, "folder": folder / "new", "progress": False},
         "to_pixels": {"rows": np.zeros((2, 6)), "width": 64, "height": 64},
         "train": {"model": model, "dataset": data, "output": folder / "run", "epochs": 1, "verbose": 0},
+        "MeanAveragePrecision": {"dataset": data},
         **_each(("data_generator.MixUp", "data_generator.Mosaic"), dataset=data),
         "data_generator.OneOf": {"chains": ((mb.data_generator.Flip(),),)},
         "data_generator.cache_in_ram": {"dataset": data, "progress": False},
@@ -193,6 +200,15 @@ def sound_arguments(folder):
         "layers.ImageNormalization": {"mean": [1.0, 2.0, 3.0]},
         "layers.MultiBox": {"anchors": anchors, "num_classes": 2, **names},
     }
+
+
+def _run(folder, history):
+    """The folder of a run with one epoch."""
+    run = folder / "a_run"
+    run.mkdir(exist_ok=True)
+    (run / "config.yaml").write_text("data: my_data\n")
+    shutil.copy(history, run / "history.csv")
+    return run
 
 
 def _each(names, **arguments):

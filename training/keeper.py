@@ -110,6 +110,8 @@ class RunKeeper(keras.callbacks.Callback):
             self._save_and_end()
 
     def on_epoch_end(self, epoch, logs=None):
+        # Some of Keras' callbacks have noted it already.
+        logs.setdefault("learning_rate", float(self.model.optimizer.learning_rate))
         row = {"epoch": epoch, **{name: float(value) for name, value in logs.items()}}
         if not math.isfinite(row["loss"]):
             self._report(self.state.step - 1, "the loss")

@@ -14,6 +14,8 @@ from ...files import atomic, read_text
 from ...messages import printable, quoted
 from .table import MAX_BYTES, Images, Table, class_id
 
+# Characters of the first line that are searched for the separator.
+_LONGEST_LINE = 2**17
 _SCORES = ("score", "confidence", "probability", "conf")
 
 
@@ -21,7 +23,9 @@ def read_csv_results(path, dataset):
     """The detections of each image, see `load_detections`."""
     text = read_text(path, MAX_BYTES)
     lines = csv.reader(
-        io.StringIO(text, newline=""), strict=True, delimiter=find_separator(text.split("\n", 1)[0])
+        io.StringIO(text, newline=""),
+        strict=True,
+        delimiter=find_separator("".join(text[:_LONGEST_LINE].splitlines()[:1])),
     )
     images, table = Images(dataset), Table()
     try:

@@ -1,6 +1,8 @@
 """Average precision and recall by the rules of COCO: the numbers of pycocotools.
 
-Why the matching is not left to pycocotools or one of its faster relatives: see docs/measured.md.
+pycocotools and its faster relatives were compared, see docs/measured.md. The matching is here, because curves
+and confidence intervals need what became of each detection. hotcoco, the fastest of them, gives that only as
+Python lists, which took 54 s for 500,000 detections.
 """
 
 from __future__ import annotations

@@ -32,14 +32,6 @@ def flat_detections(detections, dataset, caller):
             )
         if not np.isfinite(rows).all():
             raise ValueError(f"{caller}: {record.image_id}: detections must be finite numbers")
-        if len(
-            inverted := np.flatnonzero((np.diff(np.reshape(rows, (-1, 3, 2))[:, 1:], axis=1) < 0).any((1, 2)))
-        ):
-            box = np.asarray(rows)[inverted[0], 2:].tolist()
-            raise ValueError(
-                f"{caller}: {record.image_id}: boxes must be xmin, ymin, xmax, ymax, got {box}, whose width "
-                "or height is negative"
-            )
     rows = np.concatenate(detections).astype(float)
     unknown = set(np.unique(rows[:, 0])) - set(range(1, dataset.num_classes + 1))
     if unknown:
@@ -47,7 +39,15 @@ def flat_detections(detections, dataset, caller):
             f"{caller}: class ids must be 1..{dataset.num_classes} (0 is background), "
             f"got {sorted(unknown)[:5]}"
         )
-    return rows, np.repeat(np.arange(len(detections)), [len(r) for r in detections])
+    images = np.repeat(np.arange(len(detections)), [len(r) for r in detections])
+    inverted = (rows[:, 4:] < rows[:, 2:4]).any(axis=1)
+    if inverted.any():
+        first = int(inverted.argmax())
+        raise ValueError(
+            f"{caller}: {dataset[images[first]].image_id}: boxes must be xmin, ymin, xmax, ymax, got "
+            f"{rows[first, 2:].tolist()}, whose width or height is negative"
+        )
+    return rows, images
 
 
 # Ranges of areas in square pixels, as in COCO. Both ends belong to a range.

@@ -49,8 +49,13 @@ def save_csv_table(rows: Sequence[Mapping[str, Any]], path: str | os.PathLike[st
 
 def to_markdown_table(rows: Sequence[Mapping[str, Any]]) -> str:
     """Dictionaries as a table of Markdown; the first one has all columns. NaN is a dash."""
-    lines = [list(rows[0]), ["---", *["---:"] * (len(rows[0]) - 1)]]
-    lines += [[_markdown(row.get(column)) for column in rows[0]] for row in rows]
+    return markdown_table(list(rows[0]), [[row.get(column) for column in rows[0]] for row in rows])
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A table of Markdown: the first column to the left, the others to the right. NaN is a dash."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    lines = [head, rule, *([_markdown(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 

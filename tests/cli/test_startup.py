@@ -28,7 +28,8 @@ def command(*arguments):
 
 
 @pytest.mark.parametrize(
-    "arguments", ["", "--help", "--version", "check --help", "convert --help", "demo --help"]
+    "arguments",
+    ["", "--help", "--version", "check --help", "convert --help", "demo --help", "complexity --help"],
 )
 def test_help_imports_nothing_heavy(arguments):
     run, modules = command(*arguments.split())
@@ -68,7 +69,11 @@ def test_the_version(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "name", ["check", "check any", "convert", "convert-data", "demo", "evaluate", "pretrained"]
+    "name",
+    [
+        *("benchmark", "check", "check any", "complexity", "convert", "convert-data", "demo", "evaluate"),
+        "pretrained",
+    ],
 )
 def test_each_help_has_examples_on_lines_of_their_own(monkeypatch, capsys, name):
     assert run_main(monkeypatch, *name.split(), "--help") == 0

@@ -26,6 +26,16 @@ def test_history(tmp_path):
     np.testing.assert_array_equal(panels[1].lines[0].get_xydata(), [[1, 4], [2, 3]])
 
 
+def test_map_the_drops_of_the_rate_and_no_single_classes(tmp_path):
+    path = tmp_path / "history.csv"
+    rows = ["0,4,1e-3,0.1,0.2", "1,3,1e-3,0.2,0.3", "2,2,5e-4,nan,nan", "3,1,4e-4,0.3,0.1"]
+    path.write_text("\n".join(["epoch,loss,learning_rate,val_map,val_map/cat", *rows, ""]))
+    panels = mb.plot_history(path).axes
+    assert [a.get_title() for a in panels] == ["loss", "learning_rate", "map"]
+    assert panels[2].lines[0].get_label() == "validation"
+    assert [list(a.lines[-1].get_xdata()) for a in panels] == [[2.5, 2.5]] * 3  # before the third epoch
+
+
 def test_an_empty_history(tmp_path):
     path = tmp_path / "history.csv"
     path.write_text("epoch,loss\n")

@@ -439,5 +439,37 @@ def others() -> list[Target]:
     return [Target("history.csv", prepare, "history.csv", read, TEXT)]
 
 
+def detections() -> list[Target]:
+    """The files of `load_detections`."""
+    box, labels = np.array([[0, 0, 10, 10]], np.float32), np.array([1], np.int32)
+    records = [mb.Record(name, f"{name}.jpg", 100, 80, box, labels) for name in ("000007", "b")]
+    data = mb.DetectionDataset(("cat", "dog"), records)
+    rows = [
+        np.array([[1, 0.75, 10.5, 20, 50.25, 60], [2, 0.5, 0, 0, 10, 10]]),
+        np.array([[1, 0.1, 1, 5, 30, 40]]),
+    ]
+
+    def target(name, file, mutate):
+        def read(folder):
+            found = mb.load_detections(folder / name, data)
+            assert [np.shape(each)[1:] for each in found] == [(6,), (6,)]
+            assert all(np.isfinite(each).all() for each in found)
+
+        return Target(
+            name,
+            lambda folder: mb.save_detections(rows, data, folder / name),
+            file,
+            read,
+            mutate,
+            named=(name,),
+        )
+
+    return [
+        target("found.json", "found.json", JSON),
+        target("found.csv", "found.csv", TEXT),
+        target("found", "found/comp4_det_test_cat.txt", TEXT),
+    ]
+
+
 def all_targets() -> list[Target]:
-    return [*data_sets(), *images(), *weights(), *others()]
+    return [*data_sets(), *images(), *weights(), *others(), *detections()]

@@ -183,7 +183,7 @@ def test_unknown_layers_are_named_and_count_as_nothing():
     assert (result.multiply_adds, result.parameters) == (0, 3)
     assert result.layers[1].receptive_field is None
     assert "counted as 0 multiply-adds: my_twice, " in str(result)
-    assert "my_twice" in result.to_markdown(layers=False)
+    assert r"my\_twice" in result.to_markdown(layers=False)
 
 
 def test_the_tables(small):

@@ -54,10 +54,7 @@ def test_the_folder_of_a_run(run):
     }
     assert mb.read_config(result.folder / "config.yaml") == config
     assert json.loads((result.folder / "versions.json").read_text())["multibox"] == mb.__version__
-    (row,) = rows(result.folder)
-    assert result.history.epoch == [0]
-    # One step of warm-up, and one of two steps of the cosine: half of the way from 0.004 to its hundredth.
-    assert float(row["learning_rate"]) == pytest.approx((0.004 + 0.00004) / 2)
+    assert len(rows(result.folder)) == len(result.history.epoch) == 1
     assert mb.class_names_of(result.model) == ("circle", "square", "star", "triangle")
 
 

@@ -190,6 +190,7 @@ def results(**changes):
         ),
         ("a.csv", HEADER + "c,0,0,10,10,3,1\n", "line 2: class ids must be 1..2, got '3'"),
         ("a.csv", HEADER + 'c,0,0,10,10,"dog,1\n', "line 2: not a readable CSV file"),
+        ("a.csv", "a" * 200_000, "line 1: not a readable CSV file: field larger than field limit"),
         (DOG, "c 0.5 1 1 10\n", "line 1: expected image, score, xmin"),
         (DOG, "c 0.5 1 1 10 1_0\n", "line 1: expected five numbers"),
         (DOG, "c nan 1 1 10 10\n", "line 1: the score must be a finite number, got nan"),

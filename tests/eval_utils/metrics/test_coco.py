@@ -78,6 +78,13 @@ def test_a_detection_takes_another_object_if_the_best_is_taken():
     assert evaluate_coco([rows], data).classes["a"].numbers["AR100"] == pytest.approx((10 + 3) / 20)
 
 
+def test_of_objects_that_overlap_equally_the_last_one_is_taken():
+    # The first detection overlaps both by 0.6. It takes the second object, of which the other one is exact.
+    data = dataset([(1, BOX), (1, [20, 0, 60, 40])])
+    rows = np.array([[1, 0.9, 10, 0, 50, 40], [1, 0.8, 20, 0, 60, 40]])
+    assert evaluate_coco([rows], data).numbers["AR100"] == pytest.approx(0.5)
+
+
 def test_any_number_of_detections_may_lie_in_a_crowd():
     inside = np.array([[1, 0.9, 0, 0, 10, 10], [1, 0.8, 5, 5, 15, 15], [1, 0.7, 100, 100, 140, 140]])
     data = dataset([(1, BOX), (1, [100, 100, 140, 140])])
