@@ -28,6 +28,13 @@ def test_by_size():
     assert (large.objects, large.average_precision, large.found) == (1, 1, 1)
 
 
+def test_a_right_detection_belongs_to_the_group_of_its_object():
+    data = DetectionDataset(("a",), [record("0", SMALL)])
+    small, medium, _ = by_size(error_types([np.array([[1, 0.9, 0, 0, 34, 34]])], data))  # of medium size
+    assert (small.average_precision, small.found) == (1, 1)
+    assert medium.objects == 0
+
+
 def test_by_aspect():
     data = DetectionDataset(("a",), [record("0", TALL, LEFT)])
     tall, upright, lying, wide = by_aspect(error_types([np.array([[1, 0.9, *TALL]])], data))

@@ -72,7 +72,7 @@ def test_what_a_run_tells(run):
         "Plan: 1 epochs of 2 steps with 4 images.",
         "Epoch 1 of 1: ",
         "mAP ",
-        "  best.keras     the model with the lowest validation loss",
+        "  best.keras     the model with the highest mAP on the validation images",
     ):
         assert text in log, text
 

@@ -59,6 +59,11 @@ def test_difficult_objects_are_left_out_with_the_detections_of_their_class():
     assert counts([], data) == [[0] * 3] * 3
 
 
+def test_a_detection_of_a_difficult_object_is_no_confusion_with_its_neighbor():
+    data = dataset((1, LEFT), (2, LEFT), difficult=[True, False])
+    assert counts([[1, 0.9, *LEFT]], data) == [[0, 0, 0], [0, 0, 1], [0, 0, 0]]
+
+
 def test_rows_add_up_to_objects_and_columns_to_detections():
     rng = np.random.default_rng(0)
     corners = rng.uniform(0, 50, (40, 2))
