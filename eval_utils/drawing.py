@@ -27,8 +27,8 @@ def draw_detections(image: np.ndarray, detections: Detections) -> np.ndarray:
     picture = picture if picture.mode == "RGB" else picture.convert("RGB")
     draw = ImageDraw.Draw(picture)
     short = min(picture.size)
-    # Of large pictures, parts are looked at.
-    width, font = min(max(1, round(short / 250)), 4), _font(min(max(10, round(short / 32)), 28))
+    # In proportion to the picture, so that the text of a large one can be read when all of it is shown.
+    width, font = max(1, round(short / 300)), _font(max(10, round(short / 36)))
     for detection in list(detections)[::-1]:
         color = class_color(detection.class_id)
         ink = "white" if luminance(color) < 0.4 else "black"

@@ -87,7 +87,7 @@ def plot_detection_grid(
     columns: int = 4,
     min_score: float = 0.5,
 ) -> Figure:
-    """Draws all images of a data set with ground truth (dashed white) and detections (solid).
+    """Draws all images of a data set with ground truth (dashed white), detections (solid) and image ids.
 
     Args:
         dataset: a `DetectionDataset`. Pass a slice of a large one.
@@ -105,7 +105,8 @@ def plot_detection_grid(
     if detections is not None and len(detections) != len(dataset):
         raise ValueError(f"plot_detection_grid: {len(detections)} detections for {len(dataset)} images")
     rows = -(-len(dataset) // columns)
-    figure, axes = plt.subplots(rows, columns, figsize=(3 * columns, 3 * rows), squeeze=False, layout="tight")
+    size = (3 * columns, 3 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for i, cell in enumerate(axes.flat):
         cell.set_axis_off()
         if i < len(dataset):
@@ -119,7 +120,18 @@ def plot_detection_grid(
                 min_score=min_score,
                 axes=cell,
             )
+            cell.set_title(printable(record.image_id, limit=30), fontsize=8, pad=3, parse_math=False)
+    _add_legend(figure, has_detections=detections is not None)
     return figure
+
+
+def _add_legend(figure, has_detections):
+    from matplotlib.lines import Line2D
+
+    lines = [Line2D([], [], color="black", ls="--", lw=1, label="annotated (drawn in white)")]
+    if has_detections:
+        lines.append(Line2D([], [], color=class_color(1), lw=1, label="detected (a color for each class)"))
+    figure.legend(handles=lines, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
 
 
 @checked(draws=PANELS, seed=0)
@@ -190,14 +202,14 @@ def _draw_box(axes, box, color, text, style):
     x, y = box[0], box[1]
     from matplotlib.patches import Rectangle
 
-    axes.add_patch(Rectangle((x, y), box[2] - x, box[3] - y, fill=False, edgecolor=color, ls=style, lw=1.5))
+    axes.add_patch(Rectangle((x, y), box[2] - x, box[3] - y, fill=False, edgecolor=color, ls=style, lw=1.2))
     if text:
-        background = {"facecolor": color, "edgecolor": "none", "pad": 1, "alpha": 0.8}
+        background = {"facecolor": color, "edgecolor": "none", "pad": 0.6, "alpha": 0.75}
         bottom, top = axes.get_ylim()
         above = y - top > 0.06 * (bottom - top)  # otherwise the edge of the image would cut off the label
         place = {"va": "bottom" if above else "top", "clip_on": True}
         ink = "white" if luminance(color) < 0.4 else "black"
-        look = {"color": ink, "fontsize": 8, "bbox": background, "parse_math": False}  # names may have $
+        look = {"color": ink, "fontsize": 7, "bbox": background, "parse_math": False}  # names may have $
         axes.text(max(x, 0), max(y, 0), text, **look, **place)
 
 

@@ -25,6 +25,17 @@ def test_the_outline_is_where_the_box_is_and_the_label_above_it():
     assert not changed[42:89, 32:79].any()
 
 
+def test_labels_and_lines_grow_with_the_picture():
+    """Of a picture of 4000 pixels, shown at a tenth of its size, the label is as high as in a small one."""
+    heights = []
+    for side in (400, 4000):
+        box = np.array([[0.2, 0.5, 0.8, 0.8]], np.float32) * side
+        drawn = draw_detections(np.zeros((side, side, 3), np.uint8), found(box, size=(side, side)))
+        rows = np.flatnonzero(drawn.any(axis=(1, 2)))
+        heights.append((0.5 * side - rows[0]) / side)
+    assert heights[0] == pytest.approx(heights[1], abs=0.01) and heights[0] > 0.02
+
+
 @pytest.mark.parametrize("box", [(0, 0, 160, 120), (150, 0, 160, 3), (0, 119, 1, 120), (20, 20, 20, 20)])
 def test_boxes_at_borders_and_without_area(box):
     image = np.zeros((120, 160, 3), np.uint8)

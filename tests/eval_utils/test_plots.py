@@ -53,6 +53,10 @@ def test_a_grid_has_a_cell_for_each_image():
     detections = [np.zeros((0, 6))] * 3
     figure = mb.plot_detection_grid(DATASET, detections, columns=2)
     assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 0]
+    assert [axes.get_title() for axes in figure.axes] == [*(r.image_id for r in DATASET), ""]
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["annotated (drawn in white)", "detected (a color for each class)"]
+    assert len(mb.plot_detection_grid(DATASET).legends[0].get_texts()) == 1
 
 
 def test_a_grid_of_nothing():
