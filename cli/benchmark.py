@@ -18,7 +18,7 @@ def benchmark(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL...]", help="Saved models, published ones or networks. Default: all networks."
+            metavar="MODEL", help="Saved models, published ones or networks. Default: all networks."
         ),
     ] = None,
     batch: Annotated[str, typer.Option(help="Images per batch, separated by commas.")] = "1",

@@ -15,9 +15,15 @@ SUFFIXES = (".keras", ".weights.h5")
 
 def convert(
     source: Annotated[
-        str, typer.Argument(help="Weight file of Keras, Caffe, torch or TensorFlow Lite; or coco, imagenet.")
+        str,
+        typer.Argument(
+            metavar="SOURCE",
+            help="Weight file of Keras, Caffe, torch or TensorFlow Lite; or coco, imagenet.",
+        ),
     ],
-    output: Annotated[Path, typer.Argument(help="The model (.keras) or its weights (.weights.h5).")],
+    output: Annotated[
+        Path, typer.Argument(metavar="OUTPUT", help="The model (.keras) or its weights (.weights.h5).")
+    ],
     model: Annotated[str, typer.Option(help=f"The network: {', '.join(NETWORKS)}.")],
     classes: Annotated[int, typer.Option(min=1, help="Number of classes, background not counted.")],
     anchors: Annotated[

@@ -20,7 +20,7 @@ def predict(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...",
+            metavar="SOURCE",
             help="Pictures, videos, folders of pictures, patterns, lists of paths (.txt), camera numbers.",
         ),
     ],

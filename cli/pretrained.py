@@ -12,7 +12,7 @@ An address stands for a file that is not in the cache yet."""
 
 
 def pretrained(
-    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Weights to download.")] = None,
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Weights to download.")] = None,
 ):
     """List the published weights, or download some into the cache.
 

@@ -21,8 +21,9 @@ def train(
     data: Annotated[
         str | None,
         typer.Argument(
+            metavar="DATA",
             help="Data set in any layout that load_dataset reads: PATH, or PATH:SET. Or a yaml file with the "
-            "options below as keys, and `data`."
+            "options below as keys, and `data`.",
         ),
     ] = None,
     val: Annotated[
