@@ -78,7 +78,7 @@ def test_published_weights_by_name_and_one_line_where_they_cannot_be_had(tmp_pat
         (["x.h5", *TRAINED], "expected a name that ends in .keras or .weights.h5"),
         (["x.keras", "--model", "ssd7", "--classes", "3", "--alpha", "0.5"], "ssd7 has no option --alpha"),
         (["x.keras", "--model", "ssd8", "--classes", "3"], "no network 'ssd8'; there are ssd300, ssd512"),
-        (["x.keras", *TRAINED, "--anchors", "NO"], "unknown anchors 'NO'; there are SSD300_VOC"),
+        (["x.keras", *TRAINED, "--anchors", "NO"], "unknown anchors 'NO'; there are SSD300_COCO, "),
         (["x.keras", *TRAINED[:3], "20", *TRAINED[4:]], "the file has 90 classes, the model 20"),
     ],
 )
