@@ -12,7 +12,7 @@ import numpy as np
 from ..arguments import checked
 from ..eval_utils.history_plot import plot_history, rate_drops, read_history
 from ..eval_utils.metrics.tables import markdown_table, markdown_text
-from ..files import atomic, check_absent
+from ..files import atomic, check_absent, check_folder
 from ..messages import printable
 from ..training.mean_average_precision import MAP, MAP50
 from .folder import CONFIG, HISTORY, save_figure
@@ -45,6 +45,7 @@ def save_summary(
     run = Path(run)
     folder = run if output is None else Path(output)
     page, picture = folder / PAGE, folder / PICTURE
+    check_folder(folder)
     if not overwrite:
         check_absent([page, picture])
     for needed in (run / CONFIG, run / HISTORY):
