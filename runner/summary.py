@@ -45,12 +45,12 @@ def save_summary(
     run = Path(run)
     folder = run if output is None else Path(output)
     page, picture = folder / PAGE, folder / PICTURE
-    check_folder(folder)
-    if not overwrite:
-        check_absent([page, picture])
     for needed in (run / CONFIG, run / HISTORY):
         if not needed.is_file():
             raise FileNotFoundError(f"{needed}: no such file; {run} is no run, or has not finished an epoch")
+    check_folder(folder)
+    if not overwrite:
+        check_absent([page, picture])
     columns = read_history(run / HISTORY)
     text = "\n\n".join(
         [
