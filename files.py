@@ -135,6 +135,22 @@ def check_absent(paths: Iterable[Path]) -> None:
             raise _exists(path)
 
 
+def check_folder(folder: str | os.PathLike[str]) -> None:
+    """Finds out before long work whether files can be written into a folder, which need not exist.
+
+    Raises:
+        NotADirectoryError: if it, or what is above it, is a file.
+        PermissionError: if it, or the existing folder above it, cannot be written.
+    """
+    there = Path(folder)
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise NotADirectoryError(f"{there} is a file; expected a folder for the results")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"{there}: no permission to write into this folder")
+
+
 def is_file(path: str | os.PathLike[str]) -> bool:
     """As `Path.is_file`, also for names that no file can have, such as those that are too long."""
     try:

@@ -38,11 +38,13 @@ def benchmark(
 
     Exit status: 0 done; 1 an error, or combinations that could not be measured.
     """
-    from ..files import atomic, check_absent
+    from ..files import atomic, check_absent, check_folder
     from ..profiling.benchmark import benchmark as measure
 
-    if output is not None and not force:
-        check_absent(output / name for name in FILES)
+    if output is not None:
+        check_folder(output)
+        if not force:
+            check_absent(output / name for name in FILES)
     sizes = _whole_numbers(batch)
     precisions = [name.strip() for name in precision.split(",")]
     models = list(models or NETWORKS)

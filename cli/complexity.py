@@ -28,10 +28,12 @@ def complexity(
     force: Annotated[bool, typer.Option("--force", help="Replace files of an earlier call.")] = False,
 ):
     """Count parameters, multiply-adds, activations and receptive field of each stage of a model."""
-    from ..files import atomic, check_absent
+    from ..files import atomic, check_absent, check_folder
 
-    if output is not None and not force:
-        check_absent(output / name for name in FILES)
+    if output is not None:
+        check_folder(output)
+        if not force:
+            check_absent(output / name for name in FILES)
     image_size = parse_size(size)
     start_keras()
     from ..profiling import complexity as count

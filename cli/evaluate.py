@@ -45,11 +45,13 @@ def evaluate(
     """
     from ..data_generator.formats.layouts import load_dataset, path_and_set
     from ..eval_utils.metrics.evaluation_files import EVALUATION_FILES
-    from ..files import check_absent
+    from ..files import check_absent, check_folder
 
     _check_metric(metric, iou)
-    if output is not None and not force:
-        check_absent(output / name for name in EVALUATION_FILES)
+    if output is not None:
+        check_folder(output)
+        if not force:
+            check_absent(output / name for name in EVALUATION_FILES)
     with one_line_warnings("multibox evaluate"):
         dataset = load_dataset(*path_and_set(data))
         print(dataset)

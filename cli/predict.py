@@ -51,7 +51,7 @@ def predict(
     """
     from ..eval_utils.prediction_files import output_names, save_predictions
     from ..eval_utils.sources import find_sources
-    from ..files import check_absent
+    from ..files import check_absent, check_folder
 
     if not formats and not draw:
         formats, draw = ["json"], True
@@ -59,6 +59,7 @@ def predict(
     found = find_sources(sources)
     _check_formats(formats, found)
     names = output_names(formats, draw)
+    check_folder(output)
     if not force:
         check_absent(output / name for name in names)
     start_keras()

@@ -37,7 +37,7 @@ def report(
 
     The page is one file that any browser shows, without a network.
     """
-    from ..files import check_absent
+    from ..files import check_absent, check_folder
     from ..report.page import PAGE
     from ..runner.reports import is_run
 
@@ -45,6 +45,7 @@ def report(
     if run is None and data is None:
         raise typer.BadParameter(f"expected DATA for {detector}, which is not the folder of a run")
     folder = output or run or Path("report")
+    check_folder(folder)
     if not force:
         check_absent([folder / PAGE])
     with one_line_warnings("multibox report"):

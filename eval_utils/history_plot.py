@@ -35,7 +35,7 @@ def plot_history(path: str | os.PathLike[str]) -> Figure:
 
     Raises:
         FileNotFoundError: if there is no file.
-        ValueError: if the file is not such a log, or has no rows; names it.
+        ValueError: if the file is not such a log, or has no rows or numbers; names it.
     """
     import matplotlib.pyplot as plt
 
@@ -43,6 +43,10 @@ def plot_history(path: str | os.PathLike[str]) -> Figure:
     epochs = [int(epoch) + 1 for epoch in columns.pop("epoch")]
     drops = [epochs[i] for i in rate_drops(columns)]
     shown = quantities(columns)
+    if not shown:
+        raise ValueError(
+            f"{path}: the log has no number to draw, only empty columns and those of single classes"
+        )
     across = min(3, len(shown))
     down = -(-len(shown) // across)
     figure, axes = plt.subplots(down, across, figsize=(4 * across, 3.2 * down), squeeze=False, layout="tight")

@@ -184,7 +184,7 @@ def predict_dataset(
             None: `resize_only` at the model's size.
         tiles: how pictures are also looked at in tiles, besides the whole picture. An int is the side of
             square tiles in pixels, for pictures that are larger; (rows, columns) is their number. None: only
-            the whole picture. Small objects are found in tiles.
+            the whole picture. Small objects are found in tiles, of which a picture has 10,000 at most.
         overlap: smallest overlap of two tiles, a share of their side, from 0 to 0.9. Objects that are not
             larger than the overlap are whole in some tile.
         flip: whether to look at all of it mirrored, too (test-time flip). What several views find is joined

@@ -10,6 +10,9 @@ from ..boxes import TINY, area, iou
 
 Window = tuple[int, int, int, int]
 
+# Of one picture, as a bound of memory; a side that is too small by mistake gives millions.
+MAX_TILES = 10_000
+
 # A box that ends within this share of the tile at an inner border is taken for a part of an object.
 BORDER_SHARE = 0.02
 # Such a part is dropped if more than this share of it lies in a whole box of its class.
@@ -25,6 +28,9 @@ def tile_windows(width: int, height: int, tiles: int | tuple[int, int], overlap:
         tiles: side of square tiles in pixels, or their number (rows, columns). A picture that is not larger
             than a tile has none.
         overlap: smallest overlap of neighbors, a share of their side.
+
+    Raises:
+        ValueError: for more than `MAX_TILES`.
     """
     if isinstance(tiles, int):
         tile_height = tile_width = tiles
@@ -36,13 +42,16 @@ def tile_windows(width: int, height: int, tiles: int | tuple[int, int], overlap:
     whole = (0, 0, width, height)
     if width <= tile_width and height <= tile_height:
         return [whole]
+    rows, columns = _starts(height, tile_height, overlap), _starts(width, tile_width, overlap)
+    if len(rows) * len(columns) > MAX_TILES:
+        raise ValueError(
+            f"tiles of {tile_width}x{tile_height} pixels: a picture of {width}x{height} would have "
+            f"{len(rows)} rows of {len(columns)}, and at most {MAX_TILES} are possible; use larger tiles, "
+            "or (rows, columns)"
+        )
     return [
         whole,
-        *(
-            (x, y, min(x + tile_width, width), min(y + tile_height, height))
-            for y in _starts(height, tile_height, overlap)
-            for x in _starts(width, tile_width, overlap)
-        ),
+        *((x, y, min(x + tile_width, width), min(y + tile_height, height)) for y in rows for x in columns),
     ]
 
 
@@ -50,7 +59,8 @@ def _starts(length, size, overlap):
     if length <= size:
         return [0]
     count = math.ceil((length - overlap * size) / ((1 - overlap) * size))
-    return [round(i * (length - size) / (count - 1)) for i in range(count)]
+    starts = (round(i * (length - size) / (count - 1)) for i in range(count))
+    return list(dict.fromkeys(starts))  # tiles of a few pixels can meet
 
 
 def join_windows(

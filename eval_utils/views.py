@@ -15,6 +15,7 @@ import numpy as np
 
 from ..data_generator import Record, SampleTransform
 from ..limits import SIDE
+from ..messages import printable
 from .detectors import detector_of, to_pixels
 from .tiles import Window, join_windows, tile_windows
 
@@ -113,7 +114,10 @@ class ViewDetector:
 
     def prepare(self, record: Record, origin: Any = None) -> Viewed:
         """Reads a picture, and makes what the model gets of each view."""
-        views = self.look.views(record.width, record.height)
+        try:
+            views = self.look.views(record.width, record.height)
+        except ValueError as error:
+            raise ValueError(f"{printable(record.image_id)}: {error}") from None
         rng = np.random.default_rng(0)
         if len(views) == 1:  # a JPEG is then decoded at a reduced scale
             return Viewed(record, views, [self.transform(record, rng)[0]], origin=origin)

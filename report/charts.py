@@ -85,7 +85,10 @@ def make_chart(
 def _span(values):
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
-    return (low, high) if high > low else (low - 0.5, low + 0.5)
+    if high - low > 1e-9 * max(abs(low), abs(high), 1e-290):
+        return low, high
+    half = max(0.5, 0.1 * abs(low))  # a large number does not change by 0.5
+    return low - half, high + half
 
 
 def _place(value, span, start, end):

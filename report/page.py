@@ -17,7 +17,7 @@ from ..data_generator import DetectionDataset
 from ..eval_utils import confidence_intervals, confusion_matrix, error_types, evaluate_coco
 from ..eval_utils.metrics.errors import MEANINGS, SUMS
 from ..eval_utils.metrics.flat import flat_detections
-from ..files import atomic, check_absent
+from ..files import atomic, check_absent, check_folder
 from ..messages import printable
 from .gallery import KINDS, worst_cases
 from .groups import RULE, by_aspect, by_crowding, by_size
@@ -80,10 +80,12 @@ def save_report(
     Raises:
         FileExistsError: if there is a page and `overwrite` is False.
         FileNotFoundError: if there is no such `history`.
+        NotADirectoryError, PermissionError: if `folder` is a file, or cannot be written.
         TypeError: for arguments of another kind, such as swapped ones.
         ValueError: if `history` is no log of a training, and as `evaluate_voc`.
     """
     page = Path(folder) / PAGE
+    check_folder(folder)
     if not overwrite:
         check_absent([page])
     flat_detections(detections, dataset, "save_report")  # refuses what is none, in this function's name

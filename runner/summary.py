@@ -12,10 +12,10 @@ import numpy as np
 from ..arguments import checked
 from ..eval_utils.history_plot import plot_history, rate_drops, read_history
 from ..eval_utils.metrics.tables import markdown_table, markdown_text
-from ..files import atomic, check_absent
+from ..files import atomic, check_absent, check_folder
 from ..messages import printable
 from ..training.mean_average_precision import MAP, MAP50
-from .folder import HISTORY, save_figure
+from .folder import CONFIG, HISTORY, save_figure
 from .reports import run_settings
 
 PAGE, PICTURE = "summary.md", "summary.png"
@@ -39,12 +39,16 @@ def save_summary(
 
     Raises:
         FileExistsError: if there is a summary and `overwrite` is False.
-        FileNotFoundError: if the run has no `history.csv` yet.
+        FileNotFoundError: if the folder is no run, or the run has no `history.csv` yet.
         ValueError: for a damaged file of the run; names it.
     """
     run = Path(run)
     folder = run if output is None else Path(output)
     page, picture = folder / PAGE, folder / PICTURE
+    for needed in (run / CONFIG, run / HISTORY):
+        if not needed.is_file():
+            raise FileNotFoundError(f"{needed}: no such file; {run} is no run, or has not finished an epoch")
+    check_folder(folder)
     if not overwrite:
         check_absent([page, picture])
     columns = read_history(run / HISTORY)
@@ -101,7 +105,8 @@ def _ap(columns: Mapping[str, Sequence[float]]) -> list[str]:
     heads = [f"epoch {int(columns['epoch'][i]) + 1}{' (best)' if i == best else ''}" for i in shown]
     classes = {name.removeprefix(f"{MAP}/"): name for name in columns if name.startswith(f"{MAP}/")}
     rows = [(name, *_cells(columns[column], shown)) for name, column in classes.items()]
-    rows += [("mAP", *_cells(columns[MAP], shown)), ("mAP at IoU 0.5", *_cells(columns[MAP50], shown))]
+    means = {"mAP": MAP, "mAP at IoU 0.5": MAP50}
+    rows += [(name, *_cells(columns[column], shown)) for name, column in means.items() if column in columns]
     return [
         "## Average precision",
         "On the validation images, mean over the IoU thresholds 0.5 to 0.95.",

@@ -11,7 +11,7 @@ from threading import Barrier, Thread
 import keras
 import pytest
 
-from multibox.files import atomic, check_absent, is_file, read_bytes, read_text
+from multibox.files import atomic, check_absent, check_folder, is_file, read_bytes, read_text
 
 
 def names(folder):
@@ -230,3 +230,22 @@ def test_names_that_no_file_can_have(tmp_path):
     (tmp_path / "a").touch()
     assert is_file(tmp_path / "a")
     assert not any(is_file(tmp_path / name) for name in ("b", "n" * 5000, "a\0b"))
+
+
+def test_a_folder_for_results(tmp_path):
+    """Long work is not done for a folder that cannot be written."""
+    check_folder(tmp_path)
+    check_folder(tmp_path / "new" / "below")
+    assert names(tmp_path) == []
+    check_folder("new")
+    file = tmp_path / "file"
+    file.write_text("")
+    for path in (file, file / "below"):
+        with pytest.raises(NotADirectoryError, match=r"file is a file; expected a folder for the results"):
+            check_folder(path)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    with pytest.raises(PermissionError, match=f"{tmp_path.name}: no permission to write"):
+        check_folder(tmp_path / "new")

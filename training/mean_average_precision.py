@@ -9,9 +9,10 @@ import keras
 
 from ..arguments import checked
 from ..data_generator import DetectionDataset
+from ..data_generator.class_order import align_classes
 from ..eval_utils import evaluate_coco, predict_dataset
 from ..limits import BATCH_SIZE
-from ..models.detector import is_detector
+from ..models.detector import class_names_of, is_detector, num_classes_of
 
 # Names in the logs: mean AP over the IoU thresholds 0.5 to 0.95, and AP at IoU 0.5.
 MAP, MAP50 = "val_map", "val_map50"
@@ -44,13 +45,15 @@ class MeanAveragePrecision(keras.callbacks.Callback):
 
     Args:
         dataset: a `DetectionDataset` with the model's classes.
-        every: number of epochs from one measurement to the next. The last epoch is always measured. In the
-            others the numbers are NaN.
+        every: number of epochs from one measurement to the next. The first epoch of a `fit` and the last one
+            are always measured. In the others the numbers are NaN, which `EarlyStopping` and others count as
+            epochs without a rise.
         per_class: whether the logs also get the AP of each class.
         batch_size: images per batch.
 
     Raises:
-        TypeError, ValueError: for arguments of another kind, or a data set without images.
+        TypeError, ValueError: for arguments of another kind, a data set without images, and, before the first
+            epoch, one without the model's classes.
     """
 
     # What a resumed run does not need.
@@ -67,16 +70,31 @@ class MeanAveragePrecision(keras.callbacks.Callback):
         self.every = every
         self.per_class = per_class
         self.batch_size = batch_size
+        self._is_first = True
 
     def set_model(self, model):
         super().set_model(model)
         if is_detector(model):
             raise ValueError("MeanAveragePrecision: the model is built for inference, and cannot be trained")
 
+        if (classes := num_classes_of(model)) != self.dataset.num_classes:
+            raise ValueError(
+                f"MeanAveragePrecision: the model has {classes} classes, the data set "
+                f"{self.dataset.name} has {self.dataset.num_classes}"
+            )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # another order is no mistake
+            align_classes(self.dataset, class_names_of(model), "MeanAveragePrecision")
+
+    def on_train_begin(self, logs=None):
+        self._is_first = True
+
     def on_epoch_end(self, epoch, logs=None):
         if logs is None:
             return
-        is_due = (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs")
+        # Callbacks of Keras take the first number that they see as the best one, and nothing rises above NaN.
+        is_due = self._is_first or (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs")
+        self._is_first = False
         logs.update(self._numbers() if is_due else dict.fromkeys(self._names(), math.nan))
 
     def _names(self):

@@ -92,4 +92,9 @@ def _category_ids(dataset, category_ids: Mapping[str, int | str] | None):
         return COCO_CATEGORY_IDS if coco else range(1, dataset.num_classes + 1)
     if missing := [name for name in dataset.class_names if name not in category_ids]:
         raise ValueError(f"category_ids has no id for {', '.join(map(quoted, missing[:5]))}")
-    return [category_ids[name] for name in dataset.class_names]
+    ids = [category_ids[name] for name in dataset.class_names]
+    if len(set(ids)) < len(ids):
+        twice = next(i for i in ids if ids.count(i) > 1)
+        names = ", ".join(quoted(name) for name in dataset.class_names if category_ids[name] == twice)
+        raise ValueError(f"category_ids has the same id {quoted(twice)} for {names}")
+    return ids

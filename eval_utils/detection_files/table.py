@@ -11,7 +11,7 @@ import numpy as np
 
 from ...boxes import look_relative
 from ...data_generator import DetectionDataset
-from ...data_generator.formats.fields import LIMIT, without_suffix
+from ...data_generator.formats.fields import IMAGE_SUFFIXES, LIMIT
 from ...messages import did_you_mean, quoted
 
 # Bytes of a file that is read at once. COCO's results of 500,000 boxes have 60 MB.
@@ -102,7 +102,7 @@ class Images:
             ValueError: if there is none; names where.
         """
         if text not in self._known:
-            found = self._ids.get(text, self._ids.get(without_suffix(text), self._stems.get(_stem(text))))
+            found = self._ids.get(text, self._ids.get(_without_suffix(text), self._stems.get(_stem(text))))
             if found is None:
                 hint = did_you_mean(text, self._ids) if len(self._ids) <= 10_000 else ""
                 raise ValueError(f"{where}: the data set {self.name} has no image {quoted(text)}{hint}")
@@ -124,4 +124,10 @@ def class_id(name: str, dataset: DetectionDataset, where: str) -> int:
 
 
 def _stem(text):
-    return without_suffix(PurePosixPath(text.replace("\\", "/")).name)
+    return _without_suffix(PurePosixPath(text.replace("\\", "/")).name)
+
+
+def _without_suffix(text):
+    """The name without the suffix of an image. Another dot may be part of an id, as in `frame_1.5`."""
+    stem, dot, suffix = text.rpartition(".")
+    return stem if stem and f"{dot}{suffix}".lower() in IMAGE_SUFFIXES else text

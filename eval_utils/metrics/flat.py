@@ -6,6 +6,7 @@ import numpy as np
 
 from ...boxes import area, paired_iou
 from ...data_generator import DetectionDataset
+from ...messages import printable
 from ..detections import Detections
 
 
@@ -26,28 +27,40 @@ def flat_detections(detections, dataset, caller):
             f"{len(dataset)} images"
         )
     for record, rows in zip(dataset, detections, strict=True):
-        if np.ndim(rows) != 2 or np.shape(rows)[1] != 6:
-            raise ValueError(
-                f"{caller}: {record.image_id}: expected an array (detections, 6), got {np.shape(rows)}"
-            )
-        if not np.isfinite(rows).all():
-            raise ValueError(f"{caller}: {record.image_id}: detections must be finite numbers")
+        _check_rows(rows, f"{caller}: {printable(record.image_id)}")
     rows = np.concatenate(detections).astype(float)
-    unknown = set(np.unique(rows[:, 0])) - set(range(1, dataset.num_classes + 1))
-    if unknown:
-        raise ValueError(
-            f"{caller}: class ids must be 1..{dataset.num_classes} (0 is background), "
-            f"got {sorted(unknown)[:5]}"
-        )
     images = np.repeat(np.arange(len(detections)), [len(r) for r in detections])
+    unknown = ~np.isin(rows[:, 0], np.arange(1, dataset.num_classes + 1))
+    if unknown.any():
+        first = int(unknown.argmax())
+        raise ValueError(
+            f"{caller}: {printable(dataset[images[first]].image_id)}: class ids must be "
+            f"1..{dataset.num_classes} (0 is background), got {rows[first, 0]:g}"
+        )
     inverted = (rows[:, 4:] < rows[:, 2:4]).any(axis=1)
     if inverted.any():
         first = int(inverted.argmax())
         raise ValueError(
-            f"{caller}: {dataset[images[first]].image_id}: boxes must be xmin, ymin, xmax, ymax, got "
-            f"{rows[first, 2:].tolist()}, whose width or height is negative"
+            f"{caller}: {printable(dataset[images[first]].image_id)}: boxes must be xmin, ymin, xmax, "
+            f"ymax, got {rows[first, 2:].tolist()}, whose width or height is negative"
         )
     return rows, images
+
+
+def _check_rows(rows, where):
+    """Refuses detections of an image that are not rows of six finite numbers; `where` begins the message."""
+    try:
+        rows = np.asarray(rows)
+    except ValueError:
+        raise ValueError(f"{where}: expected an array (detections, 6), got rows of several lengths") from None
+    if rows.ndim != 2 or rows.shape[1] != 6:
+        raise ValueError(f"{where}: expected an array (detections, 6), got {rows.shape}")
+    if rows.dtype.kind not in "iuf":
+        raise ValueError(f"{where}: expected an array of numbers, got one of {rows.dtype}")
+    finite = np.isfinite(rows).all(axis=1)
+    if not finite.all():
+        first = int((~finite).argmax())
+        raise ValueError(f"{where}: detections must be finite numbers, got {rows[first].tolist()}")
 
 
 # Ranges of areas in square pixels, as in COCO. Both ends belong to a range.

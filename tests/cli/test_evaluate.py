@@ -51,6 +51,15 @@ def perfect(monkeypatch):
     return looks
 
 
+def test_an_output_that_is_a_file(place, perfect, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    result = command(
+        place / "model.keras", f"{place / 'data'}:train", "--output", tmp_path / "out", "--force"
+    )
+    assert "is a file; expected a folder for the results" in str(result.exception)
+    assert perfect == []  # the model did not run
+
+
 def test_the_table_and_the_files(place, perfect, data, tmp_path):
     result = command(place / "model.keras", f"{place / 'data'}:train", "--output", tmp_path / "new")
     assert result.exit_code == 0, result.output

@@ -70,3 +70,8 @@ def test_a_part_without_a_whole_box_stays_and_the_border_of_the_picture_makes_no
 
 def test_nothing_found():
     assert join_windows([np.zeros((0, 6))] * 3, WINDOWS, (100, 180), 0.45).shape == (0, 6)
+
+
+def test_tiles_of_one_pixel_do_not_repeat():
+    windows = tile_windows(3, 1, (1, 8), 0.5)
+    assert windows == [(0, 0, 3, 1), (0, 0, 1, 1), (1, 0, 2, 1), (2, 0, 3, 1)]

@@ -117,3 +117,9 @@ def test_tiles_look_at_the_parts(detector):
     whole = mb.detect(detector, image, min_score=0).rows[:, 1]
     assert len(found) and np.isin(found[:, 1].round(4), np.concatenate([scores, whole]).round(4)).all()
     assert np.isin(found[:, 1].round(4), scores.round(4)).any()
+
+
+def test_a_picture_with_millions_of_tiles_is_refused(detector):
+    """2 is the side of a tile, but (2, 2) was meant."""
+    with pytest.raises(ValueError, match=r"tiles of 2x2 .* 300 rows of 500, and at most 10000"):
+        mb.detect(detector, np.zeros((480, 800, 3), np.uint8), tiles=2)

@@ -39,3 +39,10 @@ def test_ticks_are_few_round_numbers(values, texts):
 
 def test_a_flat_line_has_a_scale():
     assert chart([2.0, 2.0, 2.0]).lines[0].path.startswith("M46 100h0")
+
+
+@pytest.mark.parametrize("value", [1e20, -1e300, 5e-324])
+def test_a_flat_line_of_any_size_has_a_scale(value):
+    made = chart([value, value, value])
+    assert made.lines[0].path.startswith("M46 100h0") and len(made.y_ticks) >= 2
+    assert chart([0.0, value, 0.0]).lines[0].path.startswith("M46 ")

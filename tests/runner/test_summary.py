@@ -79,6 +79,25 @@ def test_an_earlier_summary_is_kept(run, tmp_path):
 
 def test_what_is_no_run(run, tmp_path):
     (run / "history.csv").unlink()
-    with pytest.raises(FileNotFoundError, match=r"history\.csv"):
+    with pytest.raises(
+        FileNotFoundError, match=r"history\.csv: no such file; .* or has not finished an epoch"
+    ):
         mb.save_summary(run)
     assert not (run / "summary.md").exists()
+
+
+def test_a_log_without_map50(run):
+    """Any callback may have put `val_map` into the log."""
+    (run / "history.csv").write_text("epoch,loss,val_map\n0,3,0.25\n")
+    assert (
+        mb.save_summary(run)
+        .read_text()
+        .endswith("| class | epoch 1 (best) |\n| --- | ---: |\n| mAP | 0.250 |\n")
+    )
+
+
+def test_a_log_without_numbers(run):
+    (run / "history.csv").write_text("epoch,loss,val_map/cat\n0,NA,0.5\n")
+    with pytest.raises(ValueError, match=r"history\.csv: the log has no number to draw"):
+        mb.save_summary(run)
+    assert sorted(path.name for path in run.iterdir()) == [CONFIG, "history.csv"]

@@ -60,11 +60,20 @@ def test_the_logs_of_fit(model, found):
     assert set(history) >= {f"val_map/{name}" for name in DATA.class_names}
 
 
-def test_every_other_epoch_and_the_last(model, found):
-    measure = mb.MeanAveragePrecision(DATA, every=2)
-    history = model.fit(batches(model), epochs=3, verbose=0, callbacks=[measure]).history
-    assert [math.isnan(value) for value in history["val_map"]] == [True, False, False]
-    assert len(found) == 2
+def test_every_third_epoch_the_first_and_the_last(model, found):
+    measure = mb.MeanAveragePrecision(DATA, every=3)
+    history = model.fit(batches(model), epochs=5, verbose=0, callbacks=[measure]).history
+    assert [math.isnan(value) for value in history["val_map"]] == [False, True, False, True, False]
+    assert len(found) == 3
+
+
+def test_epochs_without_a_measurement_do_not_blind_other_callbacks(model, found):
+    """A NaN in the first epoch would be their best value for ever."""
+    stop = keras.callbacks.EarlyStopping("val_map", mode="max", patience=2)
+    callbacks = [mb.MeanAveragePrecision(DATA, every=2), stop]
+    history = model.fit(batches(model), epochs=4, verbose=0, callbacks=callbacks).history
+    assert len(history["val_map"]) == 4
+    assert stop.best == max(history["val_map"][1::2]) > history["val_map"][0]
 
 
 def test_other_callbacks_see_it(model, found, tmp_path):
@@ -133,3 +142,9 @@ def test_what_is_refused(model):
         mb.MeanAveragePrecision(DATA[:0])
     with pytest.raises(ValueError, match="built for inference"):
         mb.MeanAveragePrecision(DATA).set_model(mb.to_inference(model))
+    other = mb.DetectionDataset([*DATA.class_names, "dog"], list(DATA))
+    with pytest.raises(ValueError, match=r"MeanAveragePrecision: the model has \d+ classes, the data set"):
+        mb.MeanAveragePrecision(other).set_model(model)
+    other = mb.DetectionDataset([*DATA.class_names[:-1], "dog"], list(DATA))
+    with pytest.raises(ValueError, match=r"MeanAveragePrecision: .*dog"):
+        mb.MeanAveragePrecision(other).set_model(model)

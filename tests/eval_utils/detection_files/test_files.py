@@ -210,6 +210,23 @@ def test_what_is_refused(tmp_path, name, content, message):
     assert "\n" not in str(caught.value)
 
 
+def test_a_dot_in_an_id_is_no_suffix(tmp_path):
+    """A detection on frame_1.7, which the data set lacks, is none on frame_1."""
+    data, path = data_set(("frame_1", "frame_1.5")), tmp_path / "a.csv"
+    path.write_text(HEADER + "frame_1.5,0,0,10,10,dog,1\nframe_1.5.JPG,0,0,10,10,dog,1\n")
+    assert [len(rows) for rows in mb.load_detections(path, data)] == [0, 2]
+    path.write_text(HEADER + "frame_1.7,0,0,10,10,dog,1\n")
+    with pytest.raises(ValueError, match=r"line 2: the data set mine has no image 'frame_1.7'"):
+        mb.load_detections(path, data)
+
+
+def test_two_classes_with_one_category_id(tmp_path):
+    path = tmp_path / "a.json"
+    path.write_text('[{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "score": 0.5}]')
+    with pytest.raises(ValueError, match="category_ids has the same id 1 for 'cat', 'dog'"):
+        mb.load_detections(path, DATA, category_ids={"cat": 1, "dog": 1})
+
+
 def test_what_is_no_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"a\.json: no such file"):
         mb.load_detections(tmp_path / "a.json", DATA)
@@ -230,6 +247,7 @@ def test_what_is_no_file(tmp_path):
         ("a", data_set(names=("a/b", "c")), {}, "a class name with /"),
         ("a", DATA, {"image_set": "../x"}, "image_set must be letters and digits"),
         ("a.json", DATA, {"category_ids": {"cat": 1}}, "category_ids has no id for 'dog'"),
+        ("a.json", DATA, {"category_ids": {"cat": 1, "dog": 1}}, "the same id 1 for 'cat', 'dog'"),
         ("a.csv", data_set(("a", "b\n", "d")), {}, "control characters"),
     ],
 )

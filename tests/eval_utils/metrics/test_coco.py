@@ -141,8 +141,9 @@ def test_without_objects_or_detections():
     [
         ([[1, np.nan, *BOX]], "evaluate_coco: 0: detections must be finite numbers"),
         ([[1, 0.9, 40, 0, 0, 40]], r"0: boxes must be xmin, .*, got \[40.0, 0.0, 0.0, 40.0\], whose width"),
-        ([[3, 0.9, *BOX]], "class ids must be 1..2"),
+        ([[3, 0.9, *BOX]], r"evaluate_coco: 0: class ids must be 1..2 \(0 is background\), got 3$"),
         ([[1, 0.9, 0, 0]], "expected an array"),
+        ([["dog", "0.9", "0", "0", "9", "9"]], "evaluate_coco: 0: expected an array of numbers, got one of"),
     ],
 )
 def test_what_is_refused(rows, message):
@@ -150,3 +151,8 @@ def test_what_is_refused(rows, message):
         evaluate_coco([np.array(rows)], dataset([(1, BOX)]))
     with pytest.raises(ValueError, match="expected detections for each image"):
         evaluate_coco([], dataset([(1, BOX)]))
+
+
+def test_rows_of_several_lengths():
+    with pytest.raises(ValueError, match=r"evaluate_coco: 0: expected an array .* of several lengths"):
+        evaluate_coco([[[1, 0.9], [1]]], dataset([(1, BOX)]))
