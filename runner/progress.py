@@ -85,7 +85,7 @@ class Progress(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         logs = logs or {}
-        losses = ", ".join(f"{name} {value:.4g}" for name, value in logs.items())
+        losses = ", ".join(f"{name} {value:.4g}" for name, value in logs.items() if "/" not in name)
         self._report.note(f"Epoch {epoch + 1} of {self._epochs}: {losses}")
         if self._events is not None:
             _write_events(self._events, epoch, logs)

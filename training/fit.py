@@ -56,6 +56,13 @@ class AveragedWeights(keras.callbacks.SwapEMAWeights):
         self.on_test_begin()
 
 
+class ShortProgress(keras.callbacks.ProgbarLogger):
+    """Keras' progress bar without the numbers of single classes (`val_map/dog`)."""
+
+    def on_epoch_end(self, epoch, logs=None):
+        super().on_epoch_end(epoch, {name: value for name, value in logs.items() if "/" not in name})
+
+
 class RunCallbacks(keras.callbacks.CallbackList):
     """The callbacks of a run that takes two calls of `fit`: the rest of an epoch, and the epochs after it.
 
@@ -63,7 +70,8 @@ class RunCallbacks(keras.callbacks.CallbackList):
     """
 
     def __init__(self, callbacks: list[keras.callbacks.Callback], **options: Any):
-        super().__init__(callbacks, add_history=True, add_progbar=options["verbose"] != 0, **options)
+        bars = [ShortProgress()] if options["verbose"] != 0 else []
+        super().__init__([*callbacks, *bars], add_history=True, **options)
         self.first_step = 0
         self._has_begun = False
 

@@ -133,6 +133,16 @@ def test_averaged_weights_are_measured(found, tmp_path):
     np.testing.assert_array_equal(model.get_weights()[0], found[-1])
 
 
+def test_the_lines_that_train_prints_leave_single_classes_out(model, found, tmp_path, capsys):
+    options = {"epochs": 1, "batch_size": 4, "verbose": 2}
+    measure = mb.MeanAveragePrecision(DATA, per_class=True)
+    mb.train(model, DATA, tmp_path, callbacks=[measure], **options)
+    printed = capsys.readouterr().out
+    assert "val_map50: " in printed and "loss: " in printed
+    assert "val_map/" not in printed
+    assert f"val_map/{DATA.class_names[0]}" in (tmp_path / "history.csv").read_text()
+
+
 def test_what_is_refused(model):
     with pytest.raises(TypeError, match="MeanAveragePrecision: dataset must be a DetectionDataset"):
         mb.MeanAveragePrecision([1])
