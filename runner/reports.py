@@ -64,5 +64,9 @@ def run_settings(folder: Path) -> dict[str, Any]:
         except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"{path}: expected the versions of a run as JSON: {error}") from None
         if isinstance(versions, dict):
-            settings |= {f"{name} (environment)": value for name, value in versions.items() if value}
+            settings |= {f"{name} (environment)": _shown(value) for name, value in versions.items() if value}
     return settings
+
+
+def _shown(value):
+    return ", ".join(map(str, value)) if isinstance(value, list) else value
