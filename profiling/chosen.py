@@ -42,7 +42,8 @@ def chosen_model(
     network = name.replace("_", "-")
     if not Path(name).exists() and (network in NETWORKS or network in FORMER_NAMES):
         with nullcontext() if runs else unallocated_weights():
-            return find_network(name).function(classes or CLASSES, image_size=image_size, mode="inference")
+            count = CLASSES if classes is None else classes
+            return find_network(name).function(count, image_size=image_size, mode="inference")
     if classes is not None or image_size is not None:
         raise ValueError(
             f"{name}: number of classes and size are for networks, of which there are {', '.join(NETWORKS)}"

@@ -74,8 +74,8 @@ def evaluate_coco(
       differ there.
     - Classes without objects have no numbers and are not part of the means.
 
-    If AP50 is nearly zero, a warning states the likely reason. Without any object that counts, all numbers
-    are NaN (-1 in pycocotools), and a warning says so.
+    If AP50 is nearly zero, a warning states the likely reason; another one if classes look swapped. Without
+    any object that counts, all numbers are NaN (-1 in pycocotools), and a warning says so.
 
     Example:
 

@@ -1,10 +1,12 @@
 """Finds the likely mistake behind a mean average precision of nearly zero or NaN."""
 
 import warnings
+from collections import Counter
 
 import numpy as np
 
 from ...boxes import look_relative
+from ...messages import printable
 from .flat import best_objects
 
 NEARLY_ZERO = 0.005
@@ -13,9 +15,12 @@ NEARLY_ZERO = 0.005
 # The share of an untrained model is far smaller.
 RIGHT_PLACE_SHARE = 0.2
 
+# A class counts as swapped with another from so many boxes in the right place on.
+MIN_SWAPPED = 5
+
 
 def warn_of_bad_map(caller, mean, dataset, rows, images, truth, iou_threshold):
-    """Warns with the likely reason if a mAP is NaN or nearly zero.
+    """Warns with the likely reason if a mAP is NaN or nearly zero, and if classes look swapped.
 
     Args:
         caller: name of the public function, which is `checked`.
@@ -28,11 +33,40 @@ def warn_of_bad_map(caller, mean, dataset, rows, images, truth, iou_threshold):
     """
     if np.isnan(mean):
         warnings.warn(f"{caller}: mAP is NaN: {explain_nan_map(dataset)}", stacklevel=4)
+    elif mean >= NEARLY_ZERO and (swapped := swapped_classes(rows, images, truth, iou_threshold)):
+        names = [printable(name) for name in dataset.class_names]
+        moves = ", ".join(f"{names[a - 1]} is found as {names[b - 1]}" for a, b in swapped[:5])
+        warnings.warn(
+            f"{caller}: class names look swapped: {moves}; are the classes of the detections in the "
+            "same order as those of the data set?",
+            stacklevel=4,
+        )
     if mean < NEARLY_ZERO:
         sizes = np.array([(r.width, r.height) for r in dataset])[images]
         _, best_iou = best_objects(rows[:, 2:], images, truth.boxes, truth.images)
         reason = explain_zero_map(rows[:, 2:], rows[:, 1], sizes, best_iou, iou_threshold, len(truth.labels))
         warnings.warn(f"{caller}: mAP is nearly 0: {reason}", stacklevel=4)
+
+
+def swapped_classes(rows, images, truth, iou_threshold):
+    """Classes that have changed places, as pairs of class ids: what is there, what the detector says.
+
+    Of as many best boxes as there are objects, most that lie on such a class have the id of another one,
+    which itself has changed places. No confusion of a trained detector is like that.
+
+    Args: see `warn_of_bad_map`.
+    """
+    best = np.argsort(-rows[:, 1], kind="stable")[: len(truth.labels)]
+    item, overlap = best_objects(rows[best, 2:], images[best], truth.boxes, truth.images)
+    right_place = overlap > iou_threshold
+    there, said = truth.labels[item[right_place]].tolist(), rows[best[right_place], 0].astype(int).tolist()
+    of_class, pairs = Counter(there), Counter(zip(there, said, strict=True))
+    moved = {
+        a: b
+        for (a, b), count in pairs.items()
+        if a != b and count >= MIN_SWAPPED and 2 * count > of_class[a] and 10 * pairs[a, a] <= of_class[a]
+    }
+    return sorted((a, b) for a, b in moved.items() if b in moved)
 
 
 def explain_nan_map(dataset):

@@ -8,7 +8,7 @@ import pytest
 from golden_voc2007 import read_voc2007
 
 from multibox.data_generator import DetectionDataset, Record
-from multibox.eval_utils import evaluate_coco
+from multibox.eval_utils import evaluate_coco, evaluate_voc
 
 NAMES = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
 BOX = [0, 0, 40, 40]
@@ -151,6 +151,21 @@ def test_what_is_refused(rows, message):
         evaluate_coco([np.array(rows)], dataset([(1, BOX)]))
     with pytest.raises(ValueError, match="expected detections for each image"):
         evaluate_coco([], dataset([(1, BOX)]))
+
+
+@pytest.mark.parametrize("evaluate", [evaluate_coco, evaluate_voc])
+def test_two_classes_in_another_order(evaluate):
+    """The mAP is 1/3, and nothing else would tell why."""
+    boxes = [[x, y, x + 10, y + 10] for y in (0, 20, 40) for x in range(0, 90, 15)]
+    labels = np.repeat([1, 2, 3], 6).astype(np.int32)
+    data = DetectionDataset(
+        ("cat", "dog", "cow"), [Record("0", "", 100, 60, np.array(boxes, np.float32), labels)]
+    )
+    rows = np.column_stack([np.repeat([1, 3, 2], 6), np.full(18, 0.9), boxes])
+    with pytest.warns(
+        UserWarning, match="names look swapped: dog is found as cow, cow is found as dog; are the"
+    ):
+        evaluate([rows], data)
 
 
 def test_rows_of_several_lengths():
