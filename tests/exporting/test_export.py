@@ -53,13 +53,14 @@ def run(path, images):
     "options", [{}, {"class_agnostic": True}, {"max_detections": 900, "max_candidates": 50}]
 )
 def test_the_file_gives_the_rows_of_keras(tmp_path, options):
-    detector = mb.to_inference(network(), **options)
+    keras.utils.set_random_seed(0)
+    detector = mb.to_inference(mb.SSD7(3, image_size=SIZE), **options)
     images = pictures()
     expected = np.asarray(detector.predict_on_batch(images))
     found = run(mb.export(detector, tmp_path / "m.onnx"), images)
     assert found.shape == expected.shape and found.dtype == np.float32
     assert (expected[:, 100, 1] > 0.05).all()
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert max(map(checking.largest_difference, expected, found)) <= 1e-5
 
 
 def test_the_batch_may_have_any_size(tmp_path):
