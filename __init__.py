@@ -61,6 +61,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         evaluate_coco,
         evaluate_voc,
         load_detections,
+        load_detector,
         plot_confusion_matrix,
         plot_detection_grid,
         plot_detections,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         save_predictions,
         to_pixels,
     )
+    from .exporting import export
     from .losses import SSDFocalLoss, SSDLoss
     from .models import (
         SSD7,
@@ -139,10 +141,12 @@ __all__ = [
     "error_types",
     "evaluate_coco",
     "evaluate_voc",
+    "export",
     "load_coco",
     "load_csv",
     "load_dataset",
     "load_detections",
+    "load_detector",
     "load_hdf5",
     "load_huggingface",
     "load_labelme",
@@ -209,8 +213,9 @@ _MODULES = {
         Detections compare confidence_intervals confusion_matrix detect error_types evaluate_coco
         evaluate_voc load_detections plot_confusion_matrix plot_detection_grid plot_detections
         plot_history plot_precision_recall plot_samples plot_scores predict_dataset predict_files
-        save_detections save_evaluation save_predictions to_pixels
+        save_detections save_evaluation load_detector save_predictions to_pixels
     """,
+    "exporting": "export",
     "losses": "SSDFocalLoss SSDLoss",
     "models": """
         SSD7 SSD300 SSD512 SSDLite SSDMobileNet activation_of anchors_of class_names_of

@@ -17,6 +17,7 @@ from .convert_data import convert_data
 from .demo import demo
 from .evaluate import evaluate
 from .examples import examples
+from .export import export
 from .predict import predict
 from .pretrained import pretrained
 from .report import report
@@ -70,6 +71,7 @@ app.command(
 )(convert_data)
 app.command(epilog=examples("multibox pretrained", "multibox pretrained ssd_mobilenet_coco"))(pretrained)
 app.command(epilog=examples("multibox convert trained.pth ssd300.keras --model ssd300 --classes 20"))(convert)
+app.command(epilog=examples("multibox export runs/my_data/best.keras model.onnx"))(export)
 app.command(
     epilog=examples(
         "multibox complexity ssd300 --classes 90",

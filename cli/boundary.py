@@ -56,10 +56,11 @@ def one_line_warnings(command: str) -> Iterator[None]:
 
 
 def _text(error):
+    from ..eval_utils.packages import MissingPackageError
     from ..weights.download import DownloadError
 
     text = printable(error, limit=2000)
-    if isinstance(error, OSError | ValueError | DownloadError):
+    if isinstance(error, OSError | ValueError | DownloadError | MissingPackageError):
         return text
     # No command is meant to end like this.
     return f"{type(error).__name__}: {text}; multibox --debug shows where"

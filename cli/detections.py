@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Any
 from .backend import start_keras
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import keras
     import numpy as np
 
     from ..data_generator import DetectionDataset
+    from ..eval_utils import ExportedDetector
 
 # Files of detections; a model ends with .keras.
 SUFFIXES = (".json", ".csv", ".tsv", ".txt")
@@ -20,7 +24,7 @@ def find_detections(model: str, dataset: DetectionDataset, batch: int, **views: 
     """The detections of a model on a data set, or those in a file.
 
     Args:
-        model: path of a saved model, name of a published one, or path of detections.
+        model: path of a saved or exported model, name of a published one, or path of detections.
         dataset: the images.
         batch: images per batch of the model.
         **views: arguments of `predict_dataset`, for models only.
@@ -34,6 +38,13 @@ def find_detections(model: str, dataset: DetectionDataset, batch: int, **views: 
         return load_detections(path, dataset)
     start_keras()
     from ..eval_utils import predict_dataset
+
+    return predict_dataset(find_detector(model, dataset.class_names), dataset, batch, **views)
+
+
+def find_detector(model: str, class_names: Sequence[str] | None = None) -> keras.Model | ExportedDetector:
+    """The model that a command names; with an exported one. Otherwise as `find_model`."""
+    from ..eval_utils.exported import is_exported, load_detector
     from ..models.pretrained import find_model
 
-    return predict_dataset(find_model(model, dataset.class_names), dataset, batch, **views)
+    return load_detector(model) if is_exported(model) else find_model(model, class_names)

@@ -19,8 +19,8 @@ def evaluate(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A saved model (.keras), the name of a published one, or detections of any tool: COCO's "
-            "results (.json), a table (.csv), or a folder of comp4_det_test_<class>.txt.",
+            help="A saved model (.keras), an exported one (.onnx), a published one's name, or detections "
+            "of any tool: COCO's results (.json), a table (.csv), or a folder of comp4_det_test_<class>.txt.",
         ),
     ],
     data: Data,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..messages import did_you_mean, printable
-from .arguments import Flip, Model, Overlap, Tiles, tiles_of
+from .arguments import Flip, Overlap, Tiles, tiles_of
 from .backend import start_keras
 from .boundary import one_line_warnings
 
@@ -16,7 +16,13 @@ MAX_NAMED = 20  # pictures that cannot be read
 
 
 def predict(
-    model: Model,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A saved model (.keras), an exported one (.onnx), or the name of a published one.",
+        ),
+    ],
     sources: Annotated[
         list[str],
         typer.Argument(
@@ -64,11 +70,11 @@ def predict(
         check_absent(output / name for name in names)
     start_keras()
     from ..eval_utils.streaming import predict_files
-    from ..models.pretrained import find_model
+    from .detections import find_detector
 
     unread = []
     with one_line_warnings("multibox predict"):
-        detector = find_model(model)
+        detector = find_detector(model)
         start = time.perf_counter()
         results = predict_files(
             detector,

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from .detection_files.files import load_detections, save_detections
     from .detections import Detection, Detections
     from .detectors import to_pixels
+    from .exported import ExportedDetector, load_detector
     from .history_plot import plot_history
     from .metrics.bootstrap import confidence_intervals
     from .metrics.coco import COCOResult, evaluate_coco
@@ -28,6 +29,7 @@ __all__ = [
     "Detection",
     "Detections",
     "ErrorTypes",
+    "ExportedDetector",
     "VOCResult",
     "compare",
     "confidence_intervals",
@@ -37,6 +39,7 @@ __all__ = [
     "evaluate_coco",
     "evaluate_voc",
     "load_detections",
+    "load_detector",
     "plot_confusion_matrix",
     "plot_detection_grid",
     "plot_detections",
@@ -65,6 +68,7 @@ _MODULES = {
     "metrics.plots": "plot_precision_recall plot_scores",
     "plots": "plot_detection_grid plot_detections plot_samples",
     "detectors": "to_pixels",
+    "exported": "ExportedDetector load_detector",
     "prediction": "detect predict_dataset",
     "prediction_files": "save_predictions",
     "streaming": "predict_files",

@@ -1,7 +1,8 @@
-"""The inference model of any model, and its detections in pixels."""
+"""What runs a model of any kind, what is known about it, and its detections in pixels."""
 
 from __future__ import annotations
 
+import os
 from weakref import WeakKeyDictionary
 
 import keras
@@ -9,19 +10,44 @@ import numpy as np
 
 from ..arguments import checked
 from ..boxes import clip
-from ..models.detector import is_detector, to_inference
+from ..layers.multibox import multibox_of
+from ..models.detector import channels_of, is_detector, model_of, to_inference, value_range_of
+from .exported import ExportedDetector, Facts, is_exported, load_detector
 
 # The detectors of training models. With them, a second call of `detect` does not compile again.
 _detectors: WeakKeyDictionary = WeakKeyDictionary()
 
 
-def detector_of(model: keras.Model) -> keras.Model:
+def detector_of(model: keras.Model | ExportedDetector) -> keras.Model | ExportedDetector:
     """The model itself if it decodes, else its inference model, which is kept for the next call."""
-    if is_detector(model):
+    if isinstance(model, ExportedDetector) or is_detector(model):
         return model
     if model not in _detectors:
         _detectors[model] = to_inference(model)
     return _detectors[model]
+
+
+def facts_of(model: keras.Model | ExportedDetector) -> Facts:
+    """What is known about a model of this package, or an exported one.
+
+    Raises:
+        TypeError: for anything else.
+        ValueError: if a Keras model is not of this package.
+    """
+    if isinstance(model, ExportedDetector):
+        return model.facts
+    multibox = multibox_of(model)
+    size = multibox.anchors.image_size
+    return Facts(size, channels_of(model), value_range_of(model), multibox.num_classes, multibox.class_names)
+
+
+def opened(
+    model: keras.Model | ExportedDetector | str | os.PathLike[str], owner: str
+) -> keras.Model | ExportedDetector:
+    """The model itself, or the saved or exported one at a path. Otherwise as `model_of`."""
+    if isinstance(model, keras.Model | ExportedDetector):
+        return model
+    return load_detector(model) if is_exported(model) else model_of(model, owner)
 
 
 @checked(width=1, height=1)

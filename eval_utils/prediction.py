@@ -19,18 +19,10 @@ from ..data_generator.batches.generator import naming_failures
 from ..data_generator.class_order import align_classes
 from ..data_generator.formats.fields import IMAGE_SUFFIXES
 from ..data_generator.pixels import ValueRange, checked_pixels
-from ..layers.multibox import multibox_of
 from ..limits import BATCH_SIZE, WORKERS
-from ..models.detector import (
-    anchors_of,
-    channels_of,
-    class_names_of,
-    model_of,
-    num_classes_of,
-    value_range_of,
-)
 from .detections import Detections
-from .detectors import detector_of, to_pixels
+from .detectors import detector_of, facts_of, opened, to_pixels
+from .exported import ExportedDetector
 from .given_images import files_in, given_source, image_record, is_folder
 from .views import THREADS, TILED_AHEAD, Look, Tiles, ViewDetector, checked_look, joined_rows, read_ahead
 
@@ -45,7 +37,7 @@ Image = str | os.PathLike[str] | np.ndarray
 # A path may be a file or a folder, so a type checker cannot know what `detect` returns for it.
 @overload
 def detect(
-    model: keras.Model | str | os.PathLike[str],
+    model: keras.Model | ExportedDetector | str | os.PathLike[str],
     images: str | os.PathLike[str],
     *,
     min_score: float = 0.5,
@@ -60,7 +52,7 @@ def detect(
 
 @overload
 def detect(
-    model: keras.Model | str | os.PathLike[str],
+    model: keras.Model | ExportedDetector | str | os.PathLike[str],
     images: np.ndarray,
     *,
     min_score: float = 0.5,
@@ -75,7 +67,7 @@ def detect(
 
 @overload
 def detect(
-    model: keras.Model | str | os.PathLike[str],
+    model: keras.Model | ExportedDetector | str | os.PathLike[str],
     images: Sequence[Image],
     *,
     min_score: float = 0.5,
@@ -90,7 +82,7 @@ def detect(
 
 @checked(batch_size=BATCH_SIZE)
 def detect(
-    model: keras.Model | str | os.PathLike[str],
+    model: keras.Model | ExportedDetector | str | os.PathLike[str],
     images: Image | Sequence[Image],
     *,
     min_score: float = 0.5,
@@ -104,7 +96,8 @@ def detect(
     """Detects objects in images.
 
     Args:
-        model: a model of this package, for training or for inference, or the path of a saved one (`.keras`).
+        model: a model of this package, for training or for inference; one of `load_detector`; or the path of
+            a saved one (`.keras`) or an exported one (`.onnx`).
         images: one of
 
             * the path of an image,
@@ -131,24 +124,24 @@ def detect(
     """
     if not 0 <= min_score <= 1:
         raise ValueError(f"detect: min_score must be between 0 and 1, got {min_score}")
-    if not isinstance(model, keras.Model):
-        if Path(model).suffix.lower() in IMAGE_SUFFIXES:
-            raise ValueError(f"detect: {model} is an image; the model comes first: detect(model, images)")
-        model = model_of(model, "detect")
+    if isinstance(model, str | os.PathLike) and Path(model).suffix.lower() in IMAGE_SUFFIXES:
+        raise ValueError(f"detect: {model} is an image; the model comes first: detect(model, images)")
+    model = opened(model, "detect")
     look = checked_look("detect", tiles, overlap, flip)
     single = not isinstance(images, Sequence) or isinstance(images, str)
     single = single and not is_folder(images)
     sources = [images] if single else files_in(images) if is_folder(images) else list(images)
     if not sources:
         raise ValueError("detect: images must have at least one image, got an empty list")
-    value_range = value_range_of(model) if value_range is None else value_range
-    pixels = checked_pixels("detect", channels_of(model), value_range)
+    facts = facts_of(model)
+    value_range = facts.value_range if value_range is None else value_range
+    pixels = checked_pixels("detect", facts.channels, value_range)
     records = [image_record(source, i, pixels) for i, source in enumerate(sources)]
-    names = class_names_of(model)
-    dataset = DetectionDataset([str(i + 1) for i in range(num_classes_of(model))], records, "detect")
+    dataset = DetectionDataset([str(i + 1) for i in range(facts.num_classes)], records, "detect")
     show = len(records) >= MIN_IMAGES_FOR_PROGRESS if progress is None else progress
-    transform = resize_only(anchors_of(model).image_size)
+    transform = resize_only(facts.image_size)
     found = _predict(model, dataset, batch_size, transform, show, None, look)
+    names = facts.class_names
     detections = [
         Detections.from_rows(
             rows[rows[:, 1] >= min_score], names, (r.height, r.width), given_source(source), pixels
@@ -160,7 +153,7 @@ def detect(
 
 @checked(batch_size=BATCH_SIZE, workers=WORKERS)
 def predict_dataset(
-    model: keras.Model,
+    model: keras.Model | ExportedDetector,
     dataset: DetectionDataset,
     batch_size: int = 8,
     *,
@@ -174,8 +167,8 @@ def predict_dataset(
     """Runs a detector over a data set.
 
     Args:
-        model: a model of this package. A model for training is converted with `to_inference` and its default
-            options.
+        model: a model of this package, or one of `load_detector`. A model for training is converted with
+            `to_inference` and its default options.
         dataset: a `DetectionDataset` with the model's classes. If their order differs, the returned class ids
             are those of the data set. Without a `value_range` of its own, its images are read with that of
             the images that `train` has trained the model on.
@@ -202,16 +195,16 @@ def predict_dataset(
         ValueError: if the model and the data set have different classes or channels, or if the model and the
             transform have different image sizes.
     """
-    multibox_of(model)  # refuses anything but a model of this package
+    facts = facts_of(model)
     look = checked_look("predict_dataset", tiles, overlap, flip)
-    if num_classes_of(model) != dataset.num_classes:
+    if facts.num_classes != dataset.num_classes:
         raise ValueError(
-            f"predict_dataset: the model has {num_classes_of(model)} classes, the data set "
+            f"predict_dataset: the model has {facts.num_classes} classes, the data set "
             f"{dataset.num_classes} ({', '.join(dataset.class_names)})"
         )
-    aligned = align_classes(dataset, class_names_of(model), "predict_dataset")
-    aligned = _with_pixels_of(model, aligned)
-    size = anchors_of(model).image_size
+    aligned = align_classes(dataset, facts.class_names, "predict_dataset")
+    aligned = _with_pixels_of(facts, aligned)
+    size = facts.image_size
     transform = transform or resize_only(size)
     if (made := getattr(transform, "image_size", None)) != size:
         raise ValueError(f"predict_dataset: the transform makes {made}, the model takes {size}")
@@ -223,9 +216,9 @@ def predict_dataset(
     return found
 
 
-def _with_pixels_of(model, dataset):
+def _with_pixels_of(facts, dataset):
     """The data set as the model must see it. A data set with a range of its own keeps it."""
-    channels, value_range = channels_of(model), value_range_of(model)
+    channels, value_range = facts.channels, facts.value_range
     if dataset.pixels.channels != channels:
         raise ValueError(
             f"predict_dataset: the model takes {channels} channels, the images are read with "
@@ -281,5 +274,18 @@ def _predict_whole(model, dataset, batch_size, transform, bar, workers):
         dataset, batch_size, transform, shuffle=False, workers=workers, max_queue_size=MAX_QUEUED
     )
     with bar, closing(images), naming_failures(images):
-        rows = detector_of(model).predict(images, verbose=0, callbacks=[_Progress(bar, batch_size)])
+        if isinstance(model, ExportedDetector):
+            rows = _predict_exported(model, images, bar)
+        else:
+            rows = detector_of(model).predict(images, verbose=0, callbacks=[_Progress(bar, batch_size)])
     return [to_pixels(r, record.width, record.height) for r, record in zip(rows, dataset, strict=True)]
+
+
+def _predict_exported(detector, images, bar):
+    """What `keras.Model.predict` does with a generator."""
+    rows = []
+    images.on_epoch_begin()
+    for batch in range(len(images)):
+        rows.extend(detector.predict_on_batch(images[batch][0]))
+        bar.update(len(rows) - bar.n)
+    return rows

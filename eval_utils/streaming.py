@@ -16,8 +16,9 @@ from ..data_generator import ImageError, resize_only
 from ..data_generator.pixels import checked_pixels
 from ..limits import BATCH_SIZE
 from ..messages import did_you_mean
-from ..models.detector import anchors_of, channels_of, class_names_of, model_of, value_range_of
 from .detections import Detections
+from .detectors import facts_of, opened
+from .exported import ExportedDetector
 from .given_images import image_record
 from .sources import find_sources, is_video
 from .video import VideoReader
@@ -47,7 +48,7 @@ def raise_error(error: Exception) -> None:
 
 @checked(batch_size=BATCH_SIZE)
 def predict_files(
-    model: keras.Model | str | os.PathLike[str],
+    model: keras.Model | ExportedDetector | str | os.PathLike[str],
     sources: str | os.PathLike[str] | int | Sequence[str | os.PathLike[str] | int],
     *,
     min_score: float = 0.5,
@@ -71,7 +72,8 @@ def predict_files(
     ```
 
     Args:
-        model: a model of this package, or the path of a saved one (`.keras`).
+        model: a model of this package, one of `load_detector`, or the path of a saved one (`.keras`) or an
+            exported one (`.onnx`).
         sources: one or several of: the path of a picture, a video, a folder of pictures or a text file that
             lists paths; a pattern such as "photos/*.jpg"; the number of a camera. See `find_sources`.
         min_score: minimum score of the detections.
@@ -95,14 +97,15 @@ def predict_files(
     if not 0 <= min_score <= 1:
         raise ValueError(f"predict_files: min_score must be between 0 and 1, got {min_score}")
     look = checked_look("predict_files", tiles, overlap, flip)
-    model = model_of(model, "predict_files")
+    model = opened(model, "predict_files")
+    facts = facts_of(model)
     single = isinstance(sources, str | os.PathLike | int)
     found = find_sources([sources] if single else sources)
     if not found:
         raise ValueError("predict_files: sources must have at least one, got an empty list")
-    if any(map(is_video, found)) and channels_of(model) != 3:
-        raise ValueError(f"predict_files: videos have 3 channels, the model takes {channels_of(model)}")
-    ids = _class_ids(class_names_of(model), classes)
+    if any(map(is_video, found)) and facts.channels != 3:
+        raise ValueError(f"predict_files: videos have 3 channels, the model takes {facts.channels}")
+    ids = _class_ids(facts.class_names, classes)
     run = _Run(model, min_score, ids, look, _batch_size(found, batch_size, look), on_error)
     return run.results(found, progress)
 
@@ -147,9 +150,10 @@ class _Run:
         self.min_score = min_score
         self.class_ids = class_ids
         self.on_error = on_error
-        self.names = class_names_of(model)
-        self.pixels = checked_pixels("predict_files", channels_of(model), value_range_of(model))
-        self.viewer = ViewDetector(model, look, resize_only(anchors_of(model).image_size), batch_size)
+        facts = facts_of(model)
+        self.names = facts.class_names
+        self.pixels = checked_pixels("predict_files", facts.channels, facts.value_range)
+        self.viewer = ViewDetector(model, look, resize_only(facts.image_size), batch_size)
         self.ahead = TILED_AHEAD if look.tiles else 2 * max(batch_size, THREADS)
 
     def results(self, sources, progress):

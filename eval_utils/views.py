@@ -17,6 +17,7 @@ from ..data_generator import Record, SampleTransform
 from ..limits import SIDE
 from ..messages import printable
 from .detectors import detector_of, to_pixels
+from .exported import ExportedDetector
 from .tiles import Window, join_windows, tile_windows
 
 # Two boxes of one class whose IoU is above this are one object, as in the decoders of the networks.
@@ -98,14 +99,18 @@ class ViewDetector:
     """Runs a detector over the views of pictures, in batches that may begin and end inside a picture.
 
     Args:
-        model: a model of this package.
+        model: a model of this package, or an exported one.
         look: the `Look`.
         transform: makes the model's input of a `Record`; keeps whole images.
         batch_size: views per batch.
     """
 
     def __init__(
-        self, model: keras.Model, look: Look, transform: SampleTransform | Callable, batch_size: int
+        self,
+        model: keras.Model | ExportedDetector,
+        look: Look,
+        transform: SampleTransform | Callable,
+        batch_size: int,
     ):
         self.detector = detector_of(model)
         self.look = look

@@ -142,6 +142,7 @@ def sound_arguments(folder):
         "detect": {"model": model, "images": image},
         "confusion_matrix": {"detections": rows, "dataset": data},
         "error_types": {"detections": rows, "dataset": data},
+        "export": {"model": model, "path": folder / "new.onnx"},
         "evaluate_coco": {"detections": rows, "dataset": data},
         "evaluate_voc": {"detections": rows, "dataset": data},
         "load_coco": {"annotation_file": files["coco"], "image_folder": files["images"], "progress": False},
@@ -237,6 +238,8 @@ def _quick():
     with contextlib.ExitStack() as stack:
         for module in ("vgg16", "ssdlite", "ssd_mobilenet"):
             stack.enter_context(mock.patch(f"multibox.models.{module}.build_ssd", _checks_only))
+        for function in ("need_packages", "_write"):
+            stack.enter_context(mock.patch(f"multibox.exporting.writing.{function}"))
         history = mock.Mock(history={"loss": [1.0]}, epoch=[0])
         stack.enter_context(mock.patch.object(keras.Model, "fit", return_value=history))
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))

@@ -1,0 +1,113 @@
+"""Runs an exported file beside Keras."""
+
+from __future__ import annotations
+
+import os
+
+import cv2
+import keras
+import numpy as np
+from keras import ops
+from onnx import ModelProto
+
+from ..eval_utils.exported import load_detector
+from ..layers import AnchorBoxes, DecodeDetections
+from ..layers.multibox import multibox_of
+from .network import IMAGE
+
+MIN_SCORE = 0.05  # rows with lower scores are not compared
+TOLERANCE = 1e-5  # of scores and relative coordinates
+# Of offsets and logits, a share of the largest. Graphics processors round what they multiply to 11 bits.
+NETWORK_TOLERANCE, NETWORK_TOLERANCE_GPU = 1e-4, 1e-2
+
+
+class DisagreementError(RuntimeError):
+    """A file computes something else than the model that it was made of."""
+
+
+def check_file(path: str | os.PathLike[str], detector: keras.Model, inner: ModelProto) -> None:
+    """Compares a file with the detector that it was made of, on noise.
+
+    Two detectors whose scores differ by rounding may disagree about which of two equal boxes is the better
+    one. Therefore the network's outputs are compared first, and then what both decoders make of the same.
+
+    Args:
+        path: path of the file.
+        detector: a model that ends in `DecodeDetections`.
+        inner: the model in the file, with offsets and logits as outputs.
+
+    Raises:
+        DisagreementError: if they disagree; states by how much.
+    """
+    import onnxruntime
+
+    images = noise(detector.input_shape[1:])
+    found = load_detector(path).predict_on_batch(images)
+    session = onnxruntime.InferenceSession(inner.SerializeToString(), providers=["CPUExecutionProvider"])
+    _, offsets, logits = session.run(None, {IMAGE: images})
+    predictions = np.concatenate([offsets, logits], axis=-1)
+    _check_network(detector, images, predictions)
+    expected = _decoded(detector, predictions)
+    for rows, others in zip(expected, found, strict=True):
+        worst = largest_difference(rows, others)
+        if not worst <= TOLERANCE:
+            raise _disagreement("detections", worst, TOLERANCE)
+
+
+def noise(shape: tuple[int, ...]) -> np.ndarray:
+    """Two images of a (height, width, channels): noise of pixels, and noise of large spots; uint8."""
+    height, width, channels = shape
+    rng = np.random.default_rng(0)
+    fine = rng.integers(0, 256, shape, np.uint8)
+    spots = [cv2.resize(rng.integers(0, 256, (8, 8), np.uint8), (width, height)) for _ in range(channels)]
+    return np.stack([fine, np.stack(spots, axis=-1)])
+
+
+def largest_difference(expected: np.ndarray, found: np.ndarray) -> float:
+    """How far the rows above `MIN_SCORE` of each list are from the nearest ones of their class in the other.
+
+    Rows as good as the last one of a full list are not compared: rounding decides which of them is there.
+
+    Args:
+        expected: (max_detections, 6) of one image, by descending score.
+        found: likewise.
+
+    Returns:
+        The largest difference of a score, or of a coordinate as a share of it if it is above 1. It is
+        infinite if a row has no counterpart.
+    """
+    pairs = ((expected, found), (found, expected))
+    return max((_difference(row, b) for a, b in pairs for row in _compared(a)), default=0.0)
+
+
+def _compared(rows):
+    last = rows[-1, 1] + TOLERANCE if rows[-1, 1] > 0 else 0.0
+    return rows[~(rows[:, 1] <= max(MIN_SCORE, last))]  # with the rows that are not a number
+
+
+def _difference(row, others):
+    same = others[others[:, 0] == row[0]]
+    if not len(same):
+        return np.inf
+    return (np.abs(same - row) / np.maximum(np.abs(row), 1))[:, 1:].max(axis=1).min()
+
+
+def _check_network(detector, images, predictions):
+    network = keras.Model(detector.inputs[0], multibox_of(detector).output)
+    expected = network.predict_on_batch(images)
+    worst = np.abs(expected - predictions).max() / max(1.0, np.abs(expected).max())
+    on_cpu = "cpu" in str(detector.weights[0].value.device).lower()
+    limit = NETWORK_TOLERANCE if on_cpu else NETWORK_TOLERANCE_GPU
+    if not worst <= limit:
+        raise _disagreement("the network's outputs", worst, limit)
+
+
+def _decoded(detector, predictions):
+    """The detections that Keras makes of the network's outputs, one image after the other to save memory."""
+    layer = next(layer for layer in detector.layers if isinstance(layer, DecodeDetections))
+    anchors = AnchorBoxes(multibox_of(detector).anchors)(predictions)
+    return [ops.convert_to_numpy(layer(p[None], anchors))[0] for p in predictions]
+
+
+def _disagreement(what, worst, limit):
+    return DisagreementError(f"{what} differ from those of Keras by {worst:.2g}, expected at most {limit:g}")
