@@ -9,13 +9,28 @@ import keras
 import numpy as np
 
 
+def of_backend(functions: Mapping[str, Callable]) -> Callable:
+    """The function for the backend of Keras.
+
+    Raises:
+        ValueError: for a backend without one, such as numpy.
+    """
+    name = keras.backend.backend()
+    if name not in functions:
+        raise ValueError(
+            f"the backend {name} has no training and nothing to measure; set KERAS_BACKEND to "
+            f"{', '.join(functions)}"
+        )
+    return functions[name]
+
+
 def compiled(model: keras.Model, *, training: bool = False) -> Callable:
     """A function (list of inputs) -> list of outputs that runs the model and waits for the result.
 
     It is compiled as `predict` and `fit` compile it: by XLA on JAX, to a graph on TensorFlow, not at all on
     PyTorch. Inputs and outputs stay on the device.
     """
-    return {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}[keras.backend.backend()](model, training)
+    return of_backend({"jax": _jax, "tensorflow": _tensorflow, "torch": _torch})(model, training)
 
 
 def _jax(model, training):

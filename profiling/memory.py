@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 
-import keras
 import psutil
+
+from .compiled import of_backend
 
 
 def resident_bytes() -> int:
@@ -25,7 +26,7 @@ def peak_bytes() -> int:
 
 def accelerator_peak_bytes() -> int | None:
     """The most memory that the backend ever took of the first GPU; None without one."""
-    return {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}[keras.backend.backend()]()
+    return of_backend({"jax": _jax, "tensorflow": _tensorflow, "torch": _torch})()
 
 
 def _jax():

@@ -6,7 +6,7 @@ import pytest
 
 import multibox as mb
 from multibox.profiling import StageTimes, parts, stage_times
-from multibox.profiling.compiled import compiled, time_in_turn
+from multibox.profiling.compiled import compiled, of_backend, time_in_turn
 
 SIZE = (64, 64)
 
@@ -107,3 +107,9 @@ def test_a_model_of_another_package():
     model = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.ReLU()], name="other")
     with pytest.raises(ValueError, match="model 'other' has 0 MultiBox layers, expected one"):
         mb.measure_stages(model)
+
+
+def test_a_backend_that_cannot_train(monkeypatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "numpy")
+    with pytest.raises(ValueError, match=r"the backend numpy has no training .* set KERAS_BACKEND"):
+        of_backend({"jax": print, "tensorflow": print})
