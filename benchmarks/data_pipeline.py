@@ -26,10 +26,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from plain_chain import plain_sample, plain_targets
-from timing import report, time_in_turn
+from timing import report
 
 import multibox as mb
 from multibox.data_generator import cache_in_ram, create_hdf5_dataset, load_hdf5
+from multibox.profiling.compiled import time_in_turn
 
 BATCH = 32
 ANCHORS = mb.anchors.SSD300_VOC

@@ -10,10 +10,11 @@ import argparse
 
 import keras
 import numpy as np
-from timing import report, time_in_turn
+from timing import report
 
 import multibox as mb
 from multibox.layers import AnchorBoxes, DecodeDetections
+from multibox.profiling.compiled import time_in_turn
 
 
 def main():

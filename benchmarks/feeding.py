@@ -10,7 +10,9 @@ one-hot targets and Keras' own workers.
 import keras
 import numpy as np
 from keras import ops
-from timing import report, time_in_turn
+from timing import report
+
+from multibox.profiling.compiled import time_in_turn
 
 BATCH, BATCHES = 32, 40
 REFERENCE = "dense targets, workers of Keras"

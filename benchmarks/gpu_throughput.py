@@ -12,9 +12,10 @@ import argparse
 import keras
 import numpy as np
 from keras import ops
-from timing import report, time_in_turn
+from timing import report
 
 import multibox as mb
+from multibox.profiling.compiled import time_in_turn
 
 FORWARD_FLOPS = 2 * 31_373_537_792
 PRODUCT = 8192

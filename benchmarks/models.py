@@ -12,10 +12,11 @@ from functools import partial
 
 import keras
 import numpy as np
-from timing import report, time_in_turn
+from timing import report
 
 import multibox as mb
 from multibox import networks
+from multibox.profiling.compiled import time_in_turn
 
 CLASSES = 20
 NETWORKS = {network.function.__name__: network.function for network in networks.NETWORKS.values()}

@@ -9,34 +9,26 @@
   `predict_dataset`, which reads the next files while the network runs.
 """
 
-import argparse
-
 import cv2
 import keras
 import numpy as np
-from timing import report, time_in_turn
+from published import model_and_images, parser
+from timing import report
 
 import multibox as mb
-from multibox.class_names import COCO_NAMES_BY_ID
+from multibox.profiling.compiled import time_in_turn
 
 IMAGES = 96
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--weights", default="coco", help="the COCO detector's file")
-    parser.add_argument("--voc", required=True, help="folder that holds VOC2007")
-    parser.add_argument("--set", default="val", help="image set of VOC2007")
-    parser.add_argument("--rounds", type=int, default=5)
-    args = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--rounds", type=int, default=5)
+    args = arguments.parse_args()
 
-    coco = mb.SSDMobileNet(90, alpha=0.75, batch_norm=False, weights=args.weights)
-    network = mb.sample_classes(coco, mb.VOC_CLASSES, class_names=COCO_NAMES_BY_ID)
+    network, dataset = model_and_images(args, IMAGES)
     detector = mb.to_inference(network, max_detections=100)
     size = mb.anchors_of(network).image_size
-    dataset = mb.load_voc(args.voc, [("2007", args.set)], progress=False)[:IMAGES]
     batch = np.stack([read(record, size) for record in dataset])
 
     rows = []

@@ -6,14 +6,13 @@ SSD MobileNet with COCO weights on Pascal VOC 2007. Reference in the same run: t
 alone.
 """
 
-import argparse
 import time
 
 import keras
+from published import model_and_images, parser
 from timing import report
 
 import multibox as mb
-from multibox.class_names import COCO_NAMES_BY_ID
 
 LOOKS = {
     "whole picture": {},
@@ -25,18 +24,11 @@ LOOKS = {
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--weights", default="coco", help="the COCO detector's file")
-    parser.add_argument("--voc", required=True, help="folder that holds VOC2007")
-    parser.add_argument("--set", default="val", help="image set of VOC2007")
-    parser.add_argument("--images", type=int, default=300)
-    args = parser.parse_args()
+    arguments = parser(__doc__)
+    arguments.add_argument("--images", type=int, default=300)
+    args = arguments.parse_args()
 
-    coco = mb.SSDMobileNet(90, alpha=0.75, batch_norm=False, weights=args.weights)
-    model = mb.sample_classes(coco, mb.VOC_CLASSES, class_names=COCO_NAMES_BY_ID)
-    dataset = mb.load_voc(args.voc, [("2007", args.set)], progress=False)[: args.images]
+    model, dataset = model_and_images(args, args.images)
     mb.predict_dataset(model, dataset[:16], progress=False)  # compiles
     mb.predict_dataset(model, dataset[:16], flip=True, progress=False)
     rows = [measure(name, model, dataset, options) for name, options in LOOKS.items()]

@@ -1,30 +1,7 @@
-"""Helpers of the benchmarks: timing of alternating runs, reports as table and JSON."""
+"""Reports of the benchmarks, as table and JSON."""
 
 import json
 import platform
-import time
-
-import numpy as np
-
-
-def time_in_turn(functions, rounds):
-    """Runs the functions in turn, `rounds` times after one warm-up. Drift then affects all of them equally.
-
-    Args:
-        functions: {name: callable}; each must wait for its result.
-        rounds: number of timed runs of each function.
-
-    Returns:
-        {name: median seconds}.
-    """
-    times = {name: [] for name in functions}
-    for count in range(rounds + 1):
-        for name, function in functions.items():
-            start = time.perf_counter()
-            function()
-            if count:
-                times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(values)) for name, values in times.items()}
 
 
 def report(title, rows, **facts):

@@ -8,9 +8,10 @@ import argparse
 import keras
 import numpy as np
 from keras import ops
-from timing import report, time_in_turn
+from timing import report
 
 import multibox as mb
+from multibox.profiling.compiled import time_in_turn
 
 
 def trivial_loss(y_true, y_pred):

@@ -79,7 +79,7 @@ def test_the_epoch_of_the_generator_is_that_of_fit(fitted):
 
 
 def test_a_run_goes_on_with_keras_own_backup(tmp_path):
-    """BackupAndRestore begins an interrupted epoch anew; `train(resume=True)` goes on within it."""
+    """BackupAndRestore repeats an interrupted epoch; `train(resume=True)` goes on within it."""
 
     class End(keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
