@@ -24,7 +24,7 @@ from .detections import Detections
 from .detectors import detector_of, facts_of, opened, to_pixels
 from .exported import ExportedDetector
 from .given_images import files_in, given_source, image_record, is_folder
-from .views import THREADS, TILED_AHEAD, Look, Tiles, ViewDetector, checked_look, joined_rows, read_ahead
+from .views import THREADS, TILED_AHEAD, Tiles, ViewDetector, checked_look, joined_rows, read_ahead
 
 # Batches that are prepared while the model runs.
 MAX_QUEUED = 4
@@ -257,7 +257,7 @@ class _Images(DataGenerator):
 def _predict(model, dataset, batch_size, transform, progress, workers, look):
     """Detections in pixels for each image of a data set."""
     bar = tqdm(total=len(dataset), desc="predict", unit=" images", disable=not progress, leave=False)
-    if look == Look(overlap=look.overlap):
+    if look.is_plain and isinstance(model, keras.Model):
         return _predict_whole(model, dataset, batch_size, transform, bar, workers)
     viewer = ViewDetector(model, look, transform, batch_size)
     ahead = TILED_AHEAD if look.tiles else batch_size
@@ -274,18 +274,5 @@ def _predict_whole(model, dataset, batch_size, transform, bar, workers):
         dataset, batch_size, transform, shuffle=False, workers=workers, max_queue_size=MAX_QUEUED
     )
     with bar, closing(images), naming_failures(images):
-        if isinstance(model, ExportedDetector):
-            rows = _predict_exported(model, images, bar)
-        else:
-            rows = detector_of(model).predict(images, verbose=0, callbacks=[_Progress(bar, batch_size)])
+        rows = detector_of(model).predict(images, verbose=0, callbacks=[_Progress(bar, batch_size)])
     return [to_pixels(r, record.width, record.height) for r, record in zip(rows, dataset, strict=True)]
-
-
-def _predict_exported(detector, images, bar):
-    """What `keras.Model.predict` does with a generator."""
-    rows = []
-    images.on_epoch_begin()
-    for batch in range(len(images)):
-        rows.extend(detector.predict_on_batch(images[batch][0]))
-        bar.update(len(rows) - bar.n)
-    return rows

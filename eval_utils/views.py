@@ -50,6 +50,11 @@ class Look(NamedTuple):
     overlap: float = 0.2
     flip: bool = False
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether each picture is looked at once, as a whole."""
+        return self.tiles is None and not self.flip
+
     def views(self, width: int, height: int) -> list[View]:
         """The views of a picture: the whole picture is the first."""
         windows = [(0, 0, width, height)]
