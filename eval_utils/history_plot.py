@@ -7,7 +7,6 @@ import io
 import math
 import os
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ..arguments import checked
@@ -78,9 +77,17 @@ def quantities(columns: Mapping[str, Sequence[float]]) -> dict[str, dict[str, Se
 
 
 def rate_drops(columns: Mapping[str, Sequence[float]]) -> list[int]:
-    """Indices of the epochs whose learning rate is half of that before, or less."""
+    """Indices of the epochs that begin a step of the learning rate, down to half or less.
+
+    A step comes after or before an epoch with the same rate; a rate that falls in each epoch has none.
+    """
     rates = columns.get("learning_rate", [])
-    return [i + 1 for i, (before, after) in enumerate(pairwise(rates)) if 0 <= after <= before / 2]
+    return [
+        i
+        for i in range(1, len(rates))
+        if 0 <= rates[i] <= rates[i - 1] / 2
+        and (rates[i - 1 : i] == rates[max(i - 2, 0) : i - 1] or rates[i : i + 1] == rates[i + 1 : i + 2])
+    ]
 
 
 def read_history(path):

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 import multibox as mb
+from multibox.eval_utils.history_plot import rate_drops
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
@@ -34,6 +35,22 @@ def test_map_the_drops_of_the_rate_and_no_single_classes(tmp_path):
     assert [a.get_title() for a in panels] == ["loss", "learning_rate", "map"]
     assert panels[2].lines[0].get_label() == "validation"
     assert [list(a.lines[-1].get_xdata()) for a in panels] == [[2.5, 2.5]] * 3  # before the third epoch
+
+
+@pytest.mark.parametrize(
+    ("rates", "drops"),
+    [
+        ([1.0, 1.0, 0.1, 0.1, 0.01], [2, 4]),
+        ([1.0, 0.1, 0.1], [1]),
+        ([1.0, 0.6, 0.6], []),
+        ([0.9, 0.5, 0.2, 0.05, 0.01], []),  # a cosine
+        ([1.0, 0.1], []),
+        ([1.0], []),
+        ([], []),
+    ],
+)
+def test_steps_of_the_learning_rate(rates, drops):
+    assert rate_drops({"learning_rate": rates}) == drops
 
 
 def test_an_empty_history(tmp_path):
