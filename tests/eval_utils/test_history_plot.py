@@ -1,18 +1,8 @@
-import matplotlib
 import numpy as np
 import pytest
 
 import multibox as mb
 from multibox.eval_utils.history_plot import rate_drops
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def test_history(tmp_path):

@@ -1,4 +1,3 @@
-import matplotlib
 import numpy as np
 import pytest
 
@@ -6,16 +5,7 @@ import multibox as mb
 from multibox.data_generator import Flip, SampleTransform
 from multibox.eval_utils.metrics.voc import ClassResult, VOCResult
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
 DATASET = mb.load_shapes(3)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def test_boxes_and_names_above_the_score():

@@ -1,19 +1,8 @@
-import matplotlib
 import numpy as np
-import pytest
 
 import multibox as mb
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
-
 DATASET = mb.load_shapes(3)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def test_precision_recall_shows_the_classes_with_objects():
