@@ -1,27 +1,52 @@
-"""`ExportedDetector`: a file that `export` wrote, run by ONNX Runtime. It needs no backend of Keras."""
+"""`ExportedDetector`: what `export` wrote, run by its own runtime. It needs no backend of Keras."""
 
 from __future__ import annotations
 
 import json
 import os
-from typing import Any, NamedTuple
+from importlib import import_module
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from ..arguments import checked
 from ..class_names import check_names
 from ..data_generator.pixels import ValueRange, checked_pixels
-from ..files import read_bytes
 from ..limits import NUM_CLASSES
 from ..messages import one_line
 from .packages import need_packages
+from .runtimes.program import Program
 
 # What an exported file says about its detector, besides the shapes of its input and output.
 NUM_CLASSES_KEY, CLASS_NAMES_KEY, VALUE_RANGE_KEY = "num_classes", "class_names", "value_range"
-SUFFIX = ".onnx"
-MAX_FILE = 2 << 30  # bytes; a Protocol Buffers file has no more
 MAX_TEXT = 1 << 20  # characters of a value in the metadata
-_ERRORS_ONLY = 3
+
+
+class Runtime(NamedTuple):
+    """What runs one kind of file.
+
+    Attributes:
+        module: name of its module in the folder runtimes.
+        extra: the extra of this package that installs it.
+        package: name of its package.
+    """
+
+    module: str
+    extra: str
+    package: str
+
+
+# {ending of the path: runtime}
+RUNTIMES = {
+    ".onnx": Runtime("onnx_runtime", "onnx", "onnxruntime"),
+    ".xml": Runtime("openvino_runtime", "openvino", "openvino"),
+    ".tflite": Runtime("litert_runtime", "litert", "ai_edge_litert"),
+}
+# {a file in a folder: what runs the folder}
+FOLDERS = {
+    "saved_model.pb": Runtime("tensorflow_runtime", "tensorflow", "tensorflow"),
+}
 
 
 class Facts(NamedTuple):
@@ -43,21 +68,21 @@ class Facts(NamedTuple):
 
 
 class ExportedDetector:
-    """A detector in a file that `export` wrote. `load_detector` makes it.
+    """A detector that `export` wrote. `load_detector` makes it.
 
     `detect`, `predict_dataset` and `predict_files` take it in place of a model. It runs on the CPU.
 
     Attributes:
-        path: path of the file.
+        path: path of the file or folder.
         facts: what the file says about its detector.
         metadata: {key: text} of the file: class names, thresholds, the version of multibox that wrote it, ...
     """
 
-    def __init__(self, path: str, session: Any):
+    def __init__(self, path: str, program: Program):
         self.path = path
-        self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
-        self._session = session
-        self.facts = _facts(path, session, self.metadata)
+        self.metadata = program.metadata
+        self._run = program.run
+        self.facts = _facts(program)
 
     def __repr__(self):
         height, width = self.facts.image_size
@@ -84,68 +109,60 @@ class ExportedDetector:
                 f"{self.path}: expected images (batch, {sides}) uint8, got {images.shape} {images.dtype}; "
                 "detect resizes images of any size"
             )
-        return self._session.run(None, {self._session.get_inputs()[0].name: images})[0]
+        return self._run(images)
 
 
 @checked()
 def load_detector(path: str | os.PathLike[str]) -> ExportedDetector:
-    """Loads a detector that `export` wrote, to run it with ONNX Runtime.
+    """Loads a detector that `export` wrote, to run it with the runtime that it was written for.
 
     Args:
-        path: path of an ONNX file.
+        path: path of an ONNX file (`.onnx`).
 
     Returns:
         An `ExportedDetector`, which `detect`, `predict_dataset` and `predict_files` take in place of a model.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        MissingPackageError: if ONNX Runtime is not installed.
-        ValueError: for a file that ONNX Runtime cannot load, or that `export` did not write.
+        MissingPackageError: if the runtime is not installed.
+        ValueError: for a file that the runtime cannot load, or that `export` did not write.
     """
     path = os.fspath(path)
     if not os.path.lexists(path):
         raise FileNotFoundError(f"load_detector: no such file: {path}")
-    content = read_bytes(path, MAX_FILE)
-    need_packages("load_detector", "onnx", "onnxruntime")
-    return ExportedDetector(path, _session(path, content))
-
-
-def is_exported(path: str | os.PathLike[str]) -> bool:
-    """Whether a path names a file for `load_detector` rather than a model of Keras."""
-    return os.fspath(path).lower().endswith(SUFFIX)
-
-
-def _session(path, content):
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = _ERRORS_ONLY
+    runtime = _runtime_of(path)
+    if runtime is None:
+        raise ValueError(
+            f"load_detector: {path}: expected a file that ends with {' or '.join(RUNTIMES)}, or the folder of "
+            "a SavedModel"
+        )
+    need_packages("load_detector", runtime.extra, runtime.package)
+    module = import_module(f".runtimes.{runtime.module}", __package__)
     try:
-        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # the classes of ONNX Runtime's errors have no common base
-        fault = one_line(" ".join(str(error).split()), 300)
-    raise ValueError(f"load_detector: {path}: ONNX Runtime cannot load this file: {fault}")
-
-
-def _facts(path, session, metadata):
-    inputs, outputs = session.get_inputs(), session.get_outputs()
-    shapes = [tuple(tensor.shape) for tensor in (*inputs, *outputs)]
-    fits = len(shapes) == 2 and [len(shape) for shape in shapes] == [4, 3] and shapes[1][2] == 6
-    whole = fits and all(isinstance(side, int) for side in shapes[0][1:])
-    try:
-        if not whole or inputs[0].type != "tensor(uint8)":
-            raise ValueError("its input or output is another one")
-        texts = [metadata[key][:MAX_TEXT] for key in (NUM_CLASSES_KEY, CLASS_NAMES_KEY, VALUE_RANGE_KEY)]
-        num_classes, names, value_range = map(json.loads, texts)
-        height, width, channels = shapes[0][1:]
-        if type(num_classes) is not int or not NUM_CLASSES[0] <= num_classes <= NUM_CLASSES[1]:
-            raise ValueError(f"it states {one_line(num_classes)} classes")
-        names = None if names is None else check_names(names, num_classes, owner="its metadata")
-        pixels = checked_pixels("its metadata", channels, value_range)
+        return ExportedDetector(path, module.open_file(path))
     except KeyError as error:
         fault = f"its metadata has no {error}"
     except (TypeError, ValueError, RecursionError) as error:
-        fault = one_line(error, 300)
-    else:
-        return Facts((height, width), channels, pixels.value_range, num_classes, names)
-    raise ValueError(f"load_detector: {path}: expected a file that multibox.export wrote: {fault}")
+        fault = one_line(error, 400)
+    raise ValueError(f"load_detector: {path}: expected a detector that multibox.export wrote: {fault}")
+
+
+def is_exported(path: str | os.PathLike[str]) -> bool:
+    """Whether a path names something for `load_detector` rather than a model of Keras."""
+    return _runtime_of(path) is not None
+
+
+def _runtime_of(path):
+    found = (runtime for name, runtime in FOLDERS.items() if (Path(path) / name).is_file())
+    return RUNTIMES.get(Path(path).suffix.lower()) or next(found, None)
+
+
+def _facts(program):
+    texts = [program.metadata[key][:MAX_TEXT] for key in (NUM_CLASSES_KEY, CLASS_NAMES_KEY, VALUE_RANGE_KEY)]
+    num_classes, names, value_range = map(json.loads, texts)
+    height, width, channels = program.image_shape
+    if type(num_classes) is not int or not NUM_CLASSES[0] <= num_classes <= NUM_CLASSES[1]:
+        raise ValueError(f"it states {one_line(num_classes)} classes")
+    names = None if names is None else check_names(names, num_classes, owner="its metadata")
+    pixels = checked_pixels("its metadata", channels, value_range)
+    return Facts((height, width), channels, pixels.value_range, num_classes, names)

@@ -1,19 +1,14 @@
-"""Runs an exported file beside Keras."""
+"""Compares an exported file with Keras."""
 
 from __future__ import annotations
-
-import os
 
 import cv2
 import keras
 import numpy as np
 from keras import ops
-from onnx import ModelProto
 
-from ..eval_utils.exported import load_detector
 from ..layers import AnchorBoxes, DecodeDetections
 from ..layers.multibox import multibox_of
-from .network import IMAGE
 
 MIN_SCORE = 0.05  # rows with lower scores are not compared
 TOLERANCE = 1e-5  # of scores and relative coordinates
@@ -25,28 +20,31 @@ class DisagreementError(RuntimeError):
     """A file computes something else than the model that it was made of."""
 
 
-def check_file(path: str | os.PathLike[str], detector: keras.Model, inner: ModelProto) -> None:
-    """Compares a file with the detector that it was made of, on noise.
+def check_outputs(
+    detector: keras.Model,
+    images: np.ndarray,
+    predictions: np.ndarray,
+    found: np.ndarray,
+    *,
+    tolerance: float | None = None,
+) -> None:
+    """Compares what a file makes of images with what Keras makes of them.
 
     Two detectors whose scores differ by rounding may disagree about which of two equal boxes is the better
     one. Therefore the network's outputs are compared first, and then what both decoders make of the same.
 
     Args:
-        path: path of the file.
-        detector: a model that ends in `DecodeDetections`.
-        inner: the model in the file, with offsets and logits as outputs.
+        detector: the model that the file was made of. It ends in `DecodeDetections`.
+        images: (batch, height, width, channels) uint8.
+        predictions: (batch, num_anchors, 4 + 1 + num_classes), offsets and logits of the file's network.
+        found: (batch, max_detections, 6), detections of the file.
+        tolerance: largest difference of offsets and logits, as a share of the largest; None: that of float32
+            numbers.
 
     Raises:
         DisagreementError: if they disagree; states by how much.
     """
-    import onnxruntime
-
-    images = noise(detector.input_shape[1:])
-    found = load_detector(path).predict_on_batch(images)
-    session = onnxruntime.InferenceSession(inner.SerializeToString(), providers=["CPUExecutionProvider"])
-    _, offsets, logits = session.run(None, {IMAGE: images})
-    predictions = np.concatenate([offsets, logits], axis=-1)
-    _check_network(detector, images, predictions)
+    _check_network(detector, images, predictions, tolerance)
     expected = _decoded(detector, predictions)
     for rows, others in zip(expected, found, strict=True):
         worst = largest_difference(rows, others)
@@ -92,14 +90,15 @@ def _difference(row, others):
     return (np.abs(same - row) / np.maximum(np.abs(row), 1))[:, 1:].max(axis=1).min()
 
 
-def _check_network(detector, images, predictions):
+def _check_network(detector, images, predictions, tolerance):
     network = keras.Model(detector.inputs[0], multibox_of(detector).output)
     expected = network.predict_on_batch(images)
     worst = np.abs(expected - predictions).max() / max(1.0, np.abs(expected).max())
-    on_cpu = "cpu" in str(detector.weights[0].value.device).lower()
-    limit = NETWORK_TOLERANCE if on_cpu else NETWORK_TOLERANCE_GPU
-    if not worst <= limit:
-        raise _disagreement("the network's outputs", worst, limit)
+    if tolerance is None:
+        on_cpu = "cpu" in str(detector.weights[0].value.device).lower()
+        tolerance = NETWORK_TOLERANCE if on_cpu else NETWORK_TOLERANCE_GPU
+    if not worst <= tolerance:
+        raise _disagreement("the network's outputs", worst, tolerance)
 
 
 def _decoded(detector, predictions):

@@ -1,123 +1,128 @@
-"""`export`: writes a detector to a file that runs without Keras."""
+"""`export`: writes a detector for a runtime other than Keras."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import keras
 import numpy as np
 
-from .. import __version__
-from ..anchors import AnchorSpec
 from ..arguments import checked
-from ..eval_utils.exported import CLASS_NAMES_KEY, NUM_CLASSES_KEY, SUFFIX, VALUE_RANGE_KEY
+from ..data_generator import DetectionDataset, resize_only
 from ..eval_utils.packages import need_packages
-from ..files import atomic, check_absent
-from ..layers import DecodeDetections
+from ..files import check_absent
 from ..layers.multibox import multibox_of
-from ..models.detector import is_detector, model_of, to_inference, value_range_of
+from ..models.detector import channels_of, is_detector, model_of, to_inference, value_range_of
+from .checking import DisagreementError
+from .formats import FORMATS
+from .job import Job
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from ..models.detector import Decoding
 
-LICENCE = (
-    "Written by multibox, which is under the MIT licence. The weights are under the terms of those who "
-    "trained them, and of the weights and data that they began with."
-)
+MAX_CALIBRATION = 200  # pictures; more do not change the ranges of the numbers
 
 
 @checked()
 def export(
     model: keras.Model | str | os.PathLike[str],
     path: str | os.PathLike[str],
-    format: Literal["onnx"] | None = None,
+    format: Literal["onnx", "openvino", "savedmodel", "litert", "web"] | None = None,
     *,
+    precision: Literal["float32", "bfloat16", "float16", "dynamic", "int8"] | None = None,
+    calibration: DetectionDataset | None = None,
     overwrite: bool = False,
     **decoding: Unpack[Decoding],
 ) -> Path:
-    """Writes a detector to an ONNX file, with everything from the pixels to the boxes inside.
+    """Writes a detector to a file for another runtime, with everything from the pixels to the boxes inside.
 
-    The file's input "image" is (batch, height, width, channels) uint8, RGB first, for any batch. Its output
-    "detections" is (batch, max_detections, 6) float32, rows [class_id, score, xmin, ymin, xmax, ymax] by
-    descending score. Class ids are from 1, coordinates are relative (0..1, not clipped), and zero rows pad
-    the result. The file has standard operators of version 17 and float32 numbers. Its metadata are texts:
-    class names, image size, thresholds, a digest of the anchors, ... lists and numbers as JSON.
+    * "onnx": a file for ONNX Runtime. Its input "image" is (batch, height, width, channels) uint8, RGB
+      first, for any batch. Its output "detections" is (batch, max_detections, 6) float32, rows
+      [class_id, score, xmin, ymin, xmax, ymax] by descending score. Class ids are from 1, coordinates are
+      relative (0..1, not clipped), and zero rows pad the result. The file has standard operators of
+      version 17 and float32 numbers.
 
-    ONNX Runtime runs the file beside Keras on noise before it gets its name. It is deleted if they disagree.
+    Each file says what it is: class names, image size, thresholds, a digest of the anchors, ... as texts,
+    lists and numbers as JSON. The runtime runs it beside Keras before it gets its name. It is deleted if they
+    disagree.
 
     Args:
         model: a model of this package, for training or for inference, or the path of a saved one (`.keras`).
-        path: path of the file.
-        format: "onnx"; None: as the ending of the path tells.
-        overwrite: whether a file that is there may be replaced.
+        path: path of the file or folder.
+        format: name of the format; None: as the ending of the path tells.
+        precision: what the file computes in; None: float32.
+        calibration: pictures that show which numbers occur in the network, for the precision "int8". Not
+            those that the result is judged by. At most 200 of them are used.
+        overwrite: whether what is there may be replaced.
         **decoding: options of `to_inference`. A model for inference keeps its own if none is given.
 
     Returns:
-        The path of the file.
+        The path of the file or folder.
 
     Raises:
         FileExistsError: if there is a file and `overwrite` is False.
-        MissingPackageError: if onnx or onnxruntime are not installed.
+        MissingPackageError: if a package that writes or checks the format is not installed.
         OSError: if the file cannot be written; names it.
-        RuntimeError: if ONNX Runtime and Keras disagree, with the difference. Nothing is written then.
-        ValueError: for another ending of the path, a model that is not of this package, or one with layers or
-            settings that cannot be exported; names the layer.
+        RuntimeError: if the runtime and Keras disagree, with the difference. Nothing is written then.
+        ValueError: for another ending of the path, a precision that the format does not have, a model that is
+            not of this package, or one with layers or settings that cannot be exported; names the layer.
     """
     path = Path(path)
-    if format is None and path.suffix.lower() != SUFFIX:
-        raise ValueError(f"export: path must end with {SUFFIX}, unless format is given; got {path}")
+    format = _format_of(path) if format is None else format
+    precision = _checked_precision(format, precision, calibration)
     if not overwrite:
         check_absent([path])
-    need_packages("export", "onnx", "onnx", "onnxruntime")
+    about = FORMATS[format]
+    need_packages("export", about.extra, *about.packages)
     model = model_of(model, "export")
     multibox_of(model)  # refuses models of other packages
     detector = model if is_detector(model) and not decoding else to_inference(model, **decoding)
-    _write(detector, path, overwrite)
+    images = None if calibration is None else partial(_calibration_images, detector, calibration)
+    _write(format, Job(detector, path, overwrite, precision, images))
     return path
 
 
-def _write(detector, path, overwrite):
-    from .checking import DisagreementError, check_file
-    from .network import onnx_model
-
-    content = onnx_model(detector, __version__, metadata_of(detector))
-    inner = onnx_model(detector, __version__, {}, inner=True)
-    with atomic(path, overwrite) as partial:
-        partial.write_bytes(content.SerializeToString())
-        try:
-            check_file(partial, detector, inner)
-        except DisagreementError as error:
-            raise DisagreementError(f"export: {path} is not written: in ONNX Runtime, {error}") from None
+def _write(format, job):
+    about = FORMATS[format]
+    writer = import_module(f".{about.module}", __package__)
+    try:
+        writer.write(job)
+    except DisagreementError as error:
+        raise DisagreementError(f"export: {job.path} is not written: in {about.runtime}, {error}") from None
 
 
-def metadata_of(detector: keras.Model) -> dict[str, str]:
-    """What the file says about a detector, {key: text}."""
-    multibox = multibox_of(detector)
-    (decoding,) = (layer for layer in detector.layers if isinstance(layer, DecodeDetections))
-    values = {
-        NUM_CLASSES_KEY: multibox.num_classes,
-        CLASS_NAMES_KEY: multibox.class_names,
-        VALUE_RANGE_KEY: value_range_of(detector),
-        "image_size": multibox.anchors.image_size,
-        "activation": multibox.activation,
-        "confidence_threshold": decoding.confidence_threshold,
-        "iou_threshold": decoding.iou_threshold,
-        "max_detections": decoding.max_detections,
-        "max_candidates": decoding.max_candidates,
-        "class_agnostic": decoding.class_agnostic,
-    }
-    texts = {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}
-    digest = anchors_digest(multibox.anchors)
-    return {**texts, "anchors_sha256": digest, "multibox_version": __version__, "licence": LICENCE}
+def _format_of(path):
+    for name, about in FORMATS.items():
+        if about.suffix and about.suffix == path.suffix.lower():
+            return name
+    endings = ", ".join(f"{about.suffix} ({name})" for name, about in FORMATS.items() if about.suffix)
+    folders = [name for name, about in FORMATS.items() if not about.suffix]
+    hint = f"; pass format for a folder: {' or '.join(folders)}" if folders else ""
+    raise ValueError(f"export: path must end with {endings}, unless format is given{hint}; got {path}")
 
 
-def anchors_digest(anchors: AnchorSpec) -> str:
-    """SHA-256 of the anchors cx, cy, w, h and the variances, as little-endian float32."""
-    numbers = [*np.ravel(anchors.cxcywh), *anchors.variances]
-    return hashlib.sha256(np.asarray(numbers, "<f4").tobytes()).hexdigest()
+def _checked_precision(format, precision, calibration):
+    known = FORMATS[format].precisions
+    precision = known[0] if precision is None else precision
+    if precision not in known:
+        raise ValueError(f"export: precision must be {' or '.join(known)} for {format}, got {precision!r}")
+    if (precision == "int8") != (calibration is not None):
+        raise ValueError(
+            "export: the precision int8 and calibration, a data set with pictures like those that the model "
+            f"will see, belong together; got precision={precision!r}, calibration={calibration!r}"
+        )
+    return precision
+
+
+def _calibration_images(detector, dataset):
+    """Images (height, width, channels) uint8 as the detector takes them, spread over a data set."""
+    dataset = dataset.with_pixels(channels=channels_of(detector), value_range=value_range_of(detector))
+    transform = resize_only(multibox_of(detector).anchors.image_size)
+    for index in np.linspace(0, len(dataset) - 1, min(len(dataset), MAX_CALIBRATION)).astype(int):
+        yield transform(dataset[int(index)], np.random.default_rng(0))[0]

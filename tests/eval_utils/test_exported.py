@@ -79,17 +79,19 @@ def test_files_that_are_none_of_ours(detector, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no such file: .*bad.onnx"):
         mb.load_detector(path)
     path.write_bytes(b"no model")
-    with pytest.raises(ValueError, match=r"bad.onnx: ONNX Runtime cannot load this file: ") as caught:
+    with pytest.raises(ValueError, match=r"bad.onnx: .*ONNX Runtime cannot load this file: ") as caught:
         mb.load_detector(path)
     assert "\n" not in str(caught.value)
     other = onnx.load(detector.path)
     del other.metadata_props[:]
     onnx.save(other, path)
     with pytest.raises(
-        ValueError, match=r"bad.onnx: expected a file that multibox.export wrote: its metadata has"
+        ValueError, match=r"bad.onnx: expected a detector that multibox.export wrote: its metadata has"
     ):
         mb.load_detector(path)
-    with pytest.raises(ValueError, match="this is a folder"):
+    with pytest.raises(
+        ValueError, match=r"expected a file that ends with .onnx or .xml or .tflite, or the folder"
+    ):
         mb.load_detector(tmp_path)
 
 
@@ -100,7 +102,7 @@ def test_damaged_metadata(detector, tmp_path, text):
         if entry.key == CLASS_NAMES_KEY:
             entry.value = text
     onnx.save(other, tmp_path / "bad.onnx")
-    with pytest.raises(ValueError, match=r"bad.onnx: expected a file that multibox.export wrote: "):
+    with pytest.raises(ValueError, match=r"bad.onnx: expected a detector that multibox.export wrote: "):
         mb.load_detector(tmp_path / "bad.onnx")
 
 
