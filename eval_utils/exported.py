@@ -133,8 +133,8 @@ def load_detector(path: str | os.PathLike[str]) -> ExportedDetector:
     runtime = _runtime_of(path)
     if runtime is None:
         raise ValueError(
-            f"load_detector: {path}: expected a file that ends with {' or '.join(RUNTIMES)}, or the folder of "
-            "a SavedModel"
+            f"load_detector: {path}: expected a file that ends with {' or '.join(RUNTIMES)}, or the folder "
+            "of a SavedModel"
         )
     need_packages("load_detector", runtime.extra, runtime.package)
     module = import_module(f".runtimes.{runtime.module}", __package__)
