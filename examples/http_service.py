@@ -139,7 +139,10 @@ def create_app() -> FastAPI:
     """The service of the detector that the environment variable MULTIBOX_MODEL names."""
     if "MULTIBOX_MODEL" not in os.environ:
         sys.exit("set MULTIBOX_MODEL to the path of an exported detector, such as model.onnx")
-    service = Service(os.environ["MULTIBOX_MODEL"])
+    try:
+        service = Service(os.environ["MULTIBOX_MODEL"])
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(str(error))
 
     @asynccontextmanager
     async def running(app: FastAPI):

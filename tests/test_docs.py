@@ -24,6 +24,8 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
 SIZE = (96, 128)  # of the images, height and width
 CLASSES = ("cat", "dog", "person", "robot")
+# {page: packages of an extra that its blocks need}
+NEEDED = dict.fromkeys(["docs/deploy.md", "docs/deploy/onnx.md"], ("onnx", "onnxruntime"))
 CAFFE_FILE = "VGG_VOC0712_SSD_300x300.caffemodel"
 
 
@@ -89,9 +91,8 @@ def pretrained(name, *, class_names=None):
 @pytest.mark.filterwarnings("ignore:evaluate_(voc|coco). mAP is nearly 0")
 @pytest.mark.parametrize("page", filter(with_python, PAGES), ids=name_of)
 def test_python_blocks_run(page, reader):
-    if page.name == "deploy.md":
-        pytest.importorskip("onnx", reason="onnx is not installed")
-        pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    for package in NEEDED.get(name_of(page), ()):
+        pytest.importorskip(package, reason=f"{package} is not installed")
     if CAFFE_FILE in page.read_text(encoding="utf-8"):
         mb.SSD300(20).save_weights("saved.weights.h5")
         Path("saved.weights.h5").rename(CAFFE_FILE)  # the content decides what a file is

@@ -168,7 +168,10 @@ def test_it_says_what_the_model_is(served, model_path):
     assert about["class_names"] == ["cat", "dog"] and about["image_size"] == [64, 96]
 
 
-def test_without_a_model_it_says_what_to_set(module, monkeypatch):
+def test_without_a_model_it_says_what_is_missing(module, monkeypatch):
+    monkeypatch.setenv("MULTIBOX_MODEL", "nothing.onnx")
+    with pytest.raises(SystemExit, match="no such file: nothing.onnx"):
+        module.create_app()
     monkeypatch.delenv("MULTIBOX_MODEL", raising=False)
     with pytest.raises(SystemExit, match="set MULTIBOX_MODEL to the path of an exported detector"):
         module.create_app()
