@@ -97,7 +97,7 @@ def detect(
 
     Args:
         model: a model of this package, for training or for inference; one of `load_detector`; or the path of
-            a saved one (`.keras`) or an exported one (`.onnx`).
+            a saved one (`.keras`) or of an exported one.
         images: one of
 
             * the path of an image,

@@ -18,7 +18,7 @@ from ..files import check_absent
 from ..layers.multibox import multibox_of
 from ..models.detector import channels_of, is_detector, model_of, to_inference, value_range_of
 from .checking import DisagreementError
-from .formats import FORMATS
+from .formats import FORMATS, format_of
 from .job import Job
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def export(
             not of this package, or one with layers or settings that cannot be exported; names the layer.
     """
     path = Path(path)
-    format = _format_of(path) if format is None else format
+    format = format_of(path) if format is None else format
     precision = _checked_precision(format, precision, calibration)
     if not overwrite:
         check_absent([path])
@@ -106,16 +106,6 @@ def _write(format, job):
         writer.write(job)
     except DisagreementError as error:
         raise DisagreementError(f"export: {job.path} is not written: in {about.runtime}, {error}") from None
-
-
-def _format_of(path):
-    for name, about in FORMATS.items():
-        if about.suffix and about.suffix == path.suffix.lower():
-            return name
-    endings = ", ".join(f"{about.suffix} ({name})" for name, about in FORMATS.items() if about.suffix)
-    folders = [name for name, about in FORMATS.items() if not about.suffix]
-    hint = f"; pass format for a folder: {' or '.join(folders)}" if folders else ""
-    raise ValueError(f"export: path must end with {endings}, unless format is given{hint}; got {path}")
 
 
 def _checked_precision(format, precision, calibration):
