@@ -48,6 +48,16 @@ def export(
       relative (0..1, not clipped), and zero rows pad the result. The file has standard operators of
       version 17 and float32 numbers.
 
+    * "savedmodel": a folder for TensorFlow and TensorFlow Serving. Its signatures are "serving_default"
+      (likewise from uint8 pixels), "float" (pixels from 0 to 255 as float32) and, for 1 or 3 channels,
+      "encoded": from the contents of JPEG and PNG files, which are turned upright by their EXIF orientation
+      and resized. It also returns their sizes (batch, 2), height and width in pixels.
+    * "litert": a `.tflite` file for LiteRT, formerly TensorFlow Lite, and beside it detect.py, which runs it
+      with NumPy and OpenCV. The network goes from one image (1, height, width, channels) uint8 to "offsets"
+      (1, num_anchors, 4) and "logits" (1, num_anchors, 1 + num_classes); detect.py makes detections of them.
+      The precisions are "float32"; "float16" and "dynamic", whose weights have 16 or 8 bits; and "int8",
+      which computes in 8 bits.
+
     Each file says what it is: class names, image size, thresholds, a digest of the anchors, ... as texts,
     lists and numbers as JSON. The runtime runs it beside Keras before it gets its name. It is deleted if they
     disagree.
@@ -67,7 +77,8 @@ def export(
 
     Raises:
         FileExistsError: if there is a file and `overwrite` is False.
-        MissingPackageError: if a package that writes or checks the format is not installed.
+        MissingPackageError: if a package that writes or checks the format is not installed. TensorFlow writes
+            "savedmodel" and "litert". Where Keras runs on another backend, a second process does that.
         OSError: if the file cannot be written; names it.
         RuntimeError: if the runtime and Keras disagree, with the difference. Nothing is written then.
         ValueError: for another ending of the path, a precision that the format does not have, a model that is

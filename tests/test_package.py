@@ -130,6 +130,16 @@ def test_the_templates_of_the_report_are_installed(monkeypatch):
     }
 
 
+def test_the_page_for_browsers_is_installed(monkeypatch):
+    (pattern,) = setup_arguments(monkeypatch)["package_data"]["multibox.exporting"]
+    assert {path.name for path in (ROOT / "exporting").glob(pattern)} == {
+        "index.html",
+        "page.css",
+        "LICENSES.txt",
+        *(f"{name}.js" for name in ("camera", "detector", "objects", "page", "pixels", "view", "worker")),
+    }
+
+
 ABSENT = """
 import sys
 
