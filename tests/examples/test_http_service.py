@@ -170,7 +170,7 @@ def test_it_says_what_the_model_is(served, model_path):
 
 def test_without_a_model_it_says_what_is_missing(module, monkeypatch):
     monkeypatch.setenv("MULTIBOX_MODEL", "nothing.onnx")
-    with pytest.raises(SystemExit, match="no such file: nothing.onnx"):
+    with pytest.raises(SystemExit, match=r"no such file: nothing\.onnx"):
         module.create_app()
     monkeypatch.delenv("MULTIBOX_MODEL", raising=False)
     with pytest.raises(SystemExit, match="set MULTIBOX_MODEL to the path of an exported detector"):
