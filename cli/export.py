@@ -100,7 +100,7 @@ def export(
         )
         if pictures is not None:
             _compare(output, chosen, pictures)
-    print(f"Written to {output}, {_size(output) / 1e6:.1f} MB. {about.runtime} and Keras agree.")
+    print(f"Written to {output}, {_size(output) / 1e6:.1f} MB. {_agreed(about, precision, check)}")
     print(f"Next: {_next(output)}")
 
 
@@ -144,10 +144,20 @@ def _data_set(text: str | None) -> DetectionDataset | None:
 
 
 def _compare(output, model, pictures):
+    from ..eval_utils.exported import is_exported
     from ..exporting import check_export
+    from ..exporting.web import MODEL
 
     print(pictures)
-    print(check_export(output, model, pictures))
+    print(check_export(output if is_exported(output) else output / MODEL, model, pictures))
+
+
+def _agreed(about, precision, check):
+    """What is known about the file."""
+    if precision in (None, about.precisions[0]):
+        return f"{about.runtime} and Keras agree."
+    hint = "" if check else "; --check DATA tells what that costs"
+    return f"{about.runtime} and Keras agree as far as {precision} goes{hint}."
 
 
 def _size(output):

@@ -25,7 +25,11 @@ LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
 SIZE = (96, 128)  # of the images, height and width
 CLASSES = ("cat", "dog", "person", "robot")
 # {page: packages of an extra that its blocks need}
-NEEDED = dict.fromkeys(["docs/deploy.md", "docs/deploy/onnx.md"], ("onnx", "onnxruntime"))
+NEEDED = {
+    **dict.fromkeys(["docs/deploy.md", "docs/deploy/onnx.md"], ("onnx", "onnxruntime")),
+    "docs/deploy/raspberry_pi.md": ("tensorflow", "ai_edge_litert"),
+    "docs/deploy/tensorflow_serving.md": ("tensorflow",),
+}
 CAFFE_FILE = "VGG_VOC0712_SSD_300x300.caffemodel"
 
 
@@ -66,6 +70,7 @@ def reader(tmp_path, monkeypatch):
     mb.save_voc(data[4:], tmp_path / "my_data", "val", progress=False)
     cv2.imwrite(str(tmp_path / "street.jpg"), images[0][..., ::-1])
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     matplotlib.use("Agg")
     # A handful of steps takes less time than compiling them.
     monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda self: True, lambda self, value: None))

@@ -134,6 +134,7 @@ def test_pictures_of_the_calibration_do_not_judge(place, monkeypatch, tmp_path, 
     assert "warning" not in capfd.readouterr().err
     assert seen["precision"] == "int8" and len(seen["calibration"]) == 1
     result = run(*arguments, "--data", train, "--check", both)
+    assert "0.0 MB. LiteRT and Keras agree as far as int8 goes.\nNext: multibox predict" in result.stdout
     assert "1 pictures of Pascal VOC train+val were used for the calibration, too, first" in result.stderr
 
 
