@@ -82,6 +82,8 @@ def export(
     with one_line_warnings("multibox export"):
         calibration, pictures = _data_set(data), _data_set(check)
         start_keras()
+        from ..eval_utils.detectors import facts_of
+        from ..eval_utils.prediction import with_classes_of
         from ..exporting import export as write
         from ..exporting.comparison import warn_of_shared_pictures
         from ..models.pretrained import find_model
@@ -89,6 +91,8 @@ def export(
         if calibration is not None and pictures is not None:
             warn_of_shared_pictures(calibration, pictures)
         chosen = find_model(model)
+        if pictures is not None:
+            with_classes_of(facts_of(chosen), pictures, "export --check")  # refuses others before the work
         write(
             chosen,
             output,
