@@ -14,7 +14,7 @@ from ..eval_utils.exported import ExportedDetector
 from ..eval_utils.runtimes import detect, litert_runtime
 from ..files import atomic, check_absent
 from ..layers.multibox import multibox_of
-from .checking import check_outputs, noise
+from .checking import check_decoder, check_network, noise
 from .in_tensorflow import call_in_tensorflow
 from .job import Job
 from .metadata import about
@@ -68,9 +68,16 @@ def _append(detector, path):
 
 
 def _check(job, path, images):
-    found = ExportedDetector(str(path), litert_runtime.open_file(path)).predict_on_batch(images)
-    runner = detect.Detector(path).runner
-    outputs = [runner(images=image[None]) for image in images]
-    predictions = [np.concatenate([o["offsets"], o["logits"]], axis=-1) for o in outputs]
-    tolerance = TOLERANCES[job.precision]
-    check_outputs(job.detector, images, np.concatenate(predictions), found, tolerance=tolerance)
+    """Compares the network in the file with that of Keras, and then both decoders on the same numbers.
+
+    Those of the file would not do: among numbers of 8 bits many are equal, and it is open which comes first.
+    """
+    ExportedDetector(str(path), litert_runtime.open_file(path)).predict_on_batch(images)
+    tool = detect.Detector(path)
+    outputs = [tool.runner(images=image[None]) for image in images]
+    predictions = np.concatenate([np.concatenate([o["offsets"], o["logits"]], axis=-1) for o in outputs])
+    expected = np.asarray(check_network(job.detector, images, predictions, TOLERANCES[job.precision]))
+    found = [tool.decode(numbers[:, :4], numbers[:, 4:]) for numbers in expected]
+    limit = job.detector.output_shape[1]
+    padded = [np.pad(rows, ((0, limit - len(rows)), (0, 0))) for rows in found]
+    check_decoder(job.detector, expected, np.stack(padded))

@@ -59,11 +59,10 @@ class Detector:
         anchor, group = anchor[order], group[order]
         low = _rank(group) < about["max_candidates"]
         anchor, group = anchor[low], group[low]
-        boxes = self.boxes(offsets)[anchor]
-        kept = _best(boxes, group, about["iou_threshold"], about["max_detections"])
-        anchor, group, boxes = anchor[kept], group[kept], boxes[kept]
+        boxes, scores = self.boxes(offsets)[anchor], scores[anchor, group]
+        kept = _best(boxes, scores, group, about["iou_threshold"], about["max_detections"])
         ids = classes[anchor] if about["class_agnostic"] else classes[group]
-        return np.column_stack([ids + 1, scores[anchor, group], boxes]).astype(np.float32)
+        return np.column_stack([ids + 1, scores, boxes])[kept].astype(np.float32)
 
     def boxes(self, offsets):
         """Boxes (anchors, 4) xmin, ymin, xmax, ymax of offsets: equation 2 of the paper, solved for them."""
@@ -74,31 +73,17 @@ class Detector:
         return np.hstack([centers - half, centers + half])
 
 
-def _best(boxes, group, threshold, count):
+def _best(boxes, scores, group, threshold, count):
     """Indices of the first `count` boxes that greedy NMS keeps within each group; best boxes come first."""
+    low, high = boxes[:, :2], boxes[:, 2:]
+    corners = np.hstack([low, high - low])
     first = FIRST
     while True:
-        kept = [
-            members[_greedy(boxes[members], threshold)]
-            for members in (np.flatnonzero(group[:first] == g) for g in np.unique(group[:first]))
-        ]
-        if sum(map(len, kept)) >= count or first >= len(boxes):
-            return np.sort(np.concatenate([*kept, np.zeros(0, int)]))[:count]
+        given = corners[:first], scores[:first], group[:first]
+        kept = np.asarray(cv2.dnn.NMSBoxesBatched(*given, 0.0, threshold), int)
+        if len(kept) >= count or first >= len(boxes):
+            return kept[:count]
         first *= 4
-
-
-def _greedy(boxes, threshold):
-    """Which boxes have no better one among the kept that they overlap; the best come first."""
-    low, high = boxes[:, :2], boxes[:, 2:]
-    area = np.prod(np.maximum(high - low, 0), axis=1)
-    shared = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
-    shared = np.prod(np.maximum(shared, 0), axis=2)
-    overlaps = shared / np.maximum(area[:, None] + area - shared, 1e-14) > threshold
-    kept = np.ones(len(boxes), bool)
-    for i in range(len(boxes)):
-        if kept[i]:
-            kept[i + 1 :] &= ~overlaps[i, i + 1 :]
-    return kept
 
 
 def _rank(group):

@@ -67,7 +67,7 @@ def test_more_candidates_are_looked_at_where_the_first_are_duplicates(monkeypatc
     assert largest_difference(of_keras(offsets, logits, tool.about), tool.decode(offsets, logits)) <= 1e-5
     boxes = np.tile(np.array([[0.0, 0.0, 1.0, 1.0]], np.float32), (100, 1))
     boxes[60:] += np.arange(40, dtype=np.float32)[:, None] * 2
-    kept = detect._best(boxes, np.zeros(100, int), 0.5, 30)
+    kept = detect._best(boxes, np.linspace(1, 0.5, 100), np.zeros(100, int), 0.5, 30)
     np.testing.assert_array_equal(kept, [0, *range(61, 90)])
 
 
