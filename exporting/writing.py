@@ -57,6 +57,8 @@ def export(
       (1, num_anchors, 4) and "logits" (1, num_anchors, 1 + num_classes); detect.py makes detections of them.
       The precisions are "float32"; "float16" and "dynamic", whose weights have 16 or 8 bits; and "int8",
       which computes in 8 bits.
+    * "web": a folder for any web server, with the ONNX file, ONNX Runtime for browsers (33 MB, downloaded
+      once) and a page that finds objects in pictures and in those of a camera. It asks no other host.
 
     Each file says what it is: class names, image size, thresholds, a digest of the anchors, ... as texts,
     lists and numbers as JSON. The runtime runs it beside Keras before it gets its name. It is deleted if they
@@ -76,7 +78,9 @@ def export(
         The path of the file or folder.
 
     Raises:
-        FileExistsError: if there is a file and `overwrite` is False.
+        DownloadError: if ONNX Runtime for browsers is not available; says where to put it by hand.
+        FileExistsError: if there is a file and `overwrite` is False; and for a folder with anything else than
+            what "web" writes, which is never replaced by it.
         MissingPackageError: if a package that writes or checks the format is not installed. TensorFlow writes
             "savedmodel" and "litert". Where Keras runs on another backend, a second process does that.
         OSError: if the file cannot be written; names it.

@@ -160,7 +160,12 @@ at("file").addEventListener("change", ({ target }) => {
   lookAtFirst([...target.files]);
   target.value = ""; // the same file can be chosen again
 });
-at("camera").addEventListener("click", () => switchCamera().catch(complain));
+at("camera").addEventListener("click", () =>
+  switchCamera().catch((error) => {
+    stopCamera();
+    complain(error);
+  }),
+);
 at("threshold").addEventListener("input", showObjects);
 document.addEventListener("paste", ({ clipboardData }) => lookAtFirst(clipboardData.files));
 document.addEventListener("dragover", (event) => {

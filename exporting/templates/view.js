@@ -3,6 +3,9 @@
 const LARGEST = 2560; // side of the picture that is kept to be drawn again
 const MAX_ENLARGEMENT = 4;
 const SMALL = 600; // width of a picture on the screen below which labels are smaller
+const LONGEST = 40; // letters of a name
+const PLACES = 5; // that are tried for a label, one below the other
+const FAINT = 0.25; // opacity of the others when one object is chosen
 const PHONE_HEIGHT = 0.7; // of the window, where the stage has no height of its own
 
 export class View {
@@ -58,15 +61,16 @@ export class View {
     context.imageSmoothingQuality = "high";
     context.drawImage(this.#picture, 0, 0, canvas.width, canvas.height);
     context.scale(canvas.width / width, canvas.height / height);
-    const scale = width / this.#size.width;
-    const last = this.#chosen ? [this.#chosen] : [];
-    const others = this.#objects.filter((object) => object !== this.#chosen).reverse(); // the best on top
-    for (const object of others) drawBox(context, object, scale, this.#chosen ? 0.25 : 1);
-    for (const object of others) drawLabel(context, object, scale, width, this.#chosen ? 0.25 : 1);
-    for (const object of last) {
-      drawBox(context, object, scale, 1);
-      drawLabel(context, object, scale, width, 1);
-    }
+    this.#drawObjects(context, width / this.#size.width, { width, height });
+  }
+
+  #drawObjects(context, scale, room) {
+    const chosen = this.#chosen;
+    const best = chosen ? [chosen, ...this.#objects.filter((object) => object !== chosen)] : this.#objects;
+    const labels = placedLabels(context, best, scale, room);
+    const opacity = (object) => (chosen && object !== chosen ? FAINT : 1);
+    for (const object of [...best].reverse()) drawBox(context, object, scale, opacity(object));
+    for (const label of labels.reverse()) drawLabel(context, label, opacity(label.object));
   }
 
   #displayed() {
@@ -74,7 +78,8 @@ export class View {
     const isPhone = getComputedStyle(this.#stage).maxHeight === "none";
     const room = isPhone ? window.innerHeight * PHONE_HEIGHT : clientHeight;
     const scale = Math.min(clientWidth / this.#size.width, room / this.#size.height, MAX_ENLARGEMENT);
-    return { width: Math.floor(this.#size.width * scale), height: Math.floor(this.#size.height * scale) };
+    const shown = (side) => Math.max(1, Math.floor(side * scale)); // also of a picture that is one line
+    return { width: shown(this.#size.width), height: shown(this.#size.height) };
   }
 }
 
@@ -90,19 +95,36 @@ function drawBox(context, { box, color }, scale, opacity) {
   context.globalAlpha = 1;
 }
 
-function drawLabel(context, { box, color, name, score }, scale, width, opacity) {
-  const text = `${name.length > 40 ? `${name.slice(0, 39)}…` : name} ${score.toFixed(2)}`;
-  const [padding, height, letters] = width < SMALL ? [3, 15, 11] : [5, 20, 13];
+/** Labels above their boxes, or below the labels that are there already. The first object has the best place. */
+function placedLabels(context, objects, scale, room) {
+  const [padding, height, letters] = room.width < SMALL ? [3, 15, 11] : [5, 20, 13];
+  const font = `600 ${letters}px system-ui, sans-serif`;
+  context.font = font;
+  const placed = [];
+  for (const object of objects) {
+    const name = object.name.length > LONGEST ? `${object.name.slice(0, LONGEST - 1)}…` : object.name;
+    const text = `${name} ${object.score.toFixed(2)}`;
+    const width = context.measureText(text).width + 2 * padding;
+    const left = Math.max(0, Math.min(object.box[0] * scale - 1.25, room.width - width));
+    const first = Math.max(0, object.box[1] * scale - height);
+    const tops = Array.from({ length: PLACES }, (_, i) => Math.min(first + i * height, room.height - height));
+    const top = tops.find((y) => !placed.some((label) => overlap(label, { left, top: y, width, height }))) ?? first;
+    placed.push({ object, text, font, padding, left, top, width, height });
+  }
+  return placed;
+}
+
+function overlap(a, b) {
+  return a.left < b.left + b.width && b.left < a.left + a.width && a.top < b.top + b.height && b.top < a.top + a.height;
+}
+
+function drawLabel(context, { object, text, font, padding, left, top, width, height }, opacity) {
   context.globalAlpha = opacity;
-  context.font = `600 ${letters}px system-ui, sans-serif`;
+  context.font = font;
   context.textBaseline = "middle";
-  const wide = context.measureText(text).width + 2 * padding;
-  const left = Math.max(0, Math.min(box[0] * scale - 1.25, width - wide));
-  const above = box[1] * scale - height;
-  const top = above >= 0 ? above : box[1] * scale;
-  context.fillStyle = color;
+  context.fillStyle = object.color;
   context.beginPath();
-  context.roundRect(left, top, wide, height, 3);
+  context.roundRect(left, top, width, height, 3);
   context.fill();
   context.fillStyle = "#000";
   context.fillText(text, left + padding, top + height / 2 + 0.5);

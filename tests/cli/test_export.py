@@ -138,6 +138,15 @@ def test_pictures_of_the_calibration_do_not_judge(place, monkeypatch, tmp_path, 
     assert "1 pictures of Pascal VOC train+val were used for the calibration, too, first" in result.stderr
 
 
+def test_a_data_set_with_other_classes_is_refused_before_the_export(place, monkeypatch, tmp_path):
+    monkeypatch.setattr("multibox.exporting.export", lambda *a, **options: pytest.fail("exports"))
+    monkeypatch.setattr(packages, "find_spec", lambda name: name)
+    data = mb.load_shapes(1, SIZE)
+    mb.save_voc(data.subset([data.class_names[data[0].labels[0] - 1]]), tmp_path / "data", progress=False)
+    error = run("export", place / "m.keras", tmp_path / "m.onnx", "--check", tmp_path / "data").exception
+    assert str(error).startswith("export --check: the model has 4 classes, the data set 1 (")
+
+
 @pytest.mark.parametrize("command", ["evaluate", "predict", "export"])
 def test_the_folder_of_a_run_names_its_model(tmp_path, command):
     (tmp_path / "config.yaml").write_text("data: my_data\n")

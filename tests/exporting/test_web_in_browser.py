@@ -184,6 +184,13 @@ def test_a_picture_is_turned_as_its_exif_says(page, model, tmp_path):
     assert (found[0, 0], found[0, 1]) == (expected.class_ids[0], pytest.approx(expected.scores[0], abs=0.02))
 
 
+def test_a_picture_that_is_one_line(page, model, tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.full((1, 5000, 3), 90, np.uint8))
+    set_threshold(page, 0.01)
+    look_at(page, tmp_path / "a.png")
+    assert len(rows_of(page)) == len(mb.detect(model, tmp_path / "a.png", min_score=0.01))
+
+
 def test_the_threshold_and_the_keyboard(page, tmp_path):
     look_at(page, save_noise(tmp_path / "a.png", SIZE))
     set_threshold(page, 0.99)
