@@ -13,7 +13,6 @@ from .in_tensorflow import call_in_tensorflow
 from .job import Job
 from .metadata import about
 
-
 GRAPH = "saved_model.pb"
 NAMES = (GRAPH, "fingerprint.pb", "variables", "assets", "assets.extra")
 
