@@ -7,7 +7,7 @@ from onnx import ModelProto, TensorProto, helper
 
 from ..layers import AnchorBoxes, DecodeDetections, MultiBox
 from ..layers.multibox import multibox_of
-from ..profiling.graph import calls_of
+from ..models.graph import calls_of
 from .decoding import Decoder
 from .graph import Graph
 from .layers import Step, add_layer

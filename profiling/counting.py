@@ -13,7 +13,7 @@ import keras
 from keras import layers
 
 from ..layers import AnchorBoxes, DecodeDetections, ImageNormalization, L2Normalization, MultiBox
-from .graph import Call
+from ..models.graph import Call
 
 # The layers with one kernel that is applied at each position of the output.
 KERNELS = (

@@ -12,7 +12,7 @@ from keras import layers, ops
 
 from ..layers.multibox import multibox_of
 from .counting import KERNELS, SEPARABLE
-from .graph import calls_of
+from ..models.graph import calls_of
 from .stages import STAGES, stages_of
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ..layers import MultiBox
-from .graph import Call
+from ..models.graph import Call
 
 STAGES = ("backbone", "extras", "heads", "decoding")
 WHOLE_MODEL = "model"  # the one stage of a model that is no detector

@@ -1,0 +1,120 @@
+"""Any functional `keras.Model` as a backbone: its feature maps, by the names of layers or by strides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import keras
+
+from ..messages import did_you_mean, printable
+from .graph import Call, calls_of
+
+KNOWN_NAMES = 12  # that an error lists
+
+
+def feature_maps(
+    backbone: keras.Model, image: keras.KerasTensor, sources: Sequence[int | str], owner: str
+) -> dict[str, keras.KerasTensor]:
+    """Builds a copy of a backbone on images, with its weights.
+
+    The layers of the copy become layers of the detector, with the names that they have in the backbone.
+
+    Args:
+        backbone: a functional model without a classifier.
+        image: (batch, height, width, channels), normalized.
+        sources: names of layers or strides, fine to coarse.
+        owner: name of the calling function, for messages.
+
+    Returns:
+        {name of a layer: its output}, fine to coarse.
+
+    Raises:
+        ValueError: for a model with another input or with a classifier, an unknown layer, a stride that the
+            backbone does not have, or sources that do not get coarser.
+    """
+    _check(backbone, image.shape, owner)
+    copy = keras.models.clone_model(backbone, input_tensors=image)
+    copy.set_weights(backbone.get_weights())
+    strides = None
+    if any(isinstance(source, int) for source in sources):
+        fixed = keras.models.clone_model(backbone, input_tensors=keras.Input(image.shape[1:]))
+        strides = layers_by_stride(calls_of(fixed, owner), image.shape[1:3])
+    names = [_name_of(source, copy, strides, owner) for source in sources]
+    maps = {name: copy.get_layer(name).output for name in names}
+    check_order(maps, owner)
+    return maps
+
+
+def layers_by_stride(calls: Sequence[Call], image_size: tuple[int, int]) -> dict[int, str]:
+    """For each stride the last layer that all later ones depend on, {stride: name of the layer}.
+
+    A branch beside a shortcut does not hold all that is known at its resolution, and so does not count.
+
+    Args:
+        calls: of the backbone, in the order in which they run.
+        image_size: (height, width) of its input in pixels.
+    """
+    last_use = {id(tensor): at for at, call in enumerate(calls) for tensor in call.inputs}
+    found, needed = {}, 0  # the last call that takes a tensor made so far, the newest one left out
+    for at, call in enumerate(calls):
+        (tensor,) = call.outputs
+        is_whole = needed <= at
+        needed = max(needed, last_use.get(id(tensor), at))
+        is_padding = isinstance(call.operation, keras.layers.ZeroPadding2D)
+        if is_whole and not is_padding and "/" not in call.name and len(tensor.shape) == 4 and at > 0:
+            stride = 2 ** round(math.log2(max(1.0, image_size[0] / tensor.shape[1])))
+            found[stride] = call.name
+    return found
+
+
+def check_order(maps: dict[str, keras.KerasTensor], owner: str) -> None:
+    """Raises ValueError unless the maps get coarser from each to the next."""
+    sizes = {name: tuple(tensor.shape[1:3]) for name, tensor in maps.items()}
+    text = ", ".join(f"{name} {rows}x{columns}" for name, (rows, columns) in sizes.items())
+    pairs = zip(list(sizes.values()), list(sizes.values())[1:], strict=False)
+    if not all(a != b and a[0] >= b[0] and a[1] >= b[1] for a, b in pairs):
+        raise ValueError(f"{owner}: feature maps must get coarser from each to the next, got {text}")
+
+
+def _check(backbone, shape, owner):
+    name = printable(backbone.name)
+    if len(backbone.inputs) != 1 or len(backbone.inputs[0].shape) != 4:
+        shapes = [tuple(tensor.shape) for tensor in backbone.inputs]
+        raise ValueError(
+            f"{owner}: the backbone {name!r} must take one batch of images, it takes {shapes}"
+        )
+    if len(backbone.outputs[0].shape) != 4:
+        raise ValueError(
+            f"{owner}: the backbone {name!r} returns {tuple(backbone.outputs[0].shape)}, no feature map: it has "
+            "a classifier or pooling at its end; build it with include_top=False and no pooling"
+        )
+    given = backbone.inputs[0].shape
+    if given[3] != shape[3]:
+        raise ValueError(
+            f"{owner}: the backbone {name!r} takes images of {given[3]} channels, the detector of {shape[3]}"
+        )
+    if any(side is not None and side != wanted for side, wanted in zip(given[1:3], shape[1:3], strict=True)):
+        raise ValueError(
+            f"{owner}: the backbone {name!r} was built for images of {given[1]}x{given[2]} pixels, the detector "
+            f"is for {shape[1]}x{shape[2]}; build it with input_shape={tuple(shape[1:])}"
+        )
+
+
+def _name_of(source, backbone, strides, owner):
+    if isinstance(source, int):
+        if source not in strides:
+            known = ", ".join(f"{stride} ({name})" for stride, name in sorted(strides.items()))
+            raise ValueError(
+                f"{owner}: the backbone {printable(backbone.name)!r} has no feature map of stride {source}; it "
+                f"has {known}"
+            )
+        return strides[source]
+    names = [layer.name for layer in backbone.layers if len(getattr(layer.output, "shape", ())) == 4]
+    if source not in names:
+        hint = did_you_mean(source, names)
+        raise ValueError(
+            f"{owner}: the backbone {printable(backbone.name)!r} has no layer {source!r}{hint}; its last feature "
+            f"maps are {', '.join(names[-KNOWN_NAMES:])}"
+        )
+    return source
