@@ -13,6 +13,7 @@ from ..files import new_folder
 from ..layers import DecodeDetections
 from ..layers.multibox import multibox_of
 from . import onnx_file
+from .folders import check_ours
 from .job import Job
 from .metadata import LICENCE
 from .web_runtime import SCRIPT, VERSION, WASM, runtime_files
@@ -31,7 +32,7 @@ def write(job: Job) -> None:
         )
     pages = {path.name: path.read_bytes() for path in _TEMPLATES.iterdir() if path.is_file()}
     if job.overwrite:
-        _check_ours(job.path, {MODEL, ABOUT, SCRIPT, WASM, *pages})
+        check_ours(job.path, ABOUT, {MODEL, ABOUT, SCRIPT, WASM, *pages})
     runtime = runtime_files()
     with new_folder(job.path, job.overwrite) as folder:
         onnx_file.write(job._replace(path=folder / MODEL))
@@ -40,17 +41,6 @@ def write(job: Job) -> None:
         sizes = {name: (folder / name).stat().st_size for name in (MODEL, WASM)}
         text = json.dumps(_about(job.detector, sizes), indent=1)
         (folder / ABOUT).write_text(text, encoding="utf-8")
-
-
-def _check_ours(path, names):
-    """Refuses to replace a folder with anything else than what an export wrote: it would be deleted."""
-    if not path.is_dir() or path.is_symlink():
-        return  # `new_folder` refuses a file
-    there = {entry.name for entry in path.iterdir()}
-    if there and ABOUT not in there:
-        raise FileExistsError(f"{path} exists already and is no page of an export; it is not overwritten")
-    if others := sorted(there - names):
-        raise FileExistsError(f"{path} has {others[0]}, which no export wrote; it is not overwritten")
 
 
 def _about(detector: keras.Model, sizes: dict[str, int]) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def setup_arguments(monkeypatch):
 
 
 def test_every_folder_with_modules_is_installed(monkeypatch):
-    outside = {"tests", "benchmarks", "notebooks", "docs", "build", "dist", "runs", "shared"}
+    outside = {"tests", "benchmarks", "notebooks", "docs", "examples", "build", "dist", "runs", "shared"}
     folders = {path.relative_to(ROOT).parent for path in ROOT.glob("[!.]*/**/*.py")}
     modules = {folder.parts for folder in folders if folder.parts[0] not in outside}
     expected = {"multibox", *(".".join(("multibox", *parts)) for parts in modules)}

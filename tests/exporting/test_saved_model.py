@@ -90,6 +90,11 @@ def test_a_folder_that_is_there(model, tmp_path):
     (tmp_path / "m" / "mine.txt").write_text("mine")
     with pytest.raises(FileExistsError, match="m exists already"):
         mb.export(model, tmp_path / "m", "savedmodel")
+    with pytest.raises(FileExistsError, match="m exists already and is no export of this format"):
+        mb.export(model, tmp_path / "m", "savedmodel", overwrite=True)
+    (tmp_path / "m" / "saved_model.pb").touch()
+    with pytest.raises(FileExistsError, match=r"m has mine.txt, which no export wrote"):
+        mb.export(model, tmp_path / "m", "savedmodel", overwrite=True)
     assert (tmp_path / "m" / "mine.txt").read_text() == "mine"
     with pytest.raises(ValueError, match="pass format for a folder: savedmodel or web"):
         mb.export(model, tmp_path / "new")

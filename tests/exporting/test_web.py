@@ -68,7 +68,9 @@ def test_only_a_folder_of_an_export_is_replaced(tmp_path, archive):
     (folder / "photos").mkdir(parents=True)
     with pytest.raises(FileExistsError, match="page exists already; it is not overwritten"):
         mb.export(model, folder, "web")
-    with pytest.raises(FileExistsError, match="page exists already and is no page of an export; it is not"):
+    with pytest.raises(
+        FileExistsError, match="page exists already and is no export of this format; it is not"
+    ):
         mb.export(model, folder, "web", overwrite=True)
     (folder / "about.json").touch()
     with pytest.raises(FileExistsError, match="page has photos, which no export wrote; it is not overwri"):
