@@ -166,17 +166,16 @@ def _agreed(about, precision, check):
 
 
 def _beside(output):
-    """The second file of a format that has two: OpenVINO's weights, or the program that runs a LiteRT file."""
-    names = {".xml": output.with_suffix(".bin").name, ".tflite": "detect.py"}
+    """The second file of formats with two: OpenVINO's weights, the program that runs a LiteRT file."""
+    names = {".xml": f"{output.stem}.bin", ".tflite": "detect.py"}
     return names.get(output.suffix.lower())
 
 
 def _size(output):
     """Bytes of a folder, or of a file with the one beside it."""
     beside = _beside(output)
-    files = (
-        output.rglob("*") if output.is_dir() else [output, *([output.with_name(beside)] if beside else [])]
-    )
+    both = [output, output.with_name(beside)] if beside else [output]
+    files = output.rglob("*") if output.is_dir() else both
     return sum(path.stat().st_size for path in files if path.is_file())
 
 

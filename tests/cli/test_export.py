@@ -141,13 +141,11 @@ def test_pictures_of_the_calibration_do_not_judge(place, monkeypatch, tmp_path, 
     assert "1 pictures of Pascal VOC train+val were used for the calibration, too, first" in result.stderr
 
 
-def test_check_takes_the_file_in_the_page_for_browsers(tmp_path, monkeypatch):
+def test_check_takes_the_file_in_the_page_for_browsers(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("multibox.exporting.check_export", lambda path, model, pictures: path)
     (tmp_path / "model.onnx").touch()
-    runner = CliRunner()
-    with runner.isolation() as (output, *_):
-        COMMAND._compare(tmp_path, None, "pictures")
-    assert output.getvalue().decode() == f"pictures\n{tmp_path / 'model.onnx'}\n"
+    COMMAND._compare(tmp_path, None, "pictures")
+    assert capsys.readouterr().out == f"pictures\n{tmp_path / 'model.onnx'}\n"
 
 
 def test_the_size_is_that_of_all_files(tmp_path):
