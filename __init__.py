@@ -79,6 +79,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
     from .exporting import check_export, export
     from .losses import SSDFocalLoss, SSDLoss
     from .models import (
+        SSD,
         SSD7,
         SSD300,
         SSD512,
@@ -103,6 +104,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "COCO_CLASSES",
+    "SSD",
     "SSD7",
     "SSD300",
     "SSD512",
@@ -219,7 +221,7 @@ _MODULES = {
     "exporting": "check_export export",
     "losses": "SSDFocalLoss SSDLoss",
     "models": """
-        SSD7 SSD300 SSD512 SSDLite SSDMobileNet activation_of anchors_of class_names_of
+        SSD SSD7 SSD300 SSD512 SSDLite SSDMobileNet activation_of anchors_of class_names_of
         class_weights_of num_classes_of pretrained sample_classes to_inference
     """,
     "profiling": "complexity measure_stages",

@@ -144,6 +144,36 @@ def ssd_mobilenet_anchors(
     return AnchorSpec((height, width), tuple(levels))
 
 
+@checked()
+def paper_anchors(
+    image_size: tuple[int, int],
+    grids: Sequence[tuple[int, int]],
+    *,
+    min_scale: float = 0.2,
+    max_scale: float = 0.9,
+) -> AnchorSpec:
+    """`AnchorSpec` by the paper's rule (section 2.2, equation 4) for any feature maps.
+
+    The scales of the levels are evenly spaced. Each cell has six anchors, of the ratios 1, 2, 1/2, 3 and 1/3.
+
+    Args:
+        image_size: (height, width) in pixels.
+        grids: (rows, columns) of each level, fine to coarse.
+        min_scale: side of the boxes of the first level, relative to the shorter image side.
+        max_scale: side of the boxes of the last level.
+
+    Raises:
+        ValueError: if a scale is not positive, or max_scale is below min_scale.
+    """
+    if not 0 < min_scale <= max_scale:
+        raise ValueError(
+            f"paper_anchors: expected 0 < min_scale <= max_scale, got {min_scale} and {max_scale}"
+        )
+    step = (max_scale - min_scale) / max(1, len(grids) - 1)
+    scales = [min_scale + step * k for k in range(len(grids) + 1)]
+    return AnchorSpec.from_scales(image_size, grids, scales, aspect_ratios=[(2, 3)] * len(grids))
+
+
 def _halved(image_size, first, last):
     """[(rows, columns)] after `first` to `last` halvings, each of which rounds up, as "same" padding does."""
     return [tuple(-(-side // 2**count) for side in image_size) for count in range(first, last + 1)]

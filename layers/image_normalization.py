@@ -18,7 +18,7 @@ class ImageNormalization(keras.layers.Layer):
 
     Args:
         mean: one number, or one for each channel, subtracted from the pixels.
-        scale: factor applied after the subtraction.
+        scale: factor applied after the subtraction, one number or one for each channel.
         bgr: whether the first three output channels are in the order BGR, which Caffe uses.
         value_range: the `value_range` of the images that the model was trained on, see `read_image`. The
             layer only stores it for `detect`: its input has 0 to 255.
@@ -27,7 +27,7 @@ class ImageNormalization(keras.layers.Layer):
     def __init__(
         self,
         mean: float | Sequence[float],
-        scale: float = 1.0,
+        scale: float | Sequence[float] = 1.0,
         bgr: bool = False,
         value_range: Sequence[float] | str | None = None,
         **kwargs,
@@ -41,7 +41,9 @@ class ImageNormalization(keras.layers.Layer):
 
     def call(self, inputs):
         x = ops.cast(inputs, self.compute_dtype)
-        x = (x - ops.convert_to_tensor(self.mean, self.compute_dtype)) * self.scale
+        x = (x - ops.convert_to_tensor(self.mean, self.compute_dtype)) * ops.convert_to_tensor(
+            self.scale, self.compute_dtype
+        )
         if not self.bgr or x.shape[-1] < 3:
             return x
         if x.shape[-1] == 3:

@@ -10,12 +10,14 @@ from .detector import (
 )
 from .pretrained import pretrained
 from .sample_classes import sample_classes
+from .ssd import SSD
 from .ssd7 import SSD7
 from .ssd_mobilenet import SSDMobileNet
 from .ssdlite import SSDLite
 from .vgg16 import SSD300, SSD512
 
 __all__ = [
+    "SSD",
     "SSD7",
     "SSD300",
     "SSD512",

@@ -38,8 +38,7 @@ def feature_maps(
     copy.set_weights(backbone.get_weights())
     strides = None
     if any(isinstance(source, int) for source in sources):
-        fixed = keras.models.clone_model(backbone, input_tensors=keras.Input(image.shape[1:]))
-        strides = layers_by_stride(calls_of(fixed, owner), image.shape[1:3])
+        strides = layers_by_stride(calls_of(backbone, owner, image.shape[1:]), image.shape[1:3])
     names = [_name_of(source, copy, strides, owner) for source in sources]
     maps = {name: copy.get_layer(name).output for name in names}
     check_order(maps, owner)
@@ -81,13 +80,11 @@ def _check(backbone, shape, owner):
     name = printable(backbone.name)
     if len(backbone.inputs) != 1 or len(backbone.inputs[0].shape) != 4:
         shapes = [tuple(tensor.shape) for tensor in backbone.inputs]
-        raise ValueError(
-            f"{owner}: the backbone {name!r} must take one batch of images, it takes {shapes}"
-        )
+        raise ValueError(f"{owner}: the backbone {name!r} must take one batch of images, it takes {shapes}")
     if len(backbone.outputs[0].shape) != 4:
         raise ValueError(
-            f"{owner}: the backbone {name!r} returns {tuple(backbone.outputs[0].shape)}, no feature map: it has "
-            "a classifier or pooling at its end; build it with include_top=False and no pooling"
+            f"{owner}: the backbone {name!r} returns {tuple(backbone.outputs[0].shape)}, no feature map: it "
+            "ends with a classifier or pooling; build it with include_top=False and no pooling"
         )
     given = backbone.inputs[0].shape
     if given[3] != shape[3]:
@@ -96,8 +93,8 @@ def _check(backbone, shape, owner):
         )
     if any(side is not None and side != wanted for side, wanted in zip(given[1:3], shape[1:3], strict=True)):
         raise ValueError(
-            f"{owner}: the backbone {name!r} was built for images of {given[1]}x{given[2]} pixels, the detector "
-            f"is for {shape[1]}x{shape[2]}; build it with input_shape={tuple(shape[1:])}"
+            f"{owner}: the backbone {name!r} was built for images of {given[1]}x{given[2]} pixels, the "
+            f"detector is for {shape[1]}x{shape[2]}; build it with input_shape={tuple(shape[1:])}"
         )
 
 
@@ -106,15 +103,15 @@ def _name_of(source, backbone, strides, owner):
         if source not in strides:
             known = ", ".join(f"{stride} ({name})" for stride, name in sorted(strides.items()))
             raise ValueError(
-                f"{owner}: the backbone {printable(backbone.name)!r} has no feature map of stride {source}; it "
-                f"has {known}"
+                f"{owner}: the backbone {printable(backbone.name)!r} has no feature map of stride {source}; "
+                f"it has {known}"
             )
         return strides[source]
     names = [layer.name for layer in backbone.layers if len(getattr(layer.output, "shape", ())) == 4]
     if source not in names:
         hint = did_you_mean(source, names)
         raise ValueError(
-            f"{owner}: the backbone {printable(backbone.name)!r} has no layer {source!r}{hint}; its last feature "
-            f"maps are {', '.join(names[-KNOWN_NAMES:])}"
+            f"{owner}: the backbone {printable(backbone.name)!r} has no layer {source!r}{hint}; its last "
+            f"feature maps are {', '.join(names[-KNOWN_NAMES:])}"
         )
     return source

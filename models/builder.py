@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import keras
@@ -83,7 +84,8 @@ def build_ssd(name, backbone, head, pixels, anchors, request, activation="softma
         head: function (feature map, channels, name) that returns the head's output, which has the rows and
             columns of the feature map.
         pixels: arguments of `ImageNormalization` for RGB.
-        anchors: an `AnchorSpec`; its image_size becomes the input size of the model.
+        anchors: an `AnchorSpec`; its image_size becomes the input size of the model. Or a `functools.partial`
+            that makes it of the (rows, columns) of each feature map, and whose first argument is image_size.
         request: a `Request`.
         activation: "softmax" or "sigmoid", see `MultiBox`.
 
@@ -94,13 +96,17 @@ def build_ssd(name, backbone, head, pixels, anchors, request, activation="softma
             of class names is not num_classes, if the anchors do not fit the feature maps, for a number of
             channels that cannot be, or if Keras' image data format is channels_first.
     """
-    anchors = as_spec(anchors)
+    anchors_at = anchors if isinstance(anchors, partial) else None
+    anchors = None if anchors_at else as_spec(anchors)
     _check_mode(name, request.mode, request.decoding)
     num_classes = _count_classes(name, request.num_classes, request.class_names)
     channels = checked_pixels(name, request.channels, None).channels
-    image = keras.Input((*anchors.image_size, channels), name="image")
+    image_size = anchors_at.args[0] if anchors_at else anchors.image_size
+    image = keras.Input((*image_size, channels), name="image")
     normalize = ImageNormalization(**_for_channels(pixels, channels), name="normalization")
     sources = backbone(normalize(image))
+    if anchors_at:
+        anchors = anchors_at([tuple(features.shape[1:3]) for features in sources.values()])
     if len(sources) != len(anchors.levels):
         raise ValueError(
             f"{name}: the anchor spec has {len(anchors.levels)} levels, the model {len(sources)} feature "
@@ -120,13 +126,16 @@ def build_ssd(name, backbone, head, pixels, anchors, request, activation="softma
 
 
 def _for_channels(pixels, channels):
-    """The arguments of `ImageNormalization`; channels other than RGB have the mean of its three numbers."""
-    mean = pixels["mean"]
-    if channels == 3 or not isinstance(mean, list):
+    """The arguments of `ImageNormalization`; channels other than RGB have the mean of the three numbers."""
+    lists = {key: numbers for key, numbers in pixels.items() if isinstance(numbers, list)}
+    if channels == 3:
         return pixels
-    colors = mean if channels > 3 else []
-    others = [sum(mean) / len(mean)] * (channels - len(colors))
-    return {**pixels, "mean": [*colors, *others]}
+    return pixels | {key: _extended(numbers, channels) for key, numbers in lists.items()}
+
+
+def _extended(numbers, channels):
+    colors = numbers if channels > 3 else []
+    return [*colors, *[sum(numbers) / len(numbers)] * (channels - len(colors))]
 
 
 def _check_mode(name, mode, decoding):

@@ -26,25 +26,28 @@ class Call(NamedTuple):
     outputs: tuple[keras.KerasTensor, ...]
 
 
-def calls_of(model: keras.Model, owner: str) -> list[Call]:
+def calls_of(model: keras.Model, owner: str, shape: tuple[int, int, int] | None = None) -> list[Call]:
     """The calls in the order in which they run, those of the inputs first.
 
     Args:
-        model: a functional or sequential model whose input has a fixed size.
+        model: a functional or sequential model.
         owner: name of the calling function, for messages.
+        shape: (height, width, channels) of the images that the calls are for. None: those of the model's
+            inputs, which must have a fixed size.
 
     Raises:
         ValueError: for a model that was never built, is a class of its own, or has no fixed input size.
     """
     functional = _functional(model, owner)
-    for tensor in functional.inputs:
+    inputs = functional.inputs if shape is None else [keras.KerasTensor((None, *shape))]
+    for tensor in inputs:
         if None in tensor.shape[1:]:
             raise ValueError(
                 f"{owner}: model {printable(model.name)!r} takes inputs of any size {tuple(tensor.shape)}; "
                 "build it with a fixed size, such as keras.Input((300, 300, 3))"
             )
     calls: list[Call] = []
-    _walk(functional, functional.inputs, "", calls, owner)
+    _walk(functional, inputs, "", calls, owner)
     return calls
 
 
@@ -73,7 +76,8 @@ def _walk(model, inputs, prefix, calls, owner):
             operation = node.operation
             if node.is_input:
                 if not prefix:
-                    calls.append(Call(operation.name, operation, (), tuple(node.output_tensors)))
+                    given = tuple(known[id(tensor)] for tensor in node.output_tensors)
+                    calls.append(Call(operation.name, operation, (), given))
                 continue
             given = tuple(known[id(tensor)] for tensor in node.input_tensors)
             name = prefix + operation.name

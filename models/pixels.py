@@ -59,5 +59,6 @@ def pixels_of(backbone: keras.Model, pixels: str | dict | None, owner: str) -> d
             return PIXELS[kind]
     raise ValueError(
         f"{owner}: it is not known which pixels the backbone {printable(backbone.name)!r} expects; pass "
-        f"pixels, one of {names}, or arguments of ImageNormalization such as {{'mean': 127.5, 'scale': 1 / 127.5}}"
+        f"pixels, one of {names}, or arguments of ImageNormalization, such as "
+        "{'mean': 127.5, 'scale': 1 / 127.5}"
     )

@@ -18,6 +18,7 @@ from ..arguments import checked
 from ..limits import ALPHA, MIN_DEPTH, NUM_CLASSES
 from .builder import UNIT_PIXELS, Request, build_ssd, choose_anchors, l2
 from .conv_bn import conv_bn, kaiming_normal, normal_003
+from .heads import RARE_LOGIT
 from .mobilenet_v1 import mobilenet_v1_features
 
 if TYPE_CHECKING:
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 
     from .detector import Decoding
 
-# Initial bias of the class heads: the logit of the score 0.01. Nearly all anchors are background. From a
-# score of 0.5, the first epochs would only learn that (Lin et al., "Focal Loss for Dense Object Detection",
-# section 4.1).
-RARE_LOGIT = -4.595
 EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
 
 

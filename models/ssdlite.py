@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import keras
-from keras import layers
 
 from ..anchors import AnchorSpec, ssdlite_anchors
 from ..arguments import checked
 from ..limits import ALPHA, MIN_DEPTH, NUM_CLASSES
 from .builder import UNIT_PIXELS, Request, build_ssd, choose_anchors, l2
-from .conv_bn import conv_bn, normal_003
+from .heads import Heads
 from .mobilenet_v2 import mobilenet_v2_features
 from .mobilenet_v3 import mobilenet_v3_features
 
@@ -80,32 +78,16 @@ def SSDLite(
     if backbone not in BACKBONES:
         raise ValueError(f"ssdlite: backbone must be one of {', '.join(BACKBONES)}, got {backbone!r}")
     name, backbone_features = BACKBONES[backbone]
-    init = {"kernel_init": normal_003, "regularizer": l2(weight_decay)}
+    heads = Heads("separable", "softmax", l2(weight_decay))
     depths = [max(min_depth, int(channels * alpha)) for channels in EXTRAS]
 
     def features(x):
         sources = backbone_features(x, alpha, l2(weight_decay))
         x = sources["c5"]
         for i, depth in enumerate(depths, start=1):
-            x = sources[f"extra{i}"] = extra_layer(x, depth, f"extra{i}", **init)
+            x = sources[f"extra{i}"] = heads.extra(x, depth, f"extra{i}")
         return sources
 
-    head = partial(separable_head, **init)
     request = Request(num_classes, class_names, mode, weights, decoding, channels)
     anchors = choose_anchors(name, image_size, anchors, (320, 320), ssdlite_anchors)
-    return build_ssd(name, features, head, UNIT_PIXELS, anchors, request)
-
-
-def extra_layer(x, depth, name, **init):
-    """A 1x1, a depthwise 3x3 at stride 2, and a 1x1 convolution."""
-    x = conv_bn(x, depth // 2, 1, f"{name}_reduce", activation="relu6", **init)
-    x = conv_bn(x, None, 3, f"{name}_depthwise", activation="relu6", stride=2, **init)
-    return conv_bn(x, depth, 1, f"{name}_expand", activation="relu6", **init)
-
-
-def separable_head(x, channels, name, kernel_init, regularizer):
-    """A depthwise 3x3 convolution with BatchNorm, then a plain 1x1 convolution."""
-    x = conv_bn(x, None, 3, f"{name}_depthwise", kernel_init, regularizer, activation="relu6")
-    return layers.Conv2D(
-        channels, 1, kernel_initializer=kernel_init(), kernel_regularizer=regularizer, name=name
-    )(x)
+    return build_ssd(name, features, heads.head, UNIT_PIXELS, anchors, request)

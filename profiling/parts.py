@@ -11,8 +11,8 @@ import numpy as np
 from keras import layers, ops
 
 from ..layers.multibox import multibox_of
-from .counting import KERNELS, SEPARABLE
 from ..models.graph import calls_of
+from .counting import KERNELS, SEPARABLE
 from .stages import STAGES, stages_of
 
 

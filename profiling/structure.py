@@ -13,8 +13,8 @@ import keras
 from ..arguments import checked
 from ..eval_utils.metrics.tables import markdown_table, markdown_text
 from ..messages import printable
-from .counting import multiply_adds, receptive_field
 from ..models.graph import calls_of
+from .counting import multiply_adds, receptive_field
 from .stages import STAGES, WHOLE_MODEL, stages_of
 from .tables import text_table
 

@@ -1,0 +1,132 @@
+"""`SSD`: the recipe of the paper on any backbone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import keras
+
+from ..anchors import AnchorSpec, as_spec, image_hw, paper_anchors
+from ..arguments import checked
+from ..limits import NUM_CLASSES
+from .backbones import check_order, feature_maps
+from .builder import Request, build_ssd, l2
+from .feature_pyramid import feature_pyramid
+from .heads import Heads
+from .pixels import PIXELS, pixels_of
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from .detector import Decoding
+
+IMAGE_SIZE = (300, 300)  # of a backbone that takes any
+
+
+@checked(num_classes=NUM_CLASSES, weight_decay=0)
+def SSD(
+    backbone: keras.Model | Callable,
+    num_classes: int | None = None,
+    *,
+    class_names: Sequence[str | None] | None = None,
+    mode: Literal["training", "inference"] = "training",
+    image_size: tuple[int, int] | None = None,
+    sources: Sequence[int | str] = (16, 32),
+    extras: Sequence[int] = (512, 256, 256, 128),
+    neck: Literal["fpn"] | None = None,
+    head: Literal["conv", "separable", "shared"] = "conv",
+    anchors: AnchorSpec | None = None,
+    pixels: str | dict[str, Any] | None = None,
+    activation: Literal["softmax", "sigmoid"] = "softmax",
+    freeze_batch_norm: bool = False,
+    weight_decay: float = 4e-5,
+    weights: str | os.PathLike[str] | None = None,
+    channels: int = 3,
+    name: str = "ssd",
+    **decoding: Unpack[Decoding],
+) -> keras.Model:
+    """SSD on any backbone (paper, section 2.1): feature maps, extra layers, and a head on each.
+
+    Example:
+
+    ```python
+    size = (320, 320, 3)
+    backbone = keras.applications.MobileNetV2(include_top=False, input_shape=size)
+    model = mb.SSD(backbone, class_names=["cat", "dog"], head="separable")
+    ```
+
+    Args:
+        backbone: a functional `keras.Model` without a classifier, such as those of `keras.applications`. Its
+            layers and weights are copied. Or a function from the normalized images to {name: feature map},
+            fine to coarse.
+        num_classes: number of object classes, background not counted. None: length of `class_names`.
+        class_names: names of the classes 1, 2, ..., stored in the model, or None.
+        mode: "training" or "inference", see `SSD300`.
+        image_size: (height, width) of the input. None: that of `anchors` or of the backbone, or (300, 300).
+        sources: what of a backbone has heads, fine to coarse: names of layers, or strides. The map of a
+            stride is the last one at that resolution that all later layers depend on.
+        extras: for each extra layer its number of channels. Each halves rows and columns.
+        neck: None, or "fpn": a feature pyramid of 256 channels on the sources, for small objects.
+        head: "conv", a 3x3 convolution as in the paper; "separable", as in SSDLite; or "shared", four 3x3
+            convolutions and a last one, the same for all levels, as in RetinaNet. "shared" needs maps of the
+            same number of channels: neck="fpn" and 256 for each of the extras.
+        anchors: an `AnchorSpec` for these feature maps; None: `multibox.anchors.paper_anchors`.
+        pixels: what the backbone expects: "caffe", "torch", "tf" or "none", in the sense of
+            `keras.applications`, or arguments of `ImageNormalization`. None: as the family of
+            `keras.applications` expects it, and "tf" for a function.
+        activation: "softmax" or "sigmoid", see `MultiBox`.
+        freeze_batch_norm: whether the BatchNorms of the backbone keep their statistics, scale and offset in a
+            training. Batches of a few images have other statistics than those of the pretraining.
+        weight_decay: weight decay of the new kernels (gradient weight_decay * w).
+        weights: None, or a weight file for the whole detector, see `load_weights`.
+        channels: number of channels of the images, see `DetectionDataset.with_pixels`.
+        name: name of the model.
+        **decoding: options of `to_inference`, for mode "inference".
+
+    Returns:
+        `keras.Model`; input 0..255, RGB first, uint8 or float.
+
+    Raises:
+        ValueError: for a backbone with a classifier, of another input size or with other channels; for
+            unknown layers or strides, maps that do not get coarser, anchors that do not fit, pixels that are
+            not known; and as `SSD300`.
+    """
+    is_model = isinstance(backbone, keras.Model)
+    pixels = pixels_of(backbone, pixels, "SSD") if is_model or pixels is not None else PIXELS["tf"]
+    heads = Heads(head, activation, l2(weight_decay))
+
+    def features(x):
+        maps = feature_maps(backbone, x, sources, "SSD") if is_model else dict(backbone(x))
+        if freeze_batch_norm:
+            _freeze_batch_norm(x, maps)
+        if neck is not None:
+            maps = feature_pyramid(maps, l2(weight_decay))
+        x = list(maps.values())[-1]
+        for i, depth in enumerate(extras, start=1):
+            x = maps[f"extra{i}"] = heads.extra(x, depth, f"extra{i}")
+        check_order(maps, "SSD")
+        return maps
+
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
+    if anchors is None:
+        anchors = partial(paper_anchors, _image_size(backbone, image_size))
+    elif image_size is not None and as_spec(anchors).image_size != image_hw(image_size):
+        size = as_spec(anchors).image_size
+        raise ValueError(f"SSD: image_size is {image_size}, but the anchors are for {size}")
+    return build_ssd(name, features, heads.head, pixels, anchors, request, activation)
+
+
+def _image_size(backbone, image_size):
+    if image_size is None and isinstance(backbone, keras.Model):
+        height, width = backbone.inputs[0].shape[1:3]
+        image_size = None if None in (height, width) else (height, width)
+    return IMAGE_SIZE if image_size is None else image_hw(image_size)
+
+
+def _freeze_batch_norm(image, maps):
+    for layer in keras.Model(image, [*maps.values()]).layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
