@@ -69,7 +69,9 @@ def add_layer(step: Step, *inputs: str) -> str:
 def add_normalization(step: Step, pixels: str) -> str:
     """Adds `ImageNormalization`, from pixels (batch, rows, columns, channels) float32 to a feature map."""
     graph, layer = step.graph, step.layer
-    x = graph.add("Mul", graph.add("Sub", pixels, graph.floats(layer.mean)), graph.floats(layer.scale))
+    # No Sub: OpenVINO takes Cast, Sub and Mul for the dequantization of a quantized network.
+    centered = graph.add("Add", pixels, graph.floats(np.negative(layer.mean)))
+    x = graph.add("Mul", centered, graph.floats(layer.scale))
     channels = step.shapes[0][-1]
     if layer.bgr and channels >= 3:
         x = graph.add("Gather", x, graph.integers([2, 1, 0, *range(3, channels)]), axis=3)
