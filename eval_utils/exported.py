@@ -117,7 +117,7 @@ def load_detector(path: str | os.PathLike[str]) -> ExportedDetector:
     """Loads a detector that `export` wrote, to run it with the runtime that it was written for.
 
     Args:
-        path: path of an ONNX file (`.onnx`).
+        path: path of an ONNX file (`.onnx`), or of an OpenVINO file (`.xml`) with its `.bin` file beside it.
 
     Returns:
         An `ExportedDetector`, which `detect`, `predict_dataset` and `predict_files` take in place of a model.
