@@ -76,7 +76,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         save_predictions,
         to_pixels,
     )
-    from .exporting import export
+    from .exporting import check_export, export
     from .losses import SSDFocalLoss, SSDLoss
     from .models import (
         SSD7,
@@ -126,6 +126,7 @@ __all__ = [
     "anchors_of",
     "balanced_class_weights",
     "check_dataset",
+    "check_export",
     "class_names",
     "class_names_of",
     "class_weights_of",
@@ -215,7 +216,7 @@ _MODULES = {
         plot_history plot_precision_recall plot_samples plot_scores predict_dataset predict_files
         save_detections save_evaluation load_detector save_predictions to_pixels
     """,
-    "exporting": "export",
+    "exporting": "check_export export",
     "losses": "SSDFocalLoss SSDLoss",
     "models": """
         SSD7 SSD300 SSD512 SSDLite SSDMobileNet activation_of anchors_of class_names_of

@@ -64,9 +64,9 @@ def atomic(path: str | os.PathLike[str], overwrite: bool = True) -> Iterator[Pat
         else:
             _rename_exclusively(partial, path)
     except OSError as error:
-        if error.filename == str(partial) or (error.filename is None and error.errno in _WRITE_ERRORS):
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
+        if (named := _named(error, partial, path)) is None:
+            raise
+        raise named from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -84,6 +84,7 @@ def new_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterato
 
     Raises:
         FileExistsError: if there is a file, or a folder that is not empty and `overwrite` is False.
+        OSError: if something in the folder cannot be written; names it with its final path.
     """
     path = Path(path)
     _check_empty(path, overwrite)
@@ -96,8 +97,22 @@ def new_folder(path: str | os.PathLike[str], overwrite: bool = False) -> Iterato
         if path.exists():
             shutil.rmtree(path)
         partial.replace(path)
+    except OSError as error:
+        if (named := _named(error, partial, path)) is None:
+            raise
+        raise named from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _named(error, partial, path):
+    """The error with the final path, if it is about the temporary path or what is in it; or None."""
+    name = error.filename
+    if name is None and error.errno in _WRITE_ERRORS:
+        return OSError(error.errno, error.strerror, str(path))
+    if isinstance(name, str) and Path(name).is_relative_to(partial):
+        return OSError(error.errno, error.strerror, str(path / Path(name).relative_to(partial)))
+    return None
 
 
 def _check_empty(path, overwrite):

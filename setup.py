@@ -16,5 +16,9 @@ setup(
     package_dir={"multibox": "."},
     # Folders with an __init__.py; tests, notebooks and benchmarks have none.
     packages=["multibox", *(f"multibox.{name}" for name in find_packages())],
-    package_data={"multibox": ["py.typed"], "multibox.report": ["templates/*"]},
+    package_data={
+        "multibox": ["py.typed"],
+        "multibox.report": ["templates/*"],
+        "multibox.exporting": ["templates/*"],
+    },
 )

@@ -6,11 +6,11 @@ import multibox as mb
 from multibox.class_names import COCO_NAMES_BY_ID
 
 
-def parser(text):
+def parser(text, *, needs_voc=True):
     """Arguments of a benchmark with this help."""
     made = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("--weights", default="coco", help="the COCO detector's file")
-    made.add_argument("--voc", required=True, help="folder that holds VOC2007")
+    made.add_argument("--voc", required=needs_voc, help="folder that holds VOC2007")
     made.add_argument("--set", default="val", help="image set of VOC2007")
     return made
 

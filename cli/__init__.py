@@ -71,7 +71,13 @@ app.command(
 )(convert_data)
 app.command(epilog=examples("multibox pretrained", "multibox pretrained ssd_mobilenet_coco"))(pretrained)
 app.command(epilog=examples("multibox convert trained.pth ssd300.keras --model ssd300 --classes 20"))(convert)
-app.command(epilog=examples("multibox export runs/my_data/best.keras model.onnx"))(export)
+app.command(
+    epilog=examples(
+        "multibox export runs/my_data/best.keras model.onnx --check my_data:val",
+        "multibox export best.keras model.tflite --int8 --data my_data:train --check my_data:val",
+        "multibox export ssd_mobilenet_coco served --format savedmodel --class-agnostic",
+    )
+)(export)
 app.command(
     epilog=examples(
         "multibox complexity ssd300 --classes 90",

@@ -10,6 +10,8 @@ from ..networks import NETWORKS
 Model = Annotated[
     str, typer.Argument(metavar="MODEL", help="A saved model (.keras), or the name of a published one.")
 ]
+# What `load_detector` reads, for help texts.
+EXPORTED = "an exported one (.onnx, .xml, .tflite, the folder of a SavedModel)"
 Data = Annotated[
     str, typer.Argument(metavar="DATA", help="Data set in any layout of load_dataset: PATH, or PATH:SET.")
 ]

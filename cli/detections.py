@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..files import is_folder
 from .backend import start_keras
 
 if TYPE_CHECKING:
@@ -29,8 +30,11 @@ def find_detections(model: str, dataset: DetectionDataset, batch: int, **views: 
         batch: images per batch of the model.
         **views: arguments of `predict_dataset`, for models only.
     """
+    from ..eval_utils.exported import is_exported
+
+    refuse_run(model)
     path = Path(model)
-    if path.is_dir() or path.suffix.lower() in SUFFIXES:
+    if path.suffix.lower() in SUFFIXES or (is_folder(path) and not is_exported(path)):
         from ..eval_utils import load_detections
 
         if views.get("tiles") or views.get("flip"):
@@ -47,4 +51,14 @@ def find_detector(model: str, class_names: Sequence[str] | None = None) -> keras
     from ..eval_utils.exported import is_exported, load_detector
     from ..models.pretrained import find_model
 
+    refuse_run(model)
     return load_detector(model) if is_exported(model) else find_model(model, class_names)
+
+
+def refuse_run(model: str) -> None:
+    """Raises ValueError for the folder of a run in place of a model; names the model in it."""
+    from ..runner.folder import BEST
+    from ..runner.reports import is_run
+
+    if is_run(Path(model)):
+        raise ValueError(f"{model}: this is the folder of a run; its model is {Path(model) / BEST}")

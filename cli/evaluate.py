@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..messages import did_you_mean
-from .arguments import Data, Flip, Overlap, Tiles, tiles_of
+from .arguments import EXPORTED, Data, Flip, Overlap, Tiles, tiles_of
 from .boundary import one_line_warnings
 from .detections import find_detections
 
@@ -19,8 +19,8 @@ def evaluate(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A saved model (.keras), an exported one (.onnx), a published one's name, or detections "
-            "of any tool: COCO's results (.json), a table (.csv), or a folder of comp4_det_test_<class>.txt.",
+            help=f"A saved model (.keras), {EXPORTED}, a published one's name, or detections of "
+            "any tool: COCO's results (.json), a table (.csv), or a folder of comp4_det_test_<class>.txt.",
         ),
     ],
     data: Data,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..messages import did_you_mean, printable
-from .arguments import Flip, Overlap, Tiles, tiles_of
+from .arguments import EXPORTED, Flip, Overlap, Tiles, tiles_of
 from .backend import start_keras
 from .boundary import one_line_warnings
 
@@ -20,7 +20,7 @@ def predict(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A saved model (.keras), an exported one (.onnx), or the name of a published one.",
+            help=f"A saved model (.keras), {EXPORTED}, or the name of a published one.",
         ),
     ],
     sources: Annotated[

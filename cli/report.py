@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from .arguments import EXPORTED
 from .boundary import one_line_warnings
 from .detections import find_detections
 
@@ -15,8 +16,9 @@ def report(
         str,
         typer.Argument(
             metavar="RUN_OR_MODEL",
-            help="Folder of a run, a saved model (.keras), the name of a published one, or detections of any "
-            "tool: COCO's results (.json), a table (.csv), or a folder of comp4_det_test_<class>.txt.",
+            help=f"Folder of a run, a saved model (.keras), {EXPORTED}, a published one's name, or "
+            "detections of any tool: COCO's results (.json), a table (.csv), or a folder of "
+            "comp4_det_test_<class>.txt.",
         ),
     ],
     data: Annotated[

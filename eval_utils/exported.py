@@ -117,7 +117,9 @@ def load_detector(path: str | os.PathLike[str]) -> ExportedDetector:
     """Loads a detector that `export` wrote, to run it with the runtime that it was written for.
 
     Args:
-        path: path of an ONNX file (`.onnx`), or of an OpenVINO file (`.xml`) with its `.bin` file beside it.
+        path: path of an ONNX file (`.onnx`), an OpenVINO file (`.xml`) with its `.bin` file beside it, a
+            LiteRT file (`.tflite`) or the folder of a SavedModel. A SavedModel is a program: load only those
+            that you trust.
 
     Returns:
         An `ExportedDetector`, which `detect`, `predict_dataset` and `predict_files` take in place of a model.
@@ -133,8 +135,8 @@ def load_detector(path: str | os.PathLike[str]) -> ExportedDetector:
     runtime = _runtime_of(path)
     if runtime is None:
         raise ValueError(
-            f"load_detector: {path}: expected a file that ends with {' or '.join(RUNTIMES)}, or the folder of "
-            "a SavedModel"
+            f"load_detector: {path}: expected a file that ends with {' or '.join(RUNTIMES)}, or the folder "
+            "of a SavedModel"
         )
     need_packages("load_detector", runtime.extra, runtime.package)
     module = import_module(f".runtimes.{runtime.module}", __package__)

@@ -22,7 +22,7 @@ from ..data_generator.pixels import ValueRange, checked_pixels
 from ..limits import BATCH_SIZE, WORKERS
 from .detections import Detections
 from .detectors import detector_of, facts_of, opened, to_pixels
-from .exported import ExportedDetector
+from .exported import ExportedDetector, Facts
 from .given_images import files_in, given_source, image_record, is_folder
 from .views import THREADS, TILED_AHEAD, Tiles, ViewDetector, checked_look, joined_rows, read_ahead
 
@@ -97,7 +97,7 @@ def detect(
 
     Args:
         model: a model of this package, for training or for inference; one of `load_detector`; or the path of
-            a saved one (`.keras`) or an exported one (`.onnx`).
+            a saved one (`.keras`) or of an exported one.
         images: one of
 
             * the path of an image,
@@ -197,13 +197,7 @@ def predict_dataset(
     """
     facts = facts_of(model)
     look = checked_look("predict_dataset", tiles, overlap, flip)
-    if facts.num_classes != dataset.num_classes:
-        raise ValueError(
-            f"predict_dataset: the model has {facts.num_classes} classes, the data set "
-            f"{dataset.num_classes} ({', '.join(dataset.class_names)})"
-        )
-    aligned = align_classes(dataset, facts.class_names, "predict_dataset")
-    aligned = _with_pixels_of(facts, aligned)
+    aligned = _with_pixels_of(facts, with_classes_of(facts, dataset, "predict_dataset"))
     size = facts.image_size
     transform = transform or resize_only(size)
     if (made := getattr(transform, "image_size", None)) != size:
@@ -214,6 +208,25 @@ def predict_dataset(
         for rows in found:
             rows[:, 0] = ids[rows[:, 0].astype(int)]
     return found
+
+
+def with_classes_of(facts: Facts, dataset: DetectionDataset, owner: str) -> DetectionDataset:
+    """The data set with its classes in the order of a model.
+
+    Args:
+        facts: what is known about the model.
+        dataset: the `DetectionDataset`.
+        owner: name of the calling function, for messages.
+
+    Raises:
+        ValueError: if they have different classes.
+    """
+    if facts.num_classes != dataset.num_classes:
+        raise ValueError(
+            f"{owner}: the model has {facts.num_classes} classes, the data set "
+            f"{dataset.num_classes} ({', '.join(dataset.class_names)})"
+        )
+    return align_classes(dataset, facts.class_names, owner)
 
 
 def _with_pixels_of(facts, dataset):

@@ -72,8 +72,8 @@ def predict_files(
     ```
 
     Args:
-        model: a model of this package, one of `load_detector`, or the path of a saved one (`.keras`) or an
-            exported one (`.onnx`).
+        model: a model of this package, one of `load_detector`, or the path of a saved one (`.keras`) or of
+            an exported one.
         sources: one or several of: the path of a picture, a video, a folder of pictures or a text file that
             lists paths; a pattern such as "photos/*.jpg"; the number of a camera. See `find_sources`.
         min_score: minimum score of the detections.

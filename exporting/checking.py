@@ -44,12 +44,32 @@ def check_outputs(
     Raises:
         DisagreementError: if they disagree; states by how much.
     """
-    _check_network(detector, images, predictions, tolerance)
+    check_network(detector, images, predictions, tolerance)
+    check_decoder(detector, predictions, found)
+
+
+def check_decoder(detector: keras.Model, predictions: np.ndarray, found: np.ndarray) -> None:
+    """The second half of `check_outputs`."""
     expected = _decoded(detector, predictions)
     for rows, others in zip(expected, found, strict=True):
         worst = largest_difference(rows, others)
         if not worst <= TOLERANCE:
             raise _disagreement("detections", worst, TOLERANCE)
+
+
+def check_network(
+    detector: keras.Model, images: np.ndarray, predictions: np.ndarray, tolerance: float | None = None
+) -> np.ndarray:
+    """The first half of `check_outputs`. Returns the predictions of Keras."""
+    network = keras.Model(detector.inputs[0], multibox_of(detector).output)
+    expected = network.predict_on_batch(images)
+    worst = np.abs(expected - predictions).max() / max(1.0, np.abs(expected).max())
+    if tolerance is None:
+        on_cpu = "cpu" in str(detector.weights[0].value.device).lower()
+        tolerance = NETWORK_TOLERANCE if on_cpu else NETWORK_TOLERANCE_GPU
+    if not worst <= tolerance:
+        raise _disagreement("the network's outputs", worst, tolerance)
+    return expected
 
 
 def noise(shape: tuple[int, ...]) -> np.ndarray:
@@ -88,17 +108,6 @@ def _difference(row, others):
     if not len(same):
         return np.inf
     return (np.abs(same - row) / np.maximum(np.abs(row), 1))[:, 1:].max(axis=1).min()
-
-
-def _check_network(detector, images, predictions, tolerance):
-    network = keras.Model(detector.inputs[0], multibox_of(detector).output)
-    expected = network.predict_on_batch(images)
-    worst = np.abs(expected - predictions).max() / max(1.0, np.abs(expected).max())
-    if tolerance is None:
-        on_cpu = "cpu" in str(detector.weights[0].value.device).lower()
-        tolerance = NETWORK_TOLERANCE if on_cpu else NETWORK_TOLERANCE_GPU
-    if not worst <= tolerance:
-        raise _disagreement("the network's outputs", worst, tolerance)
 
 
 def _decoded(detector, predictions):

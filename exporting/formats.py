@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -41,3 +42,18 @@ FORMATS = {
     ),
     "web": Format("web", "", "ONNX Runtime", "onnx", ("onnx", "onnxruntime")),
 }
+
+
+def format_of(path: Path) -> str:
+    """The name of the format that the ending of a path tells.
+
+    Raises:
+        ValueError: for another ending.
+    """
+    for name, about in FORMATS.items():
+        if about.suffix and about.suffix == path.suffix.lower():
+            return name
+    endings = ", ".join(f"{about.suffix} ({name})" for name, about in FORMATS.items() if about.suffix)
+    folders = [name for name, about in FORMATS.items() if not about.suffix]
+    hint = f"; pass format for a folder: {' or '.join(folders)}" if folders else ""
+    raise ValueError(f"export: path must end with {endings}, unless format is given{hint}; got {path}")

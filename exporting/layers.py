@@ -166,9 +166,10 @@ def _average(step, x):
 def _l2_normalization(step, x):
     graph = step.graph
     squares = graph.add("ReduceSum", graph.add("Mul", x, x), graph.integers([1]))
-    norm = graph.add("Sqrt", graph.add("Add", squares, graph.floats(L2Normalization.EPSILON)))
+    squares = graph.add("Add", squares, graph.floats(L2Normalization.EPSILON))
+    factor = graph.add("Pow", squares, graph.floats(-0.5))  # OpenVINO would make Pow of Div, in bfloat16
     gamma = _array(step.layer.gamma).reshape(1, -1, 1, 1)
-    return graph.add("Mul", graph.add("Div", x, norm), graph.floats(gamma), name=step.name)
+    return graph.add("Mul", graph.add("Mul", x, factor), graph.floats(gamma), name=step.name)
 
 
 def _array(variable):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from .. import __version__
 from ..anchors import AnchorSpec
 from ..eval_utils.exported import CLASS_NAMES_KEY, NUM_CLASSES_KEY, VALUE_RANGE_KEY
+from ..eval_utils.runtimes.program import as_texts
 from ..layers import DecodeDetections
 from ..layers.multibox import multibox_of
 from ..models.detector import value_range_of
@@ -21,11 +22,11 @@ LICENCE = (
 )
 
 
-def metadata_of(detector: keras.Model) -> dict[str, str]:
-    """What the file says about a detector, {key: text}."""
+def about(detector: keras.Model) -> dict[str, Any]:
+    """What the file says about a detector, {key: what JSON can hold}."""
     multibox = multibox_of(detector)
     (decoding,) = (layer for layer in detector.layers if isinstance(layer, DecodeDetections))
-    values = {
+    return {
         NUM_CLASSES_KEY: multibox.num_classes,
         CLASS_NAMES_KEY: multibox.class_names,
         VALUE_RANGE_KEY: value_range_of(detector),
@@ -36,10 +37,15 @@ def metadata_of(detector: keras.Model) -> dict[str, str]:
         "max_detections": decoding.max_detections,
         "max_candidates": decoding.max_candidates,
         "class_agnostic": decoding.class_agnostic,
+        "anchors_sha256": anchors_digest(multibox.anchors),
+        "multibox_version": __version__,
+        "licence": LICENCE,
     }
-    texts = {key: json.dumps(value, ensure_ascii=False) for key, value in values.items()}
-    digest = anchors_digest(multibox.anchors)
-    return {**texts, "anchors_sha256": digest, "multibox_version": __version__, "licence": LICENCE}
+
+
+def metadata_of(detector: keras.Model) -> dict[str, str]:
+    """Likewise as texts."""
+    return as_texts(about(detector))
 
 
 def anchors_digest(anchors: AnchorSpec) -> str:

@@ -18,7 +18,7 @@ from ..files import check_absent
 from ..layers.multibox import multibox_of
 from ..models.detector import channels_of, is_detector, model_of, to_inference, value_range_of
 from .checking import DisagreementError
-from .formats import FORMATS
+from .formats import FORMATS, format_of
 from .job import Job
 
 if TYPE_CHECKING:
@@ -51,6 +51,18 @@ def export(
       With the precision "float32" all of it computes in float32, on every processor. With "bfloat16" the
       network computes in bfloat16 if the processor can, otherwise in float32.
 
+    * "savedmodel": a folder for TensorFlow and TensorFlow Serving. Its signatures are "serving_default"
+      (likewise from uint8 pixels), "float" (pixels from 0 to 255 as float32) and, for 1 or 3 channels,
+      "encoded": from the contents of JPEG and PNG files, which are turned upright by their EXIF orientation
+      and resized. It also returns their sizes (batch, 2), height and width in pixels.
+    * "litert": a `.tflite` file for LiteRT, formerly TensorFlow Lite, and beside it detect.py, which runs it
+      with NumPy and OpenCV. The network goes from one image (1, height, width, channels) uint8 to "offsets"
+      (1, num_anchors, 4) and "logits" (1, num_anchors, 1 + num_classes); detect.py makes detections of them.
+      The precisions are "float32"; "float16" and "dynamic", whose weights have 16 or 8 bits; and "int8",
+      which computes in 8 bits.
+    * "web": a folder for any web server, with the ONNX file, ONNX Runtime for browsers (33 MB, downloaded
+      once) and a page that finds objects in pictures and in those of a camera. It asks no other host.
+
     Each file says what it is: class names, image size, thresholds, a digest of the anchors, ... as texts,
     lists and numbers as JSON. The runtime runs it beside Keras before it gets its name. It is deleted if they
     disagree.
@@ -69,15 +81,18 @@ def export(
         The path of the file or folder.
 
     Raises:
-        FileExistsError: if there is a file and `overwrite` is False.
-        MissingPackageError: if a package that writes or checks the format is not installed.
+        DownloadError: if ONNX Runtime for browsers is not available; says where to put it by hand.
+        FileExistsError: if there is a file and `overwrite` is False; and for a folder with anything else than
+            what "web" writes, which is never replaced by it.
+        MissingPackageError: if a package that writes or checks the format is not installed. TensorFlow writes
+            "savedmodel" and "litert". Where Keras runs on another backend, a second process does that.
         OSError: if the file cannot be written; names it.
         RuntimeError: if the runtime and Keras disagree, with the difference. Nothing is written then.
         ValueError: for another ending of the path, a precision that the format does not have, a model that is
             not of this package, or one with layers or settings that cannot be exported; names the layer.
     """
     path = Path(path)
-    format = _format_of(path) if format is None else format
+    format = format_of(path) if format is None else format
     precision = _checked_precision(format, precision, calibration)
     if not overwrite:
         check_absent([path])
@@ -98,16 +113,6 @@ def _write(format, job):
         writer.write(job)
     except DisagreementError as error:
         raise DisagreementError(f"export: {job.path} is not written: in {about.runtime}, {error}") from None
-
-
-def _format_of(path):
-    for name, about in FORMATS.items():
-        if about.suffix and about.suffix == path.suffix.lower():
-            return name
-    endings = ", ".join(f"{about.suffix} ({name})" for name, about in FORMATS.items() if about.suffix)
-    folders = [name for name, about in FORMATS.items() if not about.suffix]
-    hint = f"; pass format for a folder: {' or '.join(folders)}" if folders else ""
-    raise ValueError(f"export: path must end with {endings}, unless format is given{hint}; got {path}")
 
 
 def _checked_precision(format, precision, calibration):

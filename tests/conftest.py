@@ -1,6 +1,7 @@
 """Shared fixtures."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,9 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).parents[1]
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.1")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# Pictures of a camera are drawn by the browser.
+BROWSER_OPTIONS = ("--no-sandbox", "--use-fake-device-for-media-stream")
 SHARED = Path(os.environ.get("MULTIBOX_SHARED", Path(__file__).parents[2] / "shared"))
 
 
@@ -36,6 +40,19 @@ def voc_mini():
 def shared_data():
     """The folder of small real data sets in several layouts. Tests that need it are skipped without it."""
     return _shared("data", "real data sets")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser without a window, of playwright. Tests that need it are skipped without it."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser found ({', '.join(BROWSERS)}); install one, such as Debian's chromium")
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=BROWSER_OPTIONS)
+        yield chromium
+        chromium.close()
 
 
 def _shared(path, what):

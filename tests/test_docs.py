@@ -24,6 +24,12 @@ BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
 SIZE = (96, 128)  # of the images, height and width
 CLASSES = ("cat", "dog", "person", "robot")
+# {page: packages of an extra that its blocks need}
+NEEDED = {
+    **dict.fromkeys(["docs/deploy.md", "docs/deploy/onnx.md"], ("onnx", "onnxruntime")),
+    "docs/deploy/raspberry_pi.md": ("tensorflow", "ai_edge_litert"),
+    "docs/deploy/tensorflow_serving.md": ("tensorflow",),
+}
 CAFFE_FILE = "VGG_VOC0712_SSD_300x300.caffemodel"
 
 
@@ -64,6 +70,7 @@ def reader(tmp_path, monkeypatch):
     mb.save_voc(data[4:], tmp_path / "my_data", "val", progress=False)
     cv2.imwrite(str(tmp_path / "street.jpg"), images[0][..., ::-1])
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     matplotlib.use("Agg")
     # A handful of steps takes less time than compiling them.
     monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda self: True, lambda self, value: None))
@@ -89,9 +96,8 @@ def pretrained(name, *, class_names=None):
 @pytest.mark.filterwarnings("ignore:evaluate_(voc|coco). mAP is nearly 0")
 @pytest.mark.parametrize("page", filter(with_python, PAGES), ids=name_of)
 def test_python_blocks_run(page, reader):
-    if page.name == "deploy.md":
-        pytest.importorskip("onnx", reason="onnx is not installed")
-        pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    for package in NEEDED.get(name_of(page), ()):
+        pytest.importorskip(package, reason=f"{package} is not installed")
     if CAFFE_FILE in page.read_text(encoding="utf-8"):
         mb.SSD300(20).save_weights("saved.weights.h5")
         Path("saved.weights.h5").rename(CAFFE_FILE)  # the content decides what a file is

@@ -11,7 +11,7 @@ from threading import Barrier, Thread
 import keras
 import pytest
 
-from multibox.files import atomic, check_absent, check_folder, is_file, read_bytes, read_text
+from multibox.files import atomic, check_absent, check_folder, is_file, new_folder, read_bytes, read_text
 
 
 def names(folder):
@@ -177,6 +177,20 @@ def test_errors_name_the_path_and_not_the_temporary_one(tmp_path):
     with pytest.raises(FileNotFoundError) as caught, atomic(tmp_path / "a.txt"):
         pass  # nothing is written
     assert caught.value.filename == str(tmp_path / "a.txt") and ".partial" not in str(caught.value)
+
+
+def test_errors_in_a_new_folder_name_their_place_in_it(tmp_path):
+    final = tmp_path / "folder"
+    with pytest.raises(FileNotFoundError) as caught, new_folder(final) as partial:
+        (partial / "none" / "a.txt").write_text("a")
+    assert caught.value.filename == str(final / "none" / "a.txt") and ".partial" not in str(caught.value)
+    with pytest.raises(OSError, match="No space left") as caught, new_folder(final):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(final)
+    with pytest.raises(FileNotFoundError) as caught, new_folder(final):
+        Path("/nowhere/at/all").read_bytes()
+    assert caught.value.filename == "/nowhere/at/all"
+    assert names(tmp_path) == []
 
 
 def test_errors_about_other_files_and_connections_stay_as_they_are(tmp_path):

@@ -108,7 +108,7 @@ def setup_arguments(monkeypatch):
 
 
 def test_every_folder_with_modules_is_installed(monkeypatch):
-    outside = {"tests", "benchmarks", "notebooks", "docs", "build", "dist", "runs", "shared"}
+    outside = {"tests", "benchmarks", "notebooks", "docs", "examples", "build", "dist", "runs", "shared"}
     folders = {path.relative_to(ROOT).parent for path in ROOT.glob("[!.]*/**/*.py")}
     modules = {folder.parts for folder in folders if folder.parts[0] not in outside}
     expected = {"multibox", *(".".join(("multibox", *parts)) for parts in modules)}
@@ -127,6 +127,16 @@ def test_the_templates_of_the_report_are_installed(monkeypatch):
         "report.html",
         "report.css",
         "report.js",
+    }
+
+
+def test_the_page_for_browsers_is_installed(monkeypatch):
+    (pattern,) = setup_arguments(monkeypatch)["package_data"]["multibox.exporting"]
+    assert {path.name for path in (ROOT / "exporting").glob(pattern)} == {
+        "index.html",
+        "page.css",
+        "LICENSES.txt",
+        *(f"{name}.js" for name in ("camera", "detector", "objects", "page", "pixels", "view", "worker")),
     }
 
 

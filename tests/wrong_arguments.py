@@ -37,6 +37,7 @@ HELPERS = (
 NOT_HERE = (
     *("pretrained class_names", "pretrained image_size", "save_coco image_folder", "save_csv image_folder"),
     "load_csv relative",
+    "check_export progress",  # needs a file that was exported
     *("start_run resume", "start_run force", "start_run quiet"),
     "measure_stages training",  # the backend numpy cannot
 )
@@ -144,6 +145,7 @@ def sound_arguments(folder):
         "confusion_matrix": {"detections": rows, "dataset": data},
         "error_types": {"detections": rows, "dataset": data},
         "export": {"model": model, "path": folder / "new.onnx"},
+        "check_export": {"exported": folder / "new.onnx", "model": model, "dataset": data},
         "evaluate_coco": {"detections": rows, "dataset": data},
         "evaluate_voc": {"detections": rows, "dataset": data},
         "load_coco": {"annotation_file": files["coco"], "image_folder": files["images"], "progress": False},

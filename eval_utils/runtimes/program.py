@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+# What is a text by nature. Everything else is written as JSON where a format has texts only.
+_PLAIN = {"anchors_sha256", "multibox_version", "licence"}
 
 
 class Program(NamedTuple):
@@ -21,3 +25,11 @@ class Program(NamedTuple):
     metadata: dict[str, str]
     image_shape: tuple[int, int, int]
     run: Callable[[np.ndarray], np.ndarray]
+
+
+def as_texts(about: dict[str, Any]) -> dict[str, str]:
+    """What a file says about its detector, as {key: text}."""
+    return {
+        key: value if key in _PLAIN and isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for key, value in about.items()
+    }

@@ -1,6 +1,5 @@
 """The page in a real browser: it sorts and filters, fits narrow and wide screens, and reports no errors."""
 
-import shutil
 from contextlib import contextmanager
 
 import pytest
@@ -8,21 +7,8 @@ from reported_errors import HOSTILE, data_with_errors
 
 from multibox.report import save_report
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SCREENS = [(width, scheme) for width in (390, 1440) for scheme in ("light", "dark")]
 HISTORY = "epoch,loss,learning_rate,val_loss\n0,4.5,0.001,5\n1,2.5,0.0001,3\n"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser found ({', '.join(BROWSERS)}); install one, such as Debian's chromium")
-    with sync_api.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

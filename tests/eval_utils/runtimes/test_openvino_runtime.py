@@ -57,7 +57,7 @@ def test_files_that_are_missing_or_damaged(copy):
         content.replace(b"Convolution", b"C"),
     ):
         copy.write_bytes(damage)
-        with pytest.raises(ValueError, match=r"m.xml: .* OpenVINO cannot load this file: ") as caught:
+        with pytest.raises(ValueError, match=r"m.xml: expected a detector that multibox.export") as caught:
             mb.load_detector(copy)
         assert "\n" not in str(caught.value)
     copy.write_bytes(content)
