@@ -5,65 +5,14 @@ Keras has the channels last, ONNX second: feature maps are (batch, channels, row
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
-import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 
 from ..layers import ImageNormalization, L2Normalization
-from .graph import Graph
-
-# {name of the Keras function: function (graph, tensor) that returns the result}
-ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
-    "linear": lambda graph, x: x,
-    "relu": lambda graph, x: graph.add("Relu", x),
-    "relu6": lambda graph, x: graph.add("Clip", x, graph.floats(0.0), graph.floats(6.0)),
-    "elu": lambda graph, x: graph.add("Elu", x),
-    "hard_silu": lambda graph, x: graph.add("HardSwish", x),
-    "hard_sigmoid": lambda graph, x: graph.add("HardSigmoid", x, alpha=1 / 6, beta=0.5),
-}
-
-
-class Step(NamedTuple):
-    """A call of a layer on its way into the graph.
-
-    Attributes:
-        graph: the `Graph`.
-        layer: the layer.
-        shapes: shapes of its inputs as Keras has them, the batch first and the channels last.
-        name: name of the layer, unique in the model.
-    """
-
-    graph: Graph
-    layer: Any
-    shapes: Sequence[tuple[int | None, ...]]
-    name: str
-
-
-def add_layer(step: Step, *inputs: str) -> str:
-    """Adds a layer to the graph.
-
-    Args:
-        step: the layer and where it is added.
-        *inputs: names of its inputs.
-
-    Returns:
-        The name of its output.
-
-    Raises:
-        ValueError: for a layer that the networks of this package do not have, or a setting of it.
-    """
-    if type(step.layer) not in CONVERTERS:
-        known = ", ".join(kind.__name__ for kind in CONVERTERS)
-        raise _refused(step, f"its class {type(step.layer).__name__} is none of {known}")
-    if (dtype := getattr(step.layer, "compute_dtype", None)) != "float32":
-        raise _refused(step, f"it computes in {dtype}; load the model's weights into one of float32")
-    if getattr(step.layer, "data_format", "channels_last") != "channels_last":
-        raise _refused(step, "its channels are not last")
-    return CONVERTERS[type(step.layer)](step, *inputs)
+from .activations import activated
+from .step import Step, array, pads_of, refused
 
 
 def add_normalization(step: Step, pixels: str) -> str:
@@ -79,12 +28,12 @@ def add_normalization(step: Step, pixels: str) -> str:
 
 
 def _conv(step, x):
-    kernel = _array(step.layer.kernel)  # (rows, columns, inputs of a group, outputs)
+    kernel = array(step.layer.kernel)  # (rows, columns, inputs of a group, outputs)
     return _convolution(step, x, kernel.transpose(3, 2, 0, 1), step.layer.groups)
 
 
 def _depthwise(step, x):
-    kernel = _array(step.layer.kernel)  # (rows, columns, inputs, outputs of each input)
+    kernel = array(step.layer.kernel)  # (rows, columns, inputs, outputs of each input)
     rows, columns, channels, _ = kernel.shape
     kernel = kernel.transpose(2, 3, 0, 1).reshape(-1, 1, rows, columns)
     return _convolution(step, x, kernel, channels)
@@ -92,30 +41,16 @@ def _depthwise(step, x):
 
 def _convolution(step, x, kernel, groups):
     graph, layer = step.graph, step.layer
-    bias = [graph.floats(_array(layer.bias))] if layer.use_bias else []
+    bias = [graph.floats(array(layer.bias))] if layer.use_bias else []
     window = {"kernel_shape": kernel.shape[2:], "strides": layer.strides, "dilations": layer.dilation_rate}
-    settings = {**window, "pads": _pads(step, **window), "group": groups}
+    settings = {**window, "pads": pads_of(step, **window), "group": groups}
     x = graph.add("Conv", x, graph.floats(kernel), *bias, name=step.name, **settings)
-    return _activation(step, x)
+    return activated(step, x)
 
 
 def _max_pool(step, x):
     window = {"kernel_shape": step.layer.pool_size, "strides": step.layer.strides, "dilations": (1, 1)}
-    return step.graph.add("MaxPool", x, name=step.name, pads=_pads(step, **window), **window)
-
-
-def _pads(step, kernel_shape, strides, dilations):
-    """Top, left, bottom, right. "same" puts an odd pixel at the bottom and right, as TensorFlow does."""
-    if step.layer.padding == "valid":
-        return [0, 0, 0, 0]
-    before, after = [], []
-    for size, kernel, stride, dilation in zip(
-        step.shapes[0][1:3], kernel_shape, strides, dilations, strict=True
-    ):
-        missing = max((math.ceil(size / stride) - 1) * stride + (kernel - 1) * dilation + 1 - size, 0)
-        before.append(missing // 2)
-        after.append(missing - missing // 2)
-    return [*before, *after]
+    return step.graph.add("MaxPool", x, name=step.name, pads=pads_of(step, **window), **window)
 
 
 def _zero_padding(step, x):
@@ -127,19 +62,12 @@ def _zero_padding(step, x):
 def _batch_norm(step, x):
     layer, channels = step.layer, step.shapes[0][-1]
     if layer.axis not in (-1, 3):
-        raise _refused(step, f"it normalizes axis {layer.axis}")
-    scale = _array(layer.gamma) if layer.scale else np.ones(channels)
-    offset = _array(layer.beta) if layer.center else np.zeros(channels)
-    numbers = scale, offset, _array(layer.moving_mean), _array(layer.moving_variance)
+        raise refused(step, f"it normalizes axis {layer.axis}")
+    scale = array(layer.gamma) if layer.scale else np.ones(channels)
+    offset = array(layer.beta) if layer.center else np.zeros(channels)
+    numbers = scale, offset, array(layer.moving_mean), array(layer.moving_variance)
     inputs = x, *map(step.graph.floats, numbers)
     return step.graph.add("BatchNormalization", *inputs, name=step.name, epsilon=layer.epsilon)
-
-
-def _activation(step, x):
-    name = keras.activations.serialize(step.layer.activation)
-    if name not in ACTIVATIONS:
-        raise _refused(step, f"its activation {name!r} is not supported; known: {', '.join(ACTIVATIONS)}")
-    return ACTIVATIONS[name](step.graph, x)
 
 
 def _add(step, *inputs):
@@ -158,8 +86,7 @@ def _pairwise(operator, step, inputs):
 
 
 def _average(step, x):
-    if not step.layer.keepdims:
-        raise _refused(step, "keepdims must be True")
+    # Without keepdims, too: only a Reshape to one cell takes it then.
     return step.graph.add("GlobalAveragePool", x, name=step.name)
 
 
@@ -168,16 +95,8 @@ def _l2_normalization(step, x):
     squares = graph.add("ReduceSum", graph.add("Mul", x, x), graph.integers([1]))
     squares = graph.add("Add", squares, graph.floats(L2Normalization.EPSILON))
     factor = graph.add("Pow", squares, graph.floats(-0.5))  # OpenVINO would make Pow of Div, in bfloat16
-    gamma = _array(step.layer.gamma).reshape(1, -1, 1, 1)
+    gamma = array(step.layer.gamma).reshape(1, -1, 1, 1)
     return graph.add("Mul", graph.add("Mul", x, factor), graph.floats(gamma), name=step.name)
-
-
-def _array(variable):
-    return np.asarray(ops.convert_to_numpy(variable), np.float32)
-
-
-def _refused(step, why):
-    return ValueError(f"export: the layer {step.name!r} cannot be exported: {why}")
 
 
 CONVERTERS: dict[type, Callable[..., str]] = {
@@ -186,7 +105,7 @@ CONVERTERS: dict[type, Callable[..., str]] = {
     layers.Conv2D: _conv,
     layers.DepthwiseConv2D: _depthwise,
     layers.BatchNormalization: _batch_norm,
-    layers.Activation: _activation,
+    layers.Activation: activated,
     layers.MaxPooling2D: _max_pool,
     layers.ZeroPadding2D: _zero_padding,
     layers.GlobalAveragePooling2D: _average,

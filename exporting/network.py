@@ -8,9 +8,10 @@ from onnx import ModelProto, TensorProto, helper
 from ..layers import AnchorBoxes, DecodeDetections, MultiBox
 from ..layers.multibox import multibox_of
 from ..models.graph import calls_of
+from .converters import add_layer
 from .decoding import Decoder
 from .graph import Graph
-from .layers import Step, add_layer
+from .step import Step
 
 IMAGE, DETECTIONS = "image", "detections"
 PREDICTIONS = ("offsets", "logits")

@@ -10,7 +10,8 @@ import multibox as mb
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
-from multibox.exporting import checking, layers  # noqa: E402
+from multibox.exporting import activations, checking, layers, step  # noqa: E402
+from multibox.exporting.graph import Graph  # noqa: E402
 from multibox.models import vgg16  # noqa: E402
 
 SIZE = (64, 96)
@@ -85,8 +86,8 @@ def test_pixels_become_those_of_the_network_also_with_four_channels(tmp_path):
     """BGR and a mean for each channel, as VGG16 has them."""
     image = keras.Input((*SIZE, 4))
     x = mb.layers.ImageNormalization([1.0, 2.0, 3.0, 4.0], 0.5, bgr=True)(image)
-    step = layers.Step(graph := layers.Graph(), x._keras_history.operation, [image.shape], "normalization")
-    graph.add_output(layers.add_normalization(step, "pixels"), ("batch", 4, *SIZE))
+    call = step.Step(graph := Graph(), x._keras_history.operation, [image.shape], "normalization")
+    graph.add_output(layers.add_normalization(call, "pixels"), ("batch", 4, *SIZE))
     given = onnx.helper.make_tensor_value_info("pixels", 1, ("batch", *SIZE, 4))
     model = graph.model("pixels", given, "0", {})
     pixels = pictures(1, channels=4).astype(np.float32)
@@ -121,8 +122,8 @@ def test_the_metadata_say_what_the_file_is(tmp_path):
 
 
 def test_a_file_that_disagrees_is_not_written(tmp_path, monkeypatch):
-    relu = layers.ACTIVATIONS["relu"]
-    monkeypatch.setitem(layers.ACTIVATIONS, "elu", relu)
+    relu = activations.ACTIVATIONS["relu"]
+    monkeypatch.setitem(activations.ACTIVATIONS, "elu", relu)
     with pytest.raises(RuntimeError, match=r"m.onnx is not written: .*the network's outputs differ .* by \d"):
         mb.export(network(), tmp_path / "m.onnx")
     assert not [*tmp_path.iterdir()]
