@@ -101,8 +101,12 @@ def sound_arguments(folder):
     level = {"grid": (4, 4), "sides": ((8.0, 8.0),), "step": (16.0, 16.0)}
     scales = {"grids": [(4, 4)], "scales": [0.2, 0.4], "aspect_ratios": [(2.0,)], "steps": [16.0]}
     names = {"class_names": ["cat", "dog"]}
+    pixels = keras.Input((*SIZE, 3))
+    backbone = keras.Model(pixels, keras.layers.Conv2D(4, 3, 16, padding="same", name="only")(pixels))
+    maps = {"sources": (16,), "extras": (8,), "pixels": "tf"}
     return {
         **_each(("SSD300", "SSD512", "SSDLite", "SSDMobileNet"), num_classes=2, **names),
+        "SSD": {"backbone": backbone, "num_classes": 2, **names, "image_size": SIZE, **maps},
         "SSD7": {"num_classes": 2, **names, "image_size": SIZE},
         "AnchorSpec": {"image_size": SIZE, "levels": anchors.levels},
         "AnchorSpec.from_scales": {"image_size": SIZE, **scales},
@@ -127,6 +131,7 @@ def sound_arguments(folder):
         "anchors.as_spec": {"anchors": anchors},
         "anchors.ssd7_anchors": {"image_size": SIZE},
         **_each(("anchors.ssd300_anchors", "anchors.ssd512_anchors"), image_size=(300, 300)),
+        "anchors.paper_anchors": {"image_size": SIZE, "grids": [(4, 4), (2, 2)]},
         "anchors.ssdlite_anchors": {"image_size": (320, 320)},
         "anchors.ssd_mobilenet_anchors": {"image_size": SIZE},
         "check_dataset": {"data": data, "progress": False},
