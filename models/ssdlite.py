@@ -1,7 +1,7 @@
-"""SSDLite: separable heads on a MobileNet (Sandler et al., "MobileNetV2", section 6.2).
+"""SSDLite: separable heads on a light backbone (Sandler et al., "MobileNetV2", section 6.2).
 
-With MobileNetV3-Large the network is torchvision's ssdlite320_mobilenet_v3_large. With MobileNetV2 it has the
-same extra layers, heads and anchors.
+With MobileNetV3-Large the network is torchvision's ssdlite320_mobilenet_v3_large. With the other
+backbones it has the same extra layers, heads and anchors.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ import keras
 from ..anchors import AnchorSpec, ssdlite_anchors
 from ..arguments import checked
 from ..limits import ALPHA, MIN_DEPTH, NUM_CLASSES
+from ..weights.mapping.efficientnet_lite import PIXELS as LITE_PIXELS
 from .builder import UNIT_PIXELS, Request, build_ssd, choose_anchors, l2
+from .efficientnet_lite import efficientnet_lite0_features
 from .heads import Heads
 from .mobilenet_v2 import mobilenet_v2_features
 from .mobilenet_v3 import mobilenet_v3_features
@@ -25,11 +27,12 @@ if TYPE_CHECKING:
 
     from .detector import Decoding
 
-# Name of the model, and function (image, alpha, regularizer) that returns the feature maps at strides 16
-# and 32.
+# Name of the model, function (image, alpha, regularizer) that returns the feature maps at strides 16 and 32,
+# and pixels that it expects.
 BACKBONES = {
-    "mobilenet_v3_large": ("ssdlite", mobilenet_v3_features),
-    "mobilenet_v2": ("ssdlite_mobilenet_v2", mobilenet_v2_features),
+    "mobilenet_v3_large": ("ssdlite", mobilenet_v3_features, UNIT_PIXELS),
+    "mobilenet_v2": ("ssdlite_mobilenet_v2", mobilenet_v2_features, UNIT_PIXELS),
+    "efficientnet_lite0": ("ssdlite_efficientnet_lite0", efficientnet_lite0_features, LITE_PIXELS),
 }
 EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
 
@@ -46,11 +49,11 @@ def SSDLite(
     min_depth: int = 16,
     weight_decay: float = 4e-5,
     weights: str | os.PathLike[str] | None = None,
-    backbone: Literal["mobilenet_v3_large", "mobilenet_v2"] = "mobilenet_v3_large",
+    backbone: Literal["mobilenet_v3_large", "mobilenet_v2", "efficientnet_lite0"] = "mobilenet_v3_large",
     channels: int = 3,
     **decoding: Unpack[Decoding],
 ) -> keras.Model:
-    """SSDLite on MobileNetV3-Large or MobileNetV2: 320x320 pixels, 3234 anchors.
+    """SSDLite on MobileNetV3-Large, MobileNetV2 or EfficientNet-Lite0: 320x320 pixels, 3234 anchors.
 
     Args:
         num_classes: number of object classes, background not counted. None: length of `class_names`.
@@ -58,11 +61,14 @@ def SSDLite(
         mode: "training" or "inference", see `SSD300`.
         image_size: (height, width) of the input; None: that of `anchors`, or (320, 320).
         anchors: an `AnchorSpec`; None: `multibox.anchors.ssdlite_anchors(image_size)`.
-        alpha: width: multiplies the channels of the backbone and of the extra layers.
+        alpha: width: multiplies the channels of the backbone and of the extra layers. The first and the last
+            layer of EfficientNet-Lite0 keep theirs, as its authors have it.
         min_depth: minimum number of channels of an extra layer.
         weight_decay: weight decay of the kernels, in the convention of torch (gradient weight_decay * w).
-        weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
-        backbone: "mobilenet_v3_large" or "mobilenet_v2".
+        weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`. Only
+            MobileNetV3-Large has "coco".
+        backbone: "mobilenet_v3_large", "mobilenet_v2" or "efficientnet_lite0". The ImageNet weights of the
+            last come with the extra `pretrained` of this package, those of the others are downloaded.
         channels: number of channels of the images, see `DetectionDataset.with_pixels`. Published weights are
             for three; `load_weights` extends them.
         **decoding: options of `to_inference`, for mode "inference".
@@ -77,7 +83,7 @@ def SSDLite(
         raise ValueError(f"ssdlite: alpha must be above 0, got {alpha}")
     if backbone not in BACKBONES:
         raise ValueError(f"ssdlite: backbone must be one of {', '.join(BACKBONES)}, got {backbone!r}")
-    name, backbone_features = BACKBONES[backbone]
+    name, backbone_features, pixels = BACKBONES[backbone]
     heads = Heads("separable", "softmax", l2(weight_decay))
     depths = [max(min_depth, int(channels * alpha)) for channels in EXTRAS]
 
@@ -90,4 +96,4 @@ def SSDLite(
 
     request = Request(num_classes, class_names, mode, weights, decoding, channels)
     anchors = choose_anchors(name, image_size, anchors, (320, 320), ssdlite_anchors)
-    return build_ssd(name, features, heads.head, UNIT_PIXELS, anchors, request)
+    return build_ssd(name, features, heads.head, pixels, anchors, request)

@@ -60,7 +60,7 @@ def fetch(url: str, digest: str | None = None, max_bytes: int = MAX_BYTES) -> Pa
     name = target.name
     remedy = f"without a connection, put the file{f' ({digest})' if digest else ''} at {target}"
     try:
-        if digest and target.exists() and not _digest_like(target, digest).startswith(digest):
+        if digest and target.exists() and not digest_like(target, digest).startswith(digest):
             target.unlink(missing_ok=True)
             remedy += " (the file that was there had another digest and was deleted)"
         files = pooch.Pooch(target.parent, base_url="", registry={name: None}, urls={name: url})
@@ -81,7 +81,7 @@ def _download(url, path, _pooch, digest, max_bytes):
     get(url, path, None)
     _check_size(url, Path(path).stat().st_size, max_bytes)
     Path(path).chmod(0o644)  # temporary files are for their owner only, a cache may be shared
-    if digest and not (received := _digest_like(path, digest)).startswith(digest):
+    if digest and not (received := digest_like(path, digest)).startswith(digest):
         raise DownloadError(f"{url}: expected {digest}, received {received}; the wrong file was deleted")
 
 
@@ -100,7 +100,7 @@ def _check_size(url, size, max_bytes):
         raise DownloadError(f"{url}: has {size} bytes, expected at most {max_bytes}")
 
 
-def _digest_like(path, digest):
+def digest_like(path, digest):
     """The digest of a file, by the algorithm of another digest and in its form."""
     import pooch
 

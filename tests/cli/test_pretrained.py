@@ -22,15 +22,15 @@ def command(*arguments):
 def test_the_table(cache):
     (cache / "ssdlite320_mobilenet_v3_large_coco-a79551df.pth").write_bytes(bytes(250_000))
     lines = command().output.splitlines()
-    rows = dict(zip(lines[1:22:2], lines[2:22:2], strict=False))
-    assert lines[0] == "name                         network               MB   mAP  license"
-    ssd300 = "ssd300_coco                  SSD300             136.0  25.1  BSD-3-Clause"
+    rows = dict(zip(lines[1:23:2], lines[2:24:2], strict=False))
+    assert lines[0] == "name                         network                MB   mAP  license"
+    ssd300 = "ssd300_coco                  SSD300              136.0  25.1  BSD-3-Clause"
     assert lines[1] == ssd300
     assert rows[ssd300] == "  https://download.pytorch.org/models/ssd300_vgg16_coco-b556d3b4.pth"
-    here = "ssdlite_coco                 SSDLite              0.2  21.3  BSD-3-Clause"
+    here = "ssdlite_coco                 SSDLite               0.2  21.3  BSD-3-Clause"
     assert rows[here] == f"  {cache}/ssdlite320_mobilenet_v3_large_coco-a79551df.pth"
-    assert "vgg16_imagenet               VGG16              553.5     -  CC BY 4.0" in rows
-    assert len(rows) == len(SOURCES) == 10
+    assert "vgg16_imagenet               VGG16               553.5     -  CC BY 4.0" in rows
+    assert len(rows) == len(SOURCES) == 11
     assert all(len(line) <= 80 for line in lines if not line.startswith("  "))
 
 

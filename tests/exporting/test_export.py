@@ -22,6 +22,10 @@ SMALLEST = {
     "ssd300": (mb.SSD300, {"image_size": (257, 290)}),
     "ssd512": (mb.SSD512, {"image_size": (257, 257)}),
     "ssdlite": (mb.SSDLite, {"image_size": (32, 64), "alpha": 0.25}),
+    "efficientnet_lite0": (
+        mb.SSDLite,
+        {"image_size": (32, 64), "alpha": 0.25, "backbone": "efficientnet_lite0"},
+    ),
     "ssd_mobilenet": (mb.SSDMobileNet, {"image_size": (32, 64), "alpha": 0.25}),
 }
 

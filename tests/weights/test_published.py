@@ -24,15 +24,20 @@ def test_the_table_is_sound():
     assert {key for keys in WEIGHTS.values() for key in keys} == set(SOURCES)
     for key, source in SOURCES.items():
         assert source.digest is None or re.fullmatch("sha256:[0-9a-f]{8,64}|md5:[0-9a-f]{32}", source.digest)
-        assert key == source.key and source.url.startswith("https://") and source.what
-        assert re.fullmatch(r"\w[\w.+-]*", source.url.rpartition("/")[2], re.ASCII)
+        assert key == source.key and source.what
+        assert (source.url is None) == (source.package is not None)
+        if source.package:
+            assert source.member and re.fullmatch("sha256:[0-9a-f]{64}", source.digest)
+        else:
+            assert re.fullmatch(r"https://\S+/\w[\w.+-]*", source.url, re.ASCII)
         assert (
             (source.function is None)
             == (source.class_names is None)
             == ("num_classes" not in source.arguments)
         )
         assert source.function is None or len(source.class_names) == source.arguments["num_classes"] + 1
-    assert len({source.url.rpartition("/")[2] for source in SOURCES.values()}) == len(SOURCES)
+    names = [source.url.rpartition("/")[2] for source in SOURCES.values() if source.url]
+    assert len(set(names)) == len(names)
 
 
 def test_digests_and_names_of_keras_are_those_of_its_source_code():
@@ -52,7 +57,7 @@ def test_digests_and_names_of_keras_are_those_of_its_source_code():
 
 
 def test_digests_of_torchvision_are_those_in_the_file_names():
-    files = [s for s in SOURCES.values() if s.url.startswith("https://download.pytorch.org/")]
+    files = [s for s in SOURCES.values() if s.place.startswith("https://download.pytorch.org/")]
     assert len(files) == 3
     for source in files:
         assert source.digest == f"sha256:{re.search(r'-([0-9a-f]{8})[.]pth$', source.url)[1]}"
@@ -132,6 +137,7 @@ def test_the_models_of_the_table_exist():
         mb.SSD512(1),
         mb.SSDLite(1),
         mb.SSDLite(1, backbone="mobilenet_v2"),
+        mb.SSDLite(1, backbone="efficientnet_lite0"),
         SSDMobileNet(1),
     )
     assert {name for name, _ in WEIGHTS} == {model.name for model in models}

@@ -6,7 +6,7 @@ from ..formats.keras_file import read_keras
 from ..formats.recognize import recognize
 from ..formats.tflite import read_tflite
 from ..formats.torch_file import read_torch
-from . import mobilenet, vgg16
+from . import efficientnet_lite, mobilenet, vgg16
 from .mapped import Mapped, adapt_pixels, fit_channels, has_heads
 
 __all__ = ["Mapped", "adapt_pixels", "fit_channels", "read_weights"]
@@ -17,6 +17,7 @@ TORCH_NETWORKS = (
     ("backbone.features.0.0.0.weight", mobilenet.from_ssdlite),
     ("features.16.0.weight", mobilenet.from_mobilenet_v3),
     ("L2Norm.weight", vgg16.from_ssd_pytorch),
+    ("_conv_stem.weight", efficientnet_lite.from_efficientnet_lite),
 )
 
 
@@ -58,8 +59,8 @@ def _from_torch(state):
             return function(state)
     found = one_line(", ".join(list(state)[:4]), 200)
     raise ValueError(
-        "expected torchvision's ssd300_vgg16, ssdlite320_mobilenet_v3_large or mobilenet_v3_large, or an "
-        f"SSD300 of ssd.pytorch, found a network with the tensors {found}, ..."
+        "expected torchvision's ssd300_vgg16, ssdlite320_mobilenet_v3_large or mobilenet_v3_large, an SSD300 "
+        f"of ssd.pytorch or an EfficientNet-Lite0, found a network with the tensors {found}, ..."
     )
 
 

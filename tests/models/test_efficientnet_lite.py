@@ -1,0 +1,178 @@
+"""The EfficientNet-Lite0 backbone of SSDLite, and its weights."""
+
+import re
+
+import keras
+import numpy as np
+import pytest
+from foreign_files import write_pth
+
+import multibox as mb
+from multibox.weights.installed import installed_path
+from multibox.weights.loading import load_weights
+from multibox.weights.published import SOURCES
+
+SOURCE = SOURCES["efficientnet_lite0_imagenet"]
+FEATURES = {"c4": "block12_expand_activation", "c5": "last_activation"}
+NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
+
+
+def lite(num_classes=2, **options):
+    return mb.SSDLite(num_classes, backbone="efficientnet_lite0", **options)
+
+
+def small(**options):
+    return lite(**{"alpha": 0.1, "image_size": (64, 64), **options})
+
+
+def picture(height, width):
+    """By the rule of golden/efficientnet_lite0/make_features.py."""
+    rng = np.random.default_rng(height)
+    patches = rng.integers(0, 200, (-(-height // 8), -(-width // 8), 3))
+    patches = patches.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
+    return (patches + rng.integers(0, 56, (height, width, 3))).astype(np.uint8)
+
+
+def torch_names():
+    """{name of our convolution: names of the torch network's convolution and BatchNorm}"""
+    names = {"stem": ("_conv_stem", "_bn0"), "last": ("_conv_head", "_bn1")}
+    for i in range(16):
+        for number, part in enumerate(("expand", "depthwise", "project")):
+            if i or part != "expand":
+                names[f"block{i + 1}_{part}"] = (
+                    f"_blocks.{i}._{part}_conv",
+                    f"_blocks.{i}._bn{number}",
+                )
+    return names
+
+
+def torch_state(model):
+    """The weights of the model's backbone as the torch network names and lays them out."""
+    state = {}
+    for ours, (conv, norm) in torch_names().items():
+        (kernel,) = model.get_layer(ours).get_weights()
+        order = (2, 3, 0, 1) if ours.endswith("depthwise") else (3, 2, 0, 1)
+        state[f"{conv}.weight"] = kernel.transpose(order)
+        for part, array in zip(NORM_PARTS, model.get_layer(f"{ours}_bn").get_weights(), strict=True):
+            state[f"{norm}.{part}"] = array
+    return state | {"_fc.weight": np.zeros((3, 1280), np.float32), "_fc.bias": np.zeros(3, np.float32)}
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """A narrow model with different numbers in all its weights."""
+    model, rng = small(), np.random.default_rng(0)
+    for weight in model.weights:
+        weight.assign(np.abs(rng.standard_normal(weight.shape)).astype(np.float32))
+    return model
+
+
+@pytest.mark.parametrize("size", [(96, 96), (224, 224), (75, 110)])
+def test_the_features_are_those_of_the_torch_network(small_golden, size):
+    if installed_path(SOURCE.package, SOURCE.member) is None:
+        pytest.skip(f"the package {SOURCE.package} is not installed")
+    golden = np.load(small_golden / "efficientnet_lite0" / "features.npz")
+    model = lite(image_size=size, weights="imagenet")
+    image, name = picture(*size), "{}x{}".format(*size)
+    assert image.sum(dtype=np.int64) == golden[f"{name}_image_sum"]
+    outputs = [model.get_layer(layer).output for layer in FEATURES.values()]
+    found = keras.Model(model.inputs, outputs).predict(image[None], verbose=0)
+    for source, features in zip(FEATURES, found, strict=True):
+        key = f"{name}_{source}"
+        assert features.shape[1:] == tuple(golden[f"{key}_shape"])
+        values = features.ravel()[golden[f"{key}_places"]]
+        assert np.mean(golden[f"{key}_values"] > 0.01) > 0.4
+        np.testing.assert_allclose(values, golden[f"{key}_values"], rtol=0, atol=1e-4)
+        statistics = [features.mean(dtype=np.float64), features.std(dtype=np.float64)]
+        np.testing.assert_allclose(statistics, golden[f"{key}_mean_std"], rtol=0, atol=1e-5)
+
+
+def test_structure():
+    model = lite(image_size=(320, 320))
+    assert model.name == "ssdlite_efficientnet_lite0"
+    assert mb.anchors_of(model) == mb.anchors.SSDLITE320
+    backbone = [x for x in model.layers if re.match(r"stem|block\d|last", x.name)]
+    assert sum(layer.count_params() for layer in backbone) == 3_413_024
+    shapes = {source: model.get_layer(name).output.shape[1:] for source, name in FEATURES.items()}
+    assert shapes == {"c4": (20, 20, 672), "c5": (10, 10, 1280)}
+    sums = [x.name for x in model.layers if isinstance(x, keras.layers.Add)]
+    assert sums == [f"block{i}_add" for i in (3, 5, 7, 8, 10, 11, 13, 14, 15)]
+    assert model.get_layer("c4_mbox_loc_depthwise").input is model.get_layer(FEATURES["c4"]).output
+    normalization = model.get_layer("normalization")
+    assert (normalization.mean, normalization.scale) == (127.0, 1 / 128)
+
+
+def test_the_first_and_the_last_layer_keep_their_width():
+    model = lite(alpha=0.5, image_size=(64, 64))
+    names = ("stem", "block1_project", "block12_expand", "block16_project", "last", "extra1_expand")
+    assert [model.get_layer(name).filters for name in names] == [32, 8, 336, 160, 1280, 256]
+
+
+def test_the_model_survives_saving(tmp_path, drawn):
+    drawn.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    image = picture(64, 64)[None]
+    expected = drawn.predict(image, verbose=0)
+    assert np.isfinite(expected).all() and np.std(expected) > 0.1
+    np.testing.assert_allclose(again.predict(image, verbose=0), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_file_of_torch_gives_every_layer_of_the_backbone(tmp_path, drawn):
+    path = write_pth(tmp_path / "lite0.pth", torch_state(drawn))
+    model = small()
+    report = load_weights(model, path)
+    assert report.origin == "efficientnet-lite-pytorch's EfficientNet-Lite0 for ImageNet"
+    assert set(report.loaded) == {name + norm for name in torch_names() for norm in ("", "_bn")}
+    assert set(report.skipped) == {"_fc.weight", "_fc.bias"}
+    for name in report.loaded:
+        ours, theirs = (x.get_layer(name).get_weights() for x in (model, drawn))
+        for array, expected in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(array, expected)
+
+
+def _without(name):
+    return lambda state: state.pop(name)
+
+
+def _with(name):
+    return lambda state: state.update({name: np.zeros(8, np.float32)})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (_with("_blocks.0._se_reduce.bias"), "found an EfficientNet with squeeze-and-excitation"),
+        (_with("_blocks.16._bn1.bias"), "expected EfficientNet-Lite0 with 16 blocks, found 17"),
+        (_without("_blocks.3._bn2.running_var"), r"expected the tensor _blocks\.3\._bn2\.running_var"),
+        (
+            lambda state: state.update({"_conv_head.weight": np.zeros(3, np.float32)}),
+            "kernel of a convolution",
+        ),
+        (lambda state: state["_bn0.bias"].fill(np.nan), "layer stem_bn has numbers that are not finite"),
+    ],
+)
+def test_a_file_of_another_network_is_refused_in_one_line(tmp_path, drawn, change, message):
+    state = {name: array.copy() for name, array in torch_state(drawn).items()}
+    change(state)
+    path = write_pth(tmp_path / "x.pth", state)
+    with pytest.raises(ValueError, match=message) as error:
+        load_weights(small(), path)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+
+
+def test_a_damaged_file_is_refused_in_one_line(tmp_path, drawn):
+    path = write_pth(tmp_path / "x.pth", torch_state(drawn))
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=r"expected a zip archive .* found a damaged one") as error:
+        load_weights(small(), path)
+    assert str(error.value).startswith(f"{path}: ") and "\n" not in str(error.value)
+
+
+def test_another_width_is_refused(tmp_path, drawn):
+    path = write_pth(tmp_path / "x.pth", torch_state(drawn))
+    with pytest.raises(ValueError, match=r"block2_project has the shapes .*another alpha"):
+        load_weights(lite(alpha=0.5, image_size=(64, 64)), path)
+    with pytest.raises(ValueError, match=r"with backbone='efficientnet_lite0', alpha=1\.0$"):
+        small(weights="imagenet")
+    with pytest.raises(ValueError, match="no published weights 'coco', only imagenet"):
+        small(weights="coco")
