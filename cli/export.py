@@ -104,7 +104,8 @@ def export(
         )
         if pictures is not None:
             _compare(output, chosen, pictures)
-    print(f"Written to {output}, {_size(output) / 1e6:.1f} MB. {_agreed(about, precision, check)}")
+    files = f"{output} and {_beside(output)}" if _beside(output) else output
+    print(f"Written to {files}, {_size(output) / 1e6:.1f} MB. {_agreed(about, precision, check)}")
     print(f"Next: {_next(output)}")
 
 
@@ -164,10 +165,17 @@ def _agreed(about, precision, check):
     return f"{about.runtime} and Keras agree as far as {precision} goes{hint}."
 
 
+def _beside(output):
+    """The second file of formats with two: OpenVINO's weights, the program that runs a LiteRT file."""
+    names = {".xml": f"{output.stem}.bin", ".tflite": "detect.py"}
+    return names.get(output.suffix.lower())
+
+
 def _size(output):
-    """Bytes of a folder, or of a file with the one of its weights beside it, as OpenVINO has."""
-    beside = [output.with_suffix(".bin")] if output.suffix.lower() == ".xml" else []
-    files = output.rglob("*") if output.is_dir() else [output, *beside]
+    """Bytes of a folder, or of a file with the one beside it."""
+    beside = _beside(output)
+    both = [output, output.with_name(beside)] if beside else [output]
+    files = output.rglob("*") if output.is_dir() else both
     return sum(path.stat().st_size for path in files if path.is_file())
 
 

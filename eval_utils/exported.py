@@ -117,8 +117,9 @@ def load_detector(path: str | os.PathLike[str]) -> ExportedDetector:
     """Loads a detector that `export` wrote, to run it with the runtime that it was written for.
 
     Args:
-        path: path of an ONNX file (`.onnx`), a LiteRT file (`.tflite`) or the folder of a SavedModel. A
-            SavedModel is a program: load only those that you trust.
+        path: path of an ONNX file (`.onnx`), an OpenVINO file (`.xml`) with its `.bin` file beside it, a
+            LiteRT file (`.tflite`) or the folder of a SavedModel. A SavedModel is a program: load only those
+            that you trust.
 
     Returns:
         An `ExportedDetector`, which `detect`, `predict_dataset` and `predict_files` take in place of a model.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,23 @@ class Graph:
         self.nodes.append(helper.make_node(operator, inputs, outputs, name=name, **attributes))
         return outputs
 
+    def add_if(
+        self, condition: str, then: Callable[[], Sequence[str]], otherwise: Callable[[], Sequence[str]]
+    ) -> list[str]:
+        """Adds a choice. Only the branch that is chosen is computed.
+
+        Args:
+            condition: name of a boolean tensor with one value.
+            then: function that adds the nodes for True and returns the names of their float32 outputs.
+            otherwise: likewise for False.
+
+        Returns:
+            The names of the outputs, as many as those of each branch.
+        """
+        branches = [self._branch(name, add) for name, add in (("then", then), ("otherwise", otherwise))]
+        attributes = {"then_branch": branches[0], "else_branch": branches[1]}
+        return self.add_many("If", len(branches[0].output), condition, **attributes)
+
     def floats(self, values: Any) -> str:
         """Adds a float32 constant; returns its name."""
         return self._constant(np.asarray(values, np.float32))
@@ -77,6 +94,15 @@ class Graph:
         helper.set_model_props(model, metadata)
         checker.check_model(model, full_check=True)
         return model
+
+    def _branch(self, name, add):
+        outer, self.nodes = self.nodes, []
+        # What a branch returns must be made in it.
+        names = [self.add("Identity", output) for output in add()]
+        outputs = [helper.make_tensor_value_info(output, TensorProto.FLOAT, None) for output in names]
+        branch = helper.make_graph(self.nodes, name, [], outputs)
+        self.nodes = outer
+        return branch
 
     def _constant(self, array):
         name = self._new_name("constant")

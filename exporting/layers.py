@@ -69,7 +69,9 @@ def add_layer(step: Step, *inputs: str) -> str:
 def add_normalization(step: Step, pixels: str) -> str:
     """Adds `ImageNormalization`, from pixels (batch, rows, columns, channels) float32 to a feature map."""
     graph, layer = step.graph, step.layer
-    x = graph.add("Mul", graph.add("Sub", pixels, graph.floats(layer.mean)), graph.floats(layer.scale))
+    # No Sub: OpenVINO takes Cast, Sub and Mul for the dequantization of a quantized network.
+    centered = graph.add("Add", pixels, graph.floats(np.negative(layer.mean)))
+    x = graph.add("Mul", centered, graph.floats(layer.scale))
     channels = step.shapes[0][-1]
     if layer.bgr and channels >= 3:
         x = graph.add("Gather", x, graph.integers([2, 1, 0, *range(3, channels)]), axis=3)
@@ -164,9 +166,10 @@ def _average(step, x):
 def _l2_normalization(step, x):
     graph = step.graph
     squares = graph.add("ReduceSum", graph.add("Mul", x, x), graph.integers([1]))
-    norm = graph.add("Sqrt", graph.add("Add", squares, graph.floats(L2Normalization.EPSILON)))
+    squares = graph.add("Add", squares, graph.floats(L2Normalization.EPSILON))
+    factor = graph.add("Pow", squares, graph.floats(-0.5))  # OpenVINO would make Pow of Div, in bfloat16
     gamma = _array(step.layer.gamma).reshape(1, -1, 1, 1)
-    return graph.add("Mul", graph.add("Div", x, norm), graph.floats(gamma), name=step.name)
+    return graph.add("Mul", graph.add("Mul", x, factor), graph.floats(gamma), name=step.name)
 
 
 def _array(variable):

@@ -47,6 +47,9 @@ def export(
       [class_id, score, xmin, ymin, xmax, ymax] by descending score. Class ids are from 1, coordinates are
       relative (0..1, not clipped), and zero rows pad the result. The file has standard operators of
       version 17 and float32 numbers.
+    * "openvino": an `.xml` file and a `.bin` file beside it for OpenVINO, with the same input and output.
+      With the precision "float32" all of it computes in float32, on every processor. With "bfloat16" the
+      network computes in bfloat16 if the processor can, otherwise in float32.
 
     * "savedmodel": a folder for TensorFlow and TensorFlow Serving. Its signatures are "serving_default"
       (likewise from uint8 pixels), "float" (pixels from 0 to 255 as float32) and, for 1 or 3 channels,

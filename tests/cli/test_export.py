@@ -134,8 +134,25 @@ def test_pictures_of_the_calibration_do_not_judge(place, monkeypatch, tmp_path, 
     assert "warning" not in capfd.readouterr().err
     assert seen["precision"] == "int8" and len(seen["calibration"]) == 1
     result = run(*arguments, "--data", train, "--check", both)
-    assert "0.0 MB. LiteRT and Keras agree as far as int8 goes.\nNext: multibox predict" in result.stdout
+    assert (
+        "m.tflite and detect.py, 0.0 MB. LiteRT and Keras agree as far as int8 goes.\nNext: multibox predict"
+        in result.stdout
+    )
     assert "1 pictures of Pascal VOC train+val were used for the calibration, too, first" in result.stderr
+
+
+def test_check_takes_the_file_in_the_page_for_browsers(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("multibox.exporting.check_export", lambda path, model, pictures: path)
+    (tmp_path / "model.onnx").touch()
+    COMMAND._compare(tmp_path, None, "pictures")
+    assert capsys.readouterr().out == f"pictures\n{tmp_path / 'model.onnx'}\n"
+
+
+def test_the_size_is_that_of_all_files(tmp_path):
+    for name in ("m.xml", "m.bin", "m.onnx", "detect.py", "m.tflite"):
+        (tmp_path / name).write_bytes(bytes(10))
+    sizes = [COMMAND._size(tmp_path / name) for name in ("m.onnx", "m.xml", "m.tflite", "")]
+    assert sizes == [10, 20, 20, 50]
 
 
 def test_a_data_set_with_other_classes_is_refused_before_the_export(place, monkeypatch, tmp_path):
