@@ -33,10 +33,12 @@ def main():
     targets = np.stack([encoder(boxes, rng.integers(1, 21, 3)) for _ in range(args.batch)])
 
     loss = mb.SSDLoss()
+    ciou = mb.SSDLoss(box_loss="ciou", anchors=mb.anchors.SSD300_VOC)
     functions = {
         "trivial loss": step(trivial_loss, [], images, targets),
         "SSDLoss": step(loss, [], images, targets),
         "SSDLoss and its parts as metrics": step(loss, loss.metrics(), images, targets),
+        "SSDLoss with CIoU": step(ciou, [], images, targets),
     }
     seconds = time_in_turn(functions, args.rounds)
     reference = seconds["trivial loss"]

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 from keras import ops
 
+from ..anchors import AnchorSpec
 from ..arguments import checked
 from ..deprecated import renamed_arguments, with_new_names
-from .ssd_loss import DetectionLoss
+from .detection_loss import DetectionLoss
 
 FORMER_NAMES = {"focus": "gamma", "balance": "alpha", "alpha": "localization_weight"}
 
 
 @keras.saving.register_keras_serializable(package="multibox")
 class SSDFocalLoss(DetectionLoss):
-    """Smooth L1 on the offsets of positives plus the focal loss of all anchors, for sigmoid scores.
+    """A loss on the boxes of positives plus the focal loss of all anchors, for sigmoid scores.
 
     Lin et al., "Focal Loss for Dense Object Detection", equation 5. Each binary decision is weighted by
     (probability of the wrong answer) ** gamma, which keeps the many easy background anchors from dominating
@@ -30,7 +32,7 @@ class SSDFocalLoss(DetectionLoss):
         gamma: the paper's gamma; 0 is plain cross-entropy.
         alpha: the paper's alpha: weight of the objects; the background has 1 - alpha.
         localization_weight: weight of the localization part, as in `SSDLoss`.
-        class_weights: see `DetectionLoss`.
+        class_weights, box_loss, anchors: see `DetectionLoss`.
 
     Raises:
         ValueError: for a gamma or localization_weight that is negative or not finite, an alpha outside 0..1,
@@ -46,10 +48,14 @@ class SSDFocalLoss(DetectionLoss):
         alpha: float = 0.25,
         localization_weight: float = 1.0,
         class_weights: Sequence[float] | None = None,
+        box_loss: Literal["smooth_l1", "giou", "diou", "ciou"] = "smooth_l1",
+        anchors: AnchorSpec | dict | None = None,
         name: str = "ssd_focal_loss",
         **kwargs,
     ):
-        super().__init__(localization_weight, "sigmoid", class_weights, name, **kwargs)
+        super().__init__(
+            localization_weight, "sigmoid", class_weights, name, box_loss=box_loss, anchors=anchors, **kwargs
+        )
         self._check_not_negative(gamma=gamma)
         if not 0 <= alpha <= 1:
             raise ValueError(f"SSDFocalLoss: alpha must be between 0 and 1, got {alpha}")

@@ -18,7 +18,7 @@ from ..data_generator.batches.generator import naming_failures
 from ..deprecated import renamed_arguments
 from ..layers.multibox import multibox_of
 from ..losses import SSDFocalLoss, SSDLoss
-from ..models.detector import activation_of, class_weights_of, is_detector
+from ..models.detector import activation_of, anchors_of, class_weights_of, is_detector
 from ..recipes import default_optimizer
 from .batches import check_objects, number_of_steps, take_over, training_batches, validation_batches
 from .best import in_order, measured
@@ -211,10 +211,12 @@ def loss_of(model: keras.Model, **options: Any) -> SSDLoss:
     Args:
         model: a model built for training.
         **options: more arguments of `SSDLoss`. `class_weights` may be a dictionary by class name, see
-            `class_weights_of`.
+            `class_weights_of`. A `box_loss` that needs `anchors` gets the model's.
     """
     if isinstance(options.get("class_weights"), Mapping):
         options["class_weights"] = class_weights_of(model, options["class_weights"])
+    if options.get("box_loss", "smooth_l1") != "smooth_l1":
+        options.setdefault("anchors", anchors_of(model))
     return SSDLoss(activation=activation_of(model), **options)
 
 
@@ -254,13 +256,19 @@ def _default_loss(model):
 
 
 def _check_loss(model, loss):
-    """Checks the activation of a loss. Losses of other packages have none and are not checked."""
+    """Checks the activation and the anchors of a loss. Losses of other packages have none of them."""
     expected = activation_of(model)
     given = getattr(loss, "activation", expected)
     if given != expected:
         raise ValueError(
             f"train: the loss is for {given} scores, the model's are {expected}; use "
             f'SSDLoss(activation="{expected}") or loss_of(model)'
+        )
+    anchors = getattr(loss, "anchors", None)
+    if anchors is not None and anchors != anchors_of(model):
+        raise ValueError(
+            "train: the loss has other anchors than the model; make it with loss_of(model, box_loss=...) or "
+            "anchors=multibox.anchors_of(model)"
         )
 
 
