@@ -165,6 +165,8 @@ def paper_anchors(
     Raises:
         ValueError: if a scale is not positive, or max_scale is below min_scale.
     """
+    if not len(grids):
+        raise ValueError("paper_anchors: grids must have at least one (rows, columns), got none")
     if not 0 < min_scale <= max_scale:
         raise ValueError(
             f"paper_anchors: expected 0 < min_scale <= max_scale, got {min_scale} and {max_scale}"

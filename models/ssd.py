@@ -94,6 +94,8 @@ def SSD(
             unknown layers or strides, maps that do not get coarser, anchors that do not fit, pixels that are
             not known; and as `SSD300`.
     """
+    if not len(sources):
+        raise ValueError("SSD: sources must have at least one layer or stride, got none")
     is_model = isinstance(backbone, keras.Model)
     pixels = pixels_of(backbone, pixels, "SSD") if is_model or pixels is not None else PIXELS["tf"]
     heads = Heads(head, activation, l2(weight_decay))
