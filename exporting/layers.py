@@ -59,8 +59,6 @@ def add_layer(step: Step, *inputs: str) -> str:
     if type(step.layer) not in CONVERTERS:
         known = ", ".join(kind.__name__ for kind in CONVERTERS)
         raise _refused(step, f"its class {type(step.layer).__name__} is none of {known}")
-    if (dtype := getattr(step.layer, "compute_dtype", None)) != "float32":
-        raise _refused(step, f"it computes in {dtype}; load the model's weights into one of float32")
     if getattr(step.layer, "data_format", "channels_last") != "channels_last":
         raise _refused(step, "its channels are not last")
     return CONVERTERS[type(step.layer)](step, *inputs)

@@ -109,6 +109,47 @@ def test_a_saved_model_a_detector_and_options(tmp_path):
     np.testing.assert_allclose(run(a, pictures()), run(b, pictures()), atol=1e-6)
 
 
+NEST = {
+    "functional": lambda image, inner: keras.Model(image, inner(image)),
+    "sequential": lambda image, inner: keras.Sequential([image, inner]),
+}
+
+
+@pytest.mark.parametrize("nest", NEST.values(), ids=NEST)
+@pytest.mark.parametrize("mode", ["training", "inference"])
+def test_a_nested_model(tmp_path, nest, mode):
+    model = network(mode=mode)
+    outer = nest(keras.Input((*SIZE, 3)), model)
+    found, expected = (mb.export(m, tmp_path / f"{m.name}.onnx") for m in (outer, model))
+    np.testing.assert_array_equal(run(found, pictures()), run(expected, pictures()))
+
+
+def test_a_compiled_model_keeps_what_it_was_compiled_with(tmp_path):
+    model = network()
+    model.compile("adam", loss := mb.loss_of(model))
+    path = mb.export(model, tmp_path / "m.onnx")
+    assert model.compiled and model.loss is loss
+    np.testing.assert_array_equal(
+        run(path, pictures()), run(mb.export(network(), tmp_path / "n.onnx"), pictures())
+    )
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_is_written_in_float32(tmp_path, policy):
+    model = network()
+    keras.config.set_dtype_policy(policy)
+    try:
+        mixed = network()
+        path = mb.export(mixed, tmp_path / "mixed.onnx")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    rows = run(path, pictures())
+    np.testing.assert_array_equal(rows, run(mb.export(model, tmp_path / "m.onnx"), pictures()))
+    near = np.asarray(mb.to_inference(mixed).predict_on_batch(pictures()))
+    np.testing.assert_allclose(np.sort(rows[..., 1]), np.sort(near[..., 1]), atol=0.02)
+    assert not np.array_equal(rows, near)
+
+
 def test_the_metadata_say_what_the_file_is(tmp_path):
     path = mb.export(network(), tmp_path / "m.onnx", iou_threshold=0.5)
     metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
@@ -190,15 +231,10 @@ def test_what_cannot_be_exported(tmp_path):
         mb.export(keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]), path)
     with pytest.raises(FileNotFoundError, match=r"export: no such model: nothing.keras"):
         mb.export("nothing.keras", path)
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        mixed = network()
-    finally:
-        keras.config.set_dtype_policy("float32")
-    with pytest.raises(
-        ValueError, match="the layer 'normalization' cannot be exported: it computes in bfloat16"
-    ):
-        mb.export(mixed, path)
+    image = keras.Input((*SIZE, 3))
+    twice = keras.layers.Rescaling(2.0, name="twice")
+    with pytest.raises(ValueError, match="model 'outer' adds the layer 'twice' to the model 'ssd7'"):
+        mb.export(keras.Model(image, network()(twice(image)), name="outer"), path)
     model = network()
     model.get_layer("elu1").activation = keras.activations.tanh
     with pytest.raises(ValueError, match=r"the layer 'elu1' .* its activation 'tanh' is not supported"):
