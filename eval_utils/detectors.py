@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arguments import checked
 from ..boxes import clip
-from ..layers.multibox import multibox_of
+from ..layers.multibox import multibox_of, unwrapped
 from ..models.detector import channels_of, is_detector, model_of, to_inference, value_range_of
 from .exported import ExportedDetector, Facts, is_exported, load_detector
 
@@ -20,7 +20,9 @@ _detectors: WeakKeyDictionary = WeakKeyDictionary()
 
 def detector_of(model: keras.Model | ExportedDetector) -> keras.Model | ExportedDetector:
     """The model itself if it decodes, else its inference model, which is kept for the next call."""
-    if isinstance(model, ExportedDetector) or is_detector(model):
+    if isinstance(model, ExportedDetector):
+        return model
+    if is_detector(model := unwrapped(model)):
         return model
     if model not in _detectors:
         _detectors[model] = to_inference(model)

@@ -26,8 +26,6 @@ def add_layer(step: Step, *inputs: str) -> str:
     if converter is None:
         known = ", ".join(kind.__name__ for kind in CONVERTERS)
         raise refused(step, f"its class {kind.__name__} is none of {known}")
-    if (dtype := getattr(step.layer, "compute_dtype", None)) != "float32":
-        raise refused(step, f"it computes in {dtype}; load the model's weights into one of float32")
     if getattr(step.layer, "data_format", "channels_last") != "channels_last":
         raise refused(step, "its channels are not last")
     return converter(step, *inputs)

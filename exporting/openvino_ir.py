@@ -28,6 +28,10 @@ def write(job: Job) -> None:
     before the new `.bin` file gets its name, so that a program that is killed leaves no pair of different
     exports.
     """
+    if job.path.suffix.lower() != ".xml":
+        raise ValueError(
+            f"export: an OpenVINO file must end with .xml, its weights with .bin; got {job.path}"
+        )
     images = noise(job.detector.input_shape[1:])
     paths = (job.path, weights_path(job.path))
     with ExitStack() as stack:  # the last one gets its name first

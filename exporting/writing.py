@@ -16,7 +16,8 @@ from ..data_generator import DetectionDataset, resize_only
 from ..eval_utils.packages import need_packages
 from ..files import check_absent
 from ..layers.multibox import multibox_of
-from ..models.detector import channels_of, is_detector, model_of, to_inference, value_range_of
+from ..models.detector import as_detector, channels_of, model_of, value_range_of
+from ..models.precision import cast_model
 from .checking import DisagreementError
 from .formats import FORMATS, format_of
 from .job import Job
@@ -63,12 +64,16 @@ def export(
     * "web": a folder for any web server, with the ONNX file, ONNX Runtime for browsers (33 MB, downloaded
       once) and a page that finds objects in pictures and in those of a camera. It asks no other host.
 
+    The weights in the file are those of the model. A model that computes in another type than float32, such
+    as with the policy "mixed_bfloat16", is written, and compared, as a float32 copy with the same weights.
+
     Each file says what it is: class names, image size, thresholds, a digest of the anchors, ... as texts,
     lists and numbers as JSON. The runtime runs it beside Keras before it gets its name. It is deleted if they
     disagree.
 
     Args:
-        model: a model of this package, for training or for inference, or the path of a saved one (`.keras`).
+        model: a model of this package, for training or for inference, also nested in a model that adds
+            nothing to it, or the path of a saved one (`.keras`).
         path: path of the file or folder.
         format: name of the format; None: as the ending of the path tells.
         precision: what the file computes in; None: float32.
@@ -89,7 +94,8 @@ def export(
         OSError: if the file cannot be written; names it.
         RuntimeError: if the runtime and Keras disagree, with the difference. Nothing is written then.
         ValueError: for another ending of the path, a precision that the format does not have, a model that is
-            not of this package, or one with layers or settings that cannot be exported; names the layer.
+            not of this package, one nested in a model that adds something to it, or one with layers or
+            settings that cannot be exported; names the layer.
     """
     path = Path(path)
     format = format_of(path) if format is None else format
@@ -98,9 +104,7 @@ def export(
         check_absent([path])
     about = FORMATS[format]
     need_packages("export", about.extra, *about.packages)
-    model = model_of(model, "export")
-    multibox_of(model)  # refuses models of other packages
-    detector = model if is_detector(model) and not decoding else to_inference(model, **decoding)
+    detector = _in_float32(as_detector(model_of(model, "export"), **decoding))
     images = None if calibration is None else partial(_calibration_images, detector, calibration)
     _write(format, Job(detector, path, overwrite, precision, images))
     return path
@@ -113,6 +117,13 @@ def _write(format, job):
         writer.write(job)
     except DisagreementError as error:
         raise DisagreementError(f"export: {job.path} is not written: in {about.runtime}, {error}") from None
+
+
+def _in_float32(detector):
+    """The detector, or a copy of it if some layer computes in another type."""
+    computing = (layer for layer in detector.layers if not isinstance(layer, keras.layers.InputLayer))
+    is_float32 = all(layer.compute_dtype == "float32" for layer in computing)
+    return detector if is_float32 else cast_model(detector, "float32")
 
 
 def _checked_precision(format, precision, calibration):

@@ -8,7 +8,7 @@ from ..arguments import check_arguments
 from ..boxes import decode_offsets
 from ..deprecated import warn_renamed, with_new_names
 from ..limits import MAX_CANDIDATES, MAX_DETECTIONS
-from .non_max_suppression import keep_best, non_max_suppression, take_boxes
+from .non_max_suppression import best_scores, keep_best, non_max_suppression, take_boxes
 
 
 @keras.saving.register_keras_serializable(package="multibox")
@@ -114,7 +114,7 @@ class DecodeDetections(keras.layers.Layer):
         return boxes, scores, ops.take_along_axis(best_class, index, axis=1)
 
     def _candidates(self, scores):
-        return ops.top_k(scores, k=min(self.max_candidates, scores.shape[-1]))
+        return best_scores(scores, min(self.max_candidates, scores.shape[-1]))
 
     def compute_output_shape(self, predictions_shape, anchors_shape):
         return (predictions_shape[0], self.max_detections, 6)

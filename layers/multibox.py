@@ -97,9 +97,19 @@ class MultiBox(keras.layers.Layer):
         }
 
 
+def unwrapped(model: keras.Model) -> keras.Model:
+    """The model of this package that is nested in others, at any depth, if they add nothing to it.
+
+    Weights and layers are those of the given model. A model with a `MultiBox` layer, or whose nested models
+    have none, is returned as it is, and so is one that adds something.
+    """
+    inner = _inner(model)
+    return model if inner is None or _additions(model, inner) else unwrapped(inner)
+
+
 def multibox_layers(model: keras.Model) -> list[MultiBox]:
     """The `MultiBox` layers of a model: one in a model of this package, none in other models."""
-    return [layer for layer in model.layers if isinstance(layer, MultiBox)]
+    return _own(unwrapped(model))
 
 
 def multibox_of(model: keras.Model) -> MultiBox:
@@ -107,17 +117,47 @@ def multibox_of(model: keras.Model) -> MultiBox:
 
     Raises:
         TypeError: for anything but a `keras.Model`.
-        ValueError: if the model has no such layer, or several.
+        ValueError: if the model has no such layer, or several, or contains a model of this package and adds
+            something to it; names what it adds.
     """
     if not isinstance(model, keras.Model):
         raise TypeError(
             f"expected a model of this package as the first argument, got {type(model).__name__}; are the "
             "arguments swapped?"
         )
-    found = multibox_layers(model)
+    model = unwrapped(model)
+    if (inner := _inner(model)) is not None:
+        raise ValueError(
+            f"model {model.name!r} adds {', '.join(_additions(model, inner))} to the model {inner.name!r} "
+            "that is nested in it; pass that one alone"
+        )
+    found = _own(model)
     if len(found) != 1:
         raise ValueError(
             f"model {model.name!r} has {len(found)} MultiBox layers, expected one: build it with SSD300, "
             "SSD512, SSDLite, SSDMobileNet or SSD7"
         )
     return found[0]
+
+
+def _own(model):
+    return [layer for layer in model.layers if isinstance(layer, MultiBox)]
+
+
+def _inner(model):
+    """The model of this package among the layers of a model that has no `MultiBox` itself, or None."""
+    models = [] if _own(model) else [layer for layer in model.layers if isinstance(layer, keras.Model)]
+    return next((layer for layer in models if _own(layer) or _inner(layer)), None)
+
+
+def _additions(model, inner):
+    """What a model does beside calling the inner one, in words."""
+    if isinstance(model, keras.Sequential):
+        steps, counts = model.layers, [1, 1]
+    elif hasattr(model, "operations"):  # of a functional model, also those that are no layers
+        steps, counts = model.operations, [len(model.inputs), len(model.outputs)]
+    else:
+        return [f"the code of its class {type(model).__name__}"]
+    others = [step for step in steps if step is not inner and not isinstance(step, keras.layers.InputLayer)]
+    names = [f"the layer {step.name!r}" for step in others]
+    return names or [f"a second {kind}" for kind, n in zip(("input", "output"), counts, strict=True) if n > 1]

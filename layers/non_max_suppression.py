@@ -65,9 +65,26 @@ def keep_best(boxes, scores, iou_threshold, score_threshold, max_detections):
     valid = scores > score_threshold
     scores = ops.where(greedy_keep(boxes, valid, iou_threshold), scores, 0.0)
     count = scores.shape[1] * scores.shape[2]
-    scores, index = ops.top_k(ops.reshape(scores, (-1, count)), k=min(max_detections, count))
+    scores, index = best_scores(ops.reshape(scores, (-1, count)), min(max_detections, count))
     padding = ((0, 0), (0, max(0, max_detections - count)))
     return ops.pad(scores, padding), ops.pad(index, padding)
+
+
+def best_scores(scores, k):
+    """The k largest of scores (..., n), descending, and their index; of equal ones, the first comes first."""
+    found, index = ops.top_k(scores, k=k)
+    return _in_order(scores, found[..., -1:], k) if keras.backend.backend() == "torch" else (found, index)
+
+
+def _in_order(scores, worst, k):
+    """`best_scores` with torch, whose top_k takes any of equal scores, in any order."""
+    count = scores.shape[-1]
+    place = -ops.arange(count, dtype="float32")
+    rank = ops.where(scores > worst, 1.0, ops.where(scores == worst, place, -count))
+    index = ops.sort(ops.top_k(rank, k=k)[1], axis=-1)
+    found = ops.take_along_axis(scores, index, axis=-1)
+    order = ops.argsort(-found, axis=-1)  # stable
+    return ops.take_along_axis(found, order, axis=-1), ops.take_along_axis(index, order, axis=-1)
 
 
 def take_boxes(boxes, index):

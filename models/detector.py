@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 import keras
 
@@ -13,9 +13,12 @@ from ..anchors import AnchorSpec
 from ..arguments import checked
 from ..deprecated import renamed_arguments
 from ..layers import AnchorBoxes, DecodeDetections, ImageNormalization
-from ..layers.multibox import multibox_of
+from ..layers.multibox import multibox_of, unwrapped
 from ..limits import MAX_CANDIDATES, MAX_DETECTIONS
 from .saved_model import load_saved_model
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Decoding(TypedDict, total=False):
@@ -42,8 +45,8 @@ def to_inference(
     """Appends `AnchorBoxes` and `DecodeDetections` to a model. The detector shares the model's weights.
 
     Args:
-        model: a model of this package, trained or reloaded. If the model already decodes, its decoder
-            is replaced by one with these options.
+        model: a model of this package, trained or reloaded, also nested in a model that adds nothing to it.
+            If the model already decodes, its decoder is replaced by one with these options.
         confidence_threshold: see `DecodeDetections`, as for the other options.
 
     Returns:
@@ -65,8 +68,19 @@ def to_inference(
         name="detections",
     )
     detections = decode(predictions, AnchorBoxes(multibox.anchors, name="anchors")(predictions))
-    (image,) = model.inputs
+    model = unwrapped(model)
+    (image,) = model.inputs  # with a list, Keras would warn of each call with a tensor
     return keras.Model(image, detections, name=model.name)
+
+
+def as_detector(model: keras.Model, **decoding: Unpack[Decoding]) -> keras.Model:
+    """The model itself if it decodes and no options of `to_inference` are given, else its inference model.
+
+    Raises:
+        ValueError: for a model of another package.
+    """
+    multibox_of(model)
+    return unwrapped(model) if is_detector(model) and not decoding else to_inference(model, **decoding)
 
 
 @checked()
@@ -128,19 +142,22 @@ def activation_of(model: keras.Model) -> str:
 
 def channels_of(model: keras.Model) -> int:
     """The number of channels of the images that a model of this package takes."""
-    return model.input_shape[-1]
+    return unwrapped(model).input_shape[-1]
 
 
 def value_range_of(model: keras.Model):
     """The `value_range` of the images that a model was trained on by `train`, see `read_image`; or None."""
-    return next((_range(layer) for layer in model.layers if isinstance(layer, ImageNormalization)), None)
+    return next((_range(layer) for layer in _normalizations(model)), None)
 
 
 def set_value_range(model: keras.Model, value_range) -> None:
     """Stores the `value_range` of the images that a model is trained on. It is saved with the model."""
-    for layer in model.layers:
-        if isinstance(layer, ImageNormalization):
-            layer.value_range = value_range
+    for layer in _normalizations(model):
+        layer.value_range = value_range
+
+
+def _normalizations(model):
+    return [layer for layer in unwrapped(model).layers if isinstance(layer, ImageNormalization)]
 
 
 def _range(layer):
@@ -168,4 +185,4 @@ def model_of(model: keras.Model | str | os.PathLike[str], owner: str) -> keras.M
 
 def is_detector(model: keras.Model) -> bool:
     """Whether the model contains `DecodeDetections`, as models for inference do."""
-    return any(isinstance(layer, DecodeDetections) for layer in model.layers)
+    return any(isinstance(layer, DecodeDetections) for layer in unwrapped(model).layers)

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arguments import check_bounds, checked
 from ..class_names import check_names, map_names, name_tuple
-from ..layers.multibox import multibox_of
+from ..layers.multibox import multibox_of, unwrapped
 from ..limits import NUM_CLASSES
 from ..messages import did_you_mean
 from .detector import model_of
@@ -57,7 +57,7 @@ def sample_classes(
             neither the model nor `class_names` has any; if the number of `class_names` is not the model's
             number of classes; or if a class head is not a `Conv2D`.
     """
-    model = model_of(model, "sample_classes")
+    model = unwrapped(model_of(model, "sample_classes"))
     multibox = multibox_of(model)
     names = multibox.class_names if class_names is None else _given_names(class_names, multibox)
     classes = name_tuple(classes, "classes")

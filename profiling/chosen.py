@@ -9,7 +9,7 @@ import keras
 
 from ..layers.multibox import multibox_layers
 from ..messages import did_you_mean
-from ..models.detector import is_detector, to_inference
+from ..models.detector import as_detector
 from ..models.pretrained import DETECTORS, FUNCTIONS, find_model
 from ..models.unallocated import unallocated_weights
 from ..networks import FORMER_NAMES, NETWORKS, find_network
@@ -60,4 +60,4 @@ def chosen_model(
             function = FUNCTIONS[source.function]
             return function(class_names=source.class_names[1:], mode="inference", **source.arguments)
     model = find_model(name)
-    return to_inference(model) if multibox_layers(model) and not is_detector(model) else model
+    return as_detector(model) if multibox_layers(model) else model

@@ -13,8 +13,7 @@ from ..arguments import checked
 from ..data_generator import GroundTruthEncoder
 from ..eval_utils.metrics.tables import markdown_table
 from ..layers.multibox import multibox_of
-from ..models import to_inference
-from ..models.detector import is_detector
+from ..models.detector import as_detector
 from ..training import loss_of
 from . import parts
 from .compiled import compiled, time_in_turn
@@ -129,8 +128,7 @@ def measure_stages(
         TypeError: for anything but a model.
         ValueError: if the model has no `MultiBox` layer, or has no fixed input size.
     """
-    multibox_of(model)
-    detector = model if is_detector(model) else to_inference(model)
+    detector = as_detector(model)
     images = parts.random_images(detector, batch_size)
     functions, stages = _forward(detector, images, batch_size)
     if training:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..data_generator import DataGenerator
 from ..files import atomic
+from ..layers.multibox import unwrapped
 from .gradients import loss_and_gradients
 
 
@@ -70,14 +71,15 @@ def _samples(data, epoch, step):
 
 
 def _of_batch(model, images, targets):
-    outputs = [layer.output for layer in model.layers]
-    activations = keras.Model(model.inputs[0], outputs).predict_on_batch(images)
+    network = unwrapped(model)
+    outputs = [layer.output for layer in network.layers]
+    activations = keras.Model(network.inputs[0], outputs).predict_on_batch(images)
     loss, gradients = loss_and_gradients(model, images, targets)
     return {
         "targets_are_finite": bool(np.isfinite(targets).all()),
         "loss_of_batch": float(loss),
         "largest_activations": {
-            layer.name: _largest(values) for layer, values in zip(model.layers, activations, strict=True)
+            layer.name: _largest(values) for layer, values in zip(network.layers, activations, strict=True)
         },
         "largest_gradients": {
             weight.path: _largest(values)

@@ -16,7 +16,7 @@ import numpy as np
 from .. import anchors
 from ..arguments import checked
 from ..layers import ImageNormalization
-from ..layers.multibox import multibox_layers
+from ..layers.multibox import multibox_layers, unwrapped
 from ..messages import one_line, printable
 from .mapping import adapt_pixels, fit_channels, read_weights
 from .published import PUBLISHED, fetch_source, published
@@ -105,6 +105,7 @@ def load_weights(
             numbers that are not finite, or fits no layer; with strict, if a layer is missing or has another
             shape. The model is unchanged then.
     """
+    model = unwrapped(model)
     source = published(model, weights) if weights in PUBLISHED else None
     if source is not None:
         path, mapped = _read_published(source, channel_order)

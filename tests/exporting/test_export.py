@@ -31,7 +31,10 @@ SMALLEST = {
 
 
 def network(function=mb.SSD7, seed=0, **options):
-    """A network whose BatchNorms have statistics, as after a training."""
+    """A network whose BatchNorms have statistics, as after a training.
+
+    Its logits are small: among many scores near 1, rounding decides which of two boxes suppresses the other.
+    """
     keras.utils.set_random_seed(seed)
     model = function(class_names=NAMES, **({"image_size": SIZE} | options))
     rng = np.random.default_rng(seed)
@@ -42,6 +45,8 @@ def network(function=mb.SSD7, seed=0, **options):
             layer.moving_variance.assign(rng.uniform(0.5, 2, shape))
             layer.gamma.assign(rng.uniform(0.5, 2, shape))
             layer.beta.assign(rng.normal(0, 0.1, shape))
+        if layer.name.endswith("_mbox_conf"):
+            layer.kernel.assign(layer.kernel * 0.2)
     return model
 
 
@@ -101,7 +106,9 @@ def test_pixels_become_those_of_the_network_also_with_four_channels(tmp_path):
 
 
 def test_a_picture_without_objects_gives_zero_rows(tmp_path):
-    path = mb.export(mb.SSD7(3, image_size=SIZE), tmp_path / "m.onnx", confidence_threshold=0.99)
+    model = mb.SSD7(3, image_size=SIZE)
+    model.set_weights([np.zeros_like(weight) for weight in model.get_weights()])  # all scores are 0.25
+    path = mb.export(model, tmp_path / "m.onnx", confidence_threshold=0.3)
     assert not run(path, np.zeros((2, *SIZE, 3), np.uint8)).any()
 
 
@@ -112,6 +119,47 @@ def test_a_saved_model_a_detector_and_options(tmp_path):
     b = mb.export(mb.to_inference(model, max_detections=7), str(tmp_path / "b"), "onnx")
     assert run(a, pictures()).shape == (3, 7, 6)
     np.testing.assert_allclose(run(a, pictures()), run(b, pictures()), atol=1e-6)
+
+
+NEST = {
+    "functional": lambda image, inner: keras.Model(image, inner(image)),
+    "sequential": lambda image, inner: keras.Sequential([image, inner]),
+}
+
+
+@pytest.mark.parametrize("nest", NEST.values(), ids=NEST)
+@pytest.mark.parametrize("mode", ["training", "inference"])
+def test_a_nested_model(tmp_path, nest, mode):
+    model = network(mode=mode)
+    outer = nest(keras.Input((*SIZE, 3)), model)
+    found, expected = (mb.export(m, tmp_path / f"{m.name}.onnx") for m in (outer, model))
+    np.testing.assert_array_equal(run(found, pictures()), run(expected, pictures()))
+
+
+def test_a_compiled_model_keeps_what_it_was_compiled_with(tmp_path):
+    model = network()
+    model.compile("adam", loss := mb.loss_of(model))
+    path = mb.export(model, tmp_path / "m.onnx")
+    assert model.compiled and model.loss is loss
+    np.testing.assert_array_equal(
+        run(path, pictures()), run(mb.export(network(), tmp_path / "n.onnx"), pictures())
+    )
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision_is_written_in_float32(tmp_path, policy):
+    model = network()
+    keras.config.set_dtype_policy(policy)
+    try:
+        mixed = network()
+        path = mb.export(mixed, tmp_path / "mixed.onnx")
+    finally:
+        keras.config.set_dtype_policy("float32")
+    rows = run(path, pictures())
+    np.testing.assert_array_equal(rows, run(mb.export(model, tmp_path / "m.onnx"), pictures()))
+    near = np.asarray(mb.to_inference(mixed).predict_on_batch(pictures()))
+    np.testing.assert_allclose(np.sort(rows[..., 1]), np.sort(near[..., 1]), atol=0.02)
+    assert not np.array_equal(rows, near)
 
 
 def test_the_metadata_say_what_the_file_is(tmp_path):
@@ -195,15 +243,10 @@ def test_what_cannot_be_exported(tmp_path):
         mb.export(keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)]), path)
     with pytest.raises(FileNotFoundError, match=r"export: no such model: nothing.keras"):
         mb.export("nothing.keras", path)
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        mixed = network()
-    finally:
-        keras.config.set_dtype_policy("float32")
-    with pytest.raises(
-        ValueError, match="the layer 'normalization' cannot be exported: it computes in bfloat16"
-    ):
-        mb.export(mixed, path)
+    image = keras.Input((*SIZE, 3))
+    twice = keras.layers.Rescaling(2.0, name="twice")
+    with pytest.raises(ValueError, match="model 'outer' adds the layer 'twice' to the model 'ssd7'"):
+        mb.export(keras.Model(image, network()(twice(image)), name="outer"), path)
     model = network()
     model.get_layer("elu1").activation = keras.activations.tanh
     with pytest.raises(ValueError, match=r"the layer 'elu1' .* its activation 'tanh' is not supported"):

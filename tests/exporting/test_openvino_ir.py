@@ -107,3 +107,11 @@ def test_a_program_killed_between_the_names_leaves_no_mixed_pair(tmp_path, monke
     with pytest.raises(KeyboardInterrupt):
         mb.export(network(), path, overwrite=True)
     assert [file.name for file in tmp_path.iterdir()] == ["m.bin"]
+
+
+def test_the_ending_is_that_of_openvino(tmp_path):
+    with pytest.raises(
+        ValueError, match=r"an OpenVINO file must end with .xml, its weights with .bin; got .*m"
+    ):
+        mb.export(network(), tmp_path / "m", "openvino")
+    assert not [*tmp_path.iterdir()]

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from multibox.boxes import iou
-from multibox.layers.non_max_suppression import non_max_suppression, portable_nms
+from multibox.layers.non_max_suppression import best_scores, non_max_suppression, portable_nms
 
 # On TensorFlow the first is the native kernel; elsewhere both are the same code.
 IMPLEMENTATIONS = [non_max_suppression, portable_nms]
@@ -89,3 +89,13 @@ def test_images_of_a_batch_do_not_mix(implementation):
     out_boxes, scores, _ = run(implementation, boxes, np.array([[[0.5]], [[0.6]]]), max_detections=2)
     np.testing.assert_allclose(scores, [[0.5, 0], [0.6, 0]])
     np.testing.assert_allclose(out_boxes[:, 0], [[0.1, 0.1, 0.9, 0.9]] * 2)
+
+
+def test_the_first_of_equal_scores_comes_first():
+    scores = np.zeros((2, 500), "float32")
+    scores[0, [7, 40, 41, 300, 450]] = 1.0
+    scores[1, ::50] = 0.5
+    scores[1, 33] = 0.75
+    found, index = best_scores(keras.ops.convert_to_tensor(scores), 5)
+    assert keras.ops.convert_to_numpy(found).tolist() == [[1.0] * 5, [0.75] + [0.5] * 4]
+    assert keras.ops.convert_to_numpy(index).tolist() == [[7, 40, 41, 300, 450], [33, 0, 50, 100, 150]]
