@@ -26,15 +26,17 @@ from multibox.networks import NETWORKS
 from multibox.profiling.compiled import time_in_turn
 
 ROWS = (
-    ("onnx", "float32", "m.onnx"),
-    ("openvino", "float32", "m.xml"),
-    ("openvino", "bfloat16", "bf16.xml"),
+    ("onnx", "float32", "onnx/m.onnx"),
+    ("openvino", "float32", "openvino/m.xml"),
+    ("openvino", "bfloat16", "bf16/m.xml"),
     ("savedmodel", "float32", "m"),
     ("litert", "float32", "float32/m.tflite"),
     ("litert", "float16", "float16/m.tflite"),
     ("litert", "dynamic", "dynamic/m.tflite"),
     ("litert", "int8", "int8/m.tflite"),
 )
+
+EMPTY = {"MB": 0.0, "mAP": 0.0, "score": 0.0, "box": 0.0, "unmatched": 0}
 
 
 def main():
@@ -128,17 +130,12 @@ def times(runs, images, rounds):
     """Milliseconds a picture of each file and of its network alone, in batches of one and of eight."""
     rows = [{"format": name, "precision": precision} for name, precision in runs]
     for batch in (1, 8):
-        pieces = images[:batch]
-        both = {(key, i): partial(run, pieces) for key, pair in runs.items() for i, run in enumerate(pair)}
-        found = time_in_turn(both, rounds)
-        for row, key in zip(rows, runs, strict=True):
-            whole, network = (1e3 * found[key, i] / batch for i in (0, 1))
-            row |= {
-                f"ms batch {batch}": whole,
-                f"network {batch}": network,
-                f"times {batch}": whole / network,
-            }
-    return [{**row, "MB": 0.0, "mAP": 0.0, "score": 0.0, "box": 0.0, "unmatched": 0} for row in rows]
+        for row, pair in zip(rows, runs.values(), strict=True):
+            # Only these two in turn: the threads of other runtimes would still be spinning.
+            both = {i: partial(run, images[:batch]) for i, run in enumerate(pair)}
+            found = time_in_turn(both, rounds)
+            row |= cost(batch, *(1e3 * found[i] / batch for i in (0, 1)))
+    return [{**row, **EMPTY} for row in rows]
 
 
 def cost(batch, whole, network):
@@ -147,13 +144,12 @@ def cost(batch, whole, network):
 
 def of_detect(detector, images, rounds):
     """`detect` on arrays."""
-    empty = {"MB": 0.0, "mAP": 0.0, "score": 0.0, "box": 0.0, "unmatched": 0}
     row = {"format": "detect", "precision": ""}
     for batch in (1, 8):
         pieces = [*images[:batch]]
         found = time_in_turn({"": partial(mb.detect, detector, pieces, progress=False)}, rounds)
         row |= cost(batch, 1e3 * found[""] / batch, np.nan)
-    return {**row, **empty}
+    return {**row, **EMPTY}
 
 
 def compared(path, model, dataset):

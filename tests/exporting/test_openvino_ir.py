@@ -9,7 +9,7 @@ import multibox as mb
 openvino = pytest.importorskip("openvino", reason="openvino is not installed")
 pytest.importorskip("onnx", reason="onnx is not installed")
 
-from multibox.exporting import checking, layers  # noqa: E402
+from multibox.exporting import activations, checking  # noqa: E402
 
 SIZE = (64, 96)
 
@@ -44,13 +44,14 @@ def test_the_files_give_the_rows_of_keras_in_float32(tmp_path, options, function
     assert sorted(path.name for path in tmp_path.iterdir()) == ["m.bin", "m.xml"]
 
 
-def test_every_layer_is_marked_and_sorts_equal_scores_by_place(tmp_path):
+def test_every_layer_is_marked(tmp_path):
     from xml.etree import ElementTree
 
     found = [*ElementTree.parse(mb.export(network(), tmp_path / "m.xml")).getroot().iter("layer")]
     assert all(layer.find("rt_info/attribute[@name='precise']") is not None for layer in found)
+    # OpenVINO sorts 20 times as slowly if equal scores must keep their order.
     kinds = [layer.find("data").attrib for layer in found if layer.get("type") == "TopK"]
-    assert len(kinds) >= 2 and all(kind["stable"] == "true" for kind in kinds)
+    assert len(kinds) >= 2 and not any(kind.get("stable") == "true" for kind in kinds)
 
 
 def test_bfloat16_leaves_the_network_unmarked(tmp_path):
@@ -86,7 +87,7 @@ def test_neither_file_is_replaced_unasked(tmp_path, name):
 def test_files_that_disagree_leave_the_old_ones(tmp_path, monkeypatch):
     for name in ("m.xml", "m.bin"):
         (tmp_path / name).write_text("old")
-    monkeypatch.setitem(layers.ACTIVATIONS, "elu", layers.ACTIVATIONS["relu"])
+    monkeypatch.setitem(activations.ACTIVATIONS, "elu", activations.ACTIVATIONS["relu"])
     with pytest.raises(
         RuntimeError, match=r"m.xml is not written: in OpenVINO, the network's outputs differ"
     ):
