@@ -1,5 +1,6 @@
 """The decoder in ONNX against `DecodeDetections`, with predictions made for each case."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -98,6 +99,9 @@ def test_few_detections_but_no_score_above_the_threshold_left_out():
     assert_equal(found, expected)
 
 
+@pytest.mark.skipif(
+    keras.backend.backend() == "tensorflow", reason="TensorFlow's kernel has an order of its own"
+)
 @pytest.mark.parametrize("place", [lambda x: x, in_one_place])
 def test_equal_scores_come_class_by_class_and_anchor_by_anchor(place):
     """Five heights for all scores: the last that is tried is as good as many that are not."""
