@@ -29,7 +29,12 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def model():
-    return network()
+    """Its scores go up to about 0.9, whatever numbers a backend draws."""
+    made = network()
+    for layer in made.layers:
+        if layer.name.endswith("_mbox_conf"):
+            layer.kernel.assign(layer.kernel * 0.5)
+    return made
 
 
 @pytest.fixture(scope="module")
