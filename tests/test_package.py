@@ -2,6 +2,7 @@ import ast
 import inspect
 import os
 import pydoc
+import re
 import runpy
 import subprocess
 import sys
@@ -93,7 +94,8 @@ def test_a_star_import_has_all_names():
 def test_the_version_is_stated_once_and_has_an_entry_in_the_changelog():
     project = (ROOT / "pyproject.toml").read_text()
     assert 'dynamic = ["version"]' in project and 'attr = "multibox.__version__"' in project
-    assert mb.__version__ not in project + (ROOT / "setup.py").read_text()
+    others = re.sub(r"==[\w.]+", "", project + (ROOT / "setup.py").read_text())  # of other packages
+    assert mb.__version__ not in others
     assert f"## {mb.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
