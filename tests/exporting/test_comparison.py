@@ -3,6 +3,7 @@ import math
 import keras
 import numpy as np
 import pytest
+from exported_files import small_model
 
 import multibox as mb
 
@@ -52,8 +53,7 @@ def test_the_last_rows_of_a_full_list_need_no_counterpart():
 
 @pytest.fixture(scope="module")
 def model():
-    keras.utils.set_random_seed(0)
-    return mb.SSD7(class_names=DATA.class_names, image_size=SIZE)
+    return small_model()
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,9 @@ import sys
 import zipfile
 
 import cv2
-import keras
 import numpy as np
 import pytest
+from exported_files import DATA, SIZE, assert_detects_as_keras, small_model
 
 import multibox as mb
 from multibox.exporting import litert
@@ -14,14 +14,10 @@ from multibox.exporting import litert
 pytest.importorskip("ai_edge_litert", reason="LiteRT is not installed")
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
-SIZE = (64, 96)
-DATA = mb.load_shapes(6, (80, 120), seed=0)
-
 
 @pytest.fixture(scope="module")
 def model():
-    keras.utils.set_random_seed(0)
-    return mb.SSD7(class_names=DATA.class_names, image_size=SIZE)
+    return small_model()
 
 
 @pytest.fixture(scope="module")
@@ -30,13 +26,7 @@ def path(model, tmp_path_factory):
 
 
 def test_detect_finds_what_it_finds_with_keras(model, path):
-    detector = mb.load_detector(path)
-    images = [mb.read_image(record.image) for record in DATA]
-    for found, expected in zip(mb.detect(detector, images), mb.detect(model, images), strict=True):
-        np.testing.assert_array_equal(found.class_ids, expected.class_ids)
-        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
-        np.testing.assert_allclose(found.boxes, expected.boxes, atol=2e-3)  # pixels
-        assert found.class_names == DATA.class_names and len(found) > 0
+    assert_detects_as_keras(path, model)
 
 
 def test_the_archive_says_what_the_file_is(model, path):

