@@ -5,12 +5,11 @@ from __future__ import annotations
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, NamedTuple
 
 import keras
 
-from ..anchors import AnchorSpec, as_spec, image_hw
+from ..anchors import AnchorSpec, as_spec, image_hw, paper_anchors
 from ..arguments import check_bounds
 from ..class_names import check_names
 from ..data_generator.pixels import checked_pixels
@@ -75,7 +74,7 @@ def choose_anchors(
     return anchors
 
 
-def build_ssd(name, backbone, head, pixels, anchors, request, activation="softmax"):
+def build_ssd(name, backbone, head, pixels, anchors, request, activation="softmax", image_size=None):
     """Builds a detector as a plain functional `keras.Model`.
 
     Args:
@@ -84,10 +83,11 @@ def build_ssd(name, backbone, head, pixels, anchors, request, activation="softma
         head: function (feature map, channels, name) that returns the head's output, which has the rows and
             columns of the feature map.
         pixels: arguments of `ImageNormalization` for RGB.
-        anchors: an `AnchorSpec`; its image_size becomes the input size of the model. Or a `functools.partial`
-            that makes it of the (rows, columns) of each feature map, and whose first argument is image_size.
+        anchors: an `AnchorSpec`; its image_size becomes the input size of the model. None: the paper's for
+            the feature maps.
         request: a `Request`.
         activation: "softmax" or "sigmoid", see `MultiBox`.
+        image_size: (height, width) of the input if anchors is None.
 
     Raises:
         TypeError: for an unknown argument, or if num_classes is not a whole number.
@@ -96,17 +96,17 @@ def build_ssd(name, backbone, head, pixels, anchors, request, activation="softma
             of class names is not num_classes, if the anchors do not fit the feature maps, for a number of
             channels that cannot be, or if Keras' image data format is channels_first.
     """
-    anchors_at = anchors if isinstance(anchors, partial) else None
-    anchors = None if anchors_at else as_spec(anchors)
+    if anchors is not None:
+        anchors = as_spec(anchors)
+        image_size = anchors.image_size
     _check_mode(name, request.mode, request.decoding)
     num_classes = _count_classes(name, request.num_classes, request.class_names)
     channels = checked_pixels(name, request.channels, None).channels
-    image_size = anchors_at.args[0] if anchors_at else anchors.image_size
     image = keras.Input((*image_size, channels), name="image")
     normalize = ImageNormalization(**_for_channels(pixels, channels), name="normalization")
     sources = backbone(normalize(image))
-    if anchors_at:
-        anchors = anchors_at([tuple(features.shape[1:3]) for features in sources.values()])
+    if anchors is None:
+        anchors = paper_anchors(image_size, [tuple(features.shape[1:3]) for features in sources.values()])
     if len(sources) != len(anchors.levels):
         raise ValueError(
             f"{name}: the anchor spec has {len(anchors.levels)} levels, the model {len(sources)} feature "

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 
-from ..anchors import AnchorSpec, as_spec, image_hw, paper_anchors
+from ..anchors import AnchorSpec, as_spec, image_hw
 from ..arguments import checked
 from ..limits import NUM_CLASSES
 from .backbones import check_order, feature_maps
@@ -113,12 +112,11 @@ def SSD(
         return maps
 
     request = Request(num_classes, class_names, mode, weights, decoding, channels)
-    if anchors is None:
-        anchors = partial(paper_anchors, _image_size(backbone, image_size))
-    elif image_size is not None and as_spec(anchors).image_size != image_hw(image_size):
+    if anchors is not None and image_size is not None and as_spec(anchors).image_size != image_hw(image_size):
         size = as_spec(anchors).image_size
         raise ValueError(f"SSD: image_size is {image_size}, but the anchors are for {size}")
-    return build_ssd(name, features, heads.head, pixels, anchors, request, activation)
+    size = _image_size(backbone, image_size)
+    return build_ssd(name, features, heads.head, pixels, anchors, request, activation, size)
 
 
 def _image_size(backbone, image_size):
