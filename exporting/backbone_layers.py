@@ -117,8 +117,18 @@ def _layer_scale(step, x):
     return step.graph.add("Mul", x, step.graph.floats(_by_channel(array(step.layer.gamma))), name=step.name)
 
 
+def _sum(step, *inputs):
+    if len(inputs) != 2:
+        raise refused(step, "it adds a constant")
+    return step.graph.add("Add", *inputs, name=step.name)
+
+
 # By name, where Keras does not export the class.
-BY_NAME: dict[str, Callable[..., str]] = {"LayerScale": _layer_scale, "StochasticDepth": _nothing}
+BY_NAME: dict[str, Callable[..., str]] = {
+    "LayerScale": _layer_scale,
+    "StochasticDepth": _nothing,
+    "Add": _sum,  # a plain `+`
+}
 CONVERTERS: dict[type, Callable[..., str]] = {
     layers.ReLU: _relu,
     layers.Rescaling: _rescaling,

@@ -40,7 +40,9 @@ def feature_maps(
     if any(isinstance(source, int) for source in sources):
         strides = layers_by_stride(calls_of(backbone, owner, image.shape[1:]), image.shape[1:3])
     names = [_name_of(source, copy, strides, owner) for source in sources]
-    maps = {name: copy.get_layer(name).output for name in names}
+    # Operations too: a plain `+` is none of the layers.
+    operations = {operation.name: operation for operation in copy.operations}
+    maps = {name: operations[name].output for name in names}
     check_order(maps, owner)
     return maps
 

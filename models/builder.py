@@ -103,7 +103,7 @@ def build_ssd(name, backbone, head, pixels, anchors, request, activation="softma
     num_classes = _count_classes(name, request.num_classes, request.class_names)
     channels = checked_pixels(name, request.channels, None).channels
     image = keras.Input((*image_size, channels), name="image")
-    normalize = ImageNormalization(**_for_channels(pixels, channels), name="normalization")
+    normalize = ImageNormalization(**{"name": "normalization", **_for_channels(pixels, channels)})
     sources = backbone(normalize(image))
     if anchors is None:
         anchors = paper_anchors(image_size, [tuple(features.shape[1:3]) for features in sources.values()])
