@@ -1,3 +1,5 @@
+import importlib.util
+
 import keras
 import numpy as np
 import pytest
@@ -235,3 +237,23 @@ def test_real_backbones(name, expected):
     found = layers_by_stride(calls_of(backbone, "test", (160, 192, 3)), (160, 192))
     assert {stride: found[stride] for stride in expected} == expected
     assert pixels_of(backbone, None, "test") == PIXELS["tf"]
+
+
+def test_a_layer_called_normalization_and_a_plain_sum(tmp_path):
+    """As EfficientNet and ConvNeXt have them."""
+    image = keras.Input((64, 96, 3))
+    x = keras.layers.Normalization(mean=[1.0, 2.0, 3.0], variance=[4.0] * 3, name="normalization")(image)
+    x = keras.layers.Conv2D(8, 3, 16, padding="same", name="stem")(x)
+    x = x + keras.layers.Conv2D(8, 3, padding="same", name="branch")(x)
+    backbone = keras.Model(image, x)
+    model = mb.SSD(backbone, 2, sources=(16,), extras=(8,))
+    assert [level.grid for level in mb.anchors_of(model).levels] == [(4, 6), (2, 3)]
+    assert mb.complexity(model).multiply_adds > 0
+    model.save(tmp_path / "m.keras")
+    pixels = pictures()[:, :64, :96].astype(np.float32)
+    maps = keras.Model(model.inputs[0], next(o for o in model.operations if "add" in o.name.lower()).output)
+    np.testing.assert_allclose(
+        maps.predict(pixels, verbose=0), backbone.predict(pixels, verbose=0), atol=1e-3
+    )
+    if importlib.util.find_spec("onnxruntime") and importlib.util.find_spec("onnx"):
+        assert mb.export(tmp_path / "m.keras", tmp_path / "m.onnx").exists()  # which compares it with Keras
