@@ -37,6 +37,31 @@ def write_caffemodel(path, layers):
     return path
 
 
+# ONNX: protobuf -----------------------------------------------------------------------------------------
+
+ONNX_HEAD = integer(1, 8) + message(2, b"pytorch") + message(3, b"2.4.0")  # version, producer, its version
+ONNX_TAIL = message(8, message(1, b"") + integer(2, 17))  # set of operators
+
+
+def onnx_tensor(name, array):
+    """An initializer, as torch's exporter writes it."""
+    kind = {"f4": 1, "f2": 10, "f8": 11, "i8": 7, "i4": 6, "i1": 3}[array.dtype.str[1:]]
+    dims = b"".join(integer(1, n) for n in array.shape)
+    return dims + integer(2, kind) + message(8, name.encode()) + message(9, array.tobytes())
+
+
+def onnx_model(*tensors):
+    node = message(1, b"input") + message(2, b"output") + message(4, b"Identity")
+    graph = message(1, node) + message(2, b"main_graph") + b"".join(message(5, t) for t in tensors)
+    return ONNX_HEAD + message(7, graph) + ONNX_TAIL
+
+
+def write_onnx(path, state):
+    """Writes {name: array} as the initializers of a model."""
+    path.write_bytes(onnx_model(*(onnx_tensor(name, array) for name, array in state.items())))
+    return path
+
+
 # Keras 2: HDF5 with names in attributes -----------------------------------------------------------------
 
 

@@ -17,6 +17,8 @@ from foreign_files import (
     message,
     number,
     numbers,
+    onnx_model,
+    onnx_tensor,
     state_dict,
     tensor,
     tflite,
@@ -28,6 +30,7 @@ from foreign_files import (
 
 from multibox.weights.archive import extract_member
 from multibox.weights.formats.caffe import read_caffe
+from multibox.weights.formats.onnx_file import read_onnx
 from multibox.weights.formats.tflite import read_tflite
 from multibox.weights.formats.torch_file import read_torch
 
@@ -47,6 +50,7 @@ TFLITE = Target(
     lambda folder: {n: t.values().tolist() for n, t in read_tflite(folder / "w.tflite").items()},
     "w.tflite",
 )
+ONNX = Target("weights ONNX", lambda folder: _listed(read_onnx(folder / "w.onnx")), "w.onnx")
 MEMBER = Target(
     "archive of weights",
     lambda folder: extract_member(folder / "a.zip", "w.tflite", 1000).read_bytes(),
@@ -62,12 +66,14 @@ def cases() -> Iterator[Case]:
     yield from _torch()
     yield from _caffe()
     yield from _tflite()
+    yield from _onnx()
     yield from _members()
     for target, content in (
         (TORCH, torch_content),
         (LEGACY, legacy_content),
         (CAFFE, caffe_content),
         (TFLITE, tflite),
+        (ONNX, onnx_content),
     ):
         yield from in_any_format(target, partial(put, target.file, content))
 
@@ -245,6 +251,41 @@ def _tflite():
             # Some numbers are not read.
             expected = Either((Refused(), Result(sound)))
             yield Case(TFLITE, f"2**31 - 1 at byte {place}", partial(put, "w.tflite", changed), expected)
+
+
+@cache
+def onnx_content():
+    return onnx_model(*(onnx_tensor(name, array) for name, array in STATE.items()))
+
+
+def _onnx():
+    yield Case(ONNX, "sound", partial(put, "w.onnx", onnx_content), Result(_listed(STATE)))
+    named = message(8, b"w") + integer(2, 1)
+    data = message(9, bytes(24))
+    for kind, one in {
+        "a shape too large": named + integer(1, 7) + data,
+        "a shape too small": named + integer(1, 5) + data,
+        "a dimension of 2**63": named + integer(1, 2**63) + data,
+        "two dimensions of 2**40": named + integer(1, 2**40) * 2 + data,
+        "negative dimensions": named + integer(1, 2**64 - 2) + integer(1, 2**64 - 3) + data,
+        "40 dimensions": named + integer(1, 1) * 40 + data,
+        "a shape as a fixed number": named + varint(1 << 3 | 5) + bytes(4) + data,
+        "data of five bytes": named + integer(1, 1) + message(9, b"12345"),
+        "data as a number": named + integer(1, 1) + integer(9, 7),
+        "numbers of five bytes": named + integer(1, 1) + message(4, b"12345"),
+        "no data": named + integer(1, 6),
+        "an unknown type": message(8, b"w") + integer(2, 77) + integer(1, 6) + data,
+        "a name not UTF-8": message(8, b"\xff\xfe") + integer(2, 1) + integer(1, 6) + data,
+        "data in another file": named + integer(1, 6) + message(13, b"") + integer(14, 1),
+    }.items():
+        yield Case(ONNX, kind, partial(put, "w.onnx", onnx_model(one)), Refused())
+    for kind, content in {
+        "no initializers": onnx_model(),
+        "a tensor twice": onnx_model(*[onnx_tensor("w", STATE["a.bias"])] * 2),
+        "an unknown field": onnx_content() + message(77, b"abc"),
+        "a graph as a number": integer(1, 8) + integer(7, 7),
+    }.items():
+        yield Case(ONNX, kind, partial(put, "w.onnx", content), Refused())
 
 
 def _is_free(content, place):

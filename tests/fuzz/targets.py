@@ -17,7 +17,16 @@ import h5py
 import matplotlib
 import numpy as np
 from bad_inputs import samples
-from foreign_files import keras2, state_dict, tensor, tflite, torch_legacy, write_caffemodel, write_pth
+from foreign_files import (
+    keras2,
+    state_dict,
+    tensor,
+    tflite,
+    torch_legacy,
+    write_caffemodel,
+    write_onnx,
+    write_pth,
+)
 from PIL import Image
 
 import multibox as mb
@@ -25,9 +34,10 @@ from multibox.data_generator import load_open_images, load_tfrecord
 from multibox.data_generator.formats.fields import check_name
 from multibox.weights.formats.caffe import read_caffe
 from multibox.weights.formats.keras_file import read_keras
+from multibox.weights.formats.onnx_file import read_onnx
 from multibox.weights.formats.tflite import read_tflite
 from multibox.weights.formats.torch_file import read_torch
-from multibox.weights.mapping import read_weights
+from multibox.weights.mapping import map_weights
 
 from . import mutators as m
 
@@ -333,6 +343,7 @@ def weights() -> list[Target]:
         ),
         _weights("weights caffemodel", ".caffemodel", read_caffe, protobuf, _caffe()),
         _weights("weights tflite", ".tflite", read_tflite, flat, _tflite()),
+        _weights("weights onnx", ".onnx", read_onnx, protobuf, _onnx()),
     ]
 
 
@@ -342,7 +353,7 @@ def _weights(name, suffix, reader, mutate, corpus):
         arrays = reader(path)
         assert isinstance(arrays, dict)
         try:
-            read_weights(path)
+            map_weights(path)
         except ValueError as error:  # a network that the package does not have
             assert str(path) in str(error), error
 
@@ -413,6 +424,11 @@ def _torch_legacy():
 
 def _caffe():
     return [_written(lambda path: write_caffemodel(path, {n: [a[0].T, a[1]] for n, a in LAYERS.items()}))]
+
+
+def _onnx():
+    state = {"a.weight": np.ones((4, 6), np.float32), "a.bias": np.zeros(4, np.float16)}
+    return [_written(lambda path: write_onnx(path, state))]
 
 
 def _tflite():

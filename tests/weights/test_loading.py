@@ -205,7 +205,7 @@ def test_every_layer_of_ssd_keras_and_caffe(monkeypatch, request, model, blocks)
     arrays = {
         n: [np.full(w.shape, i, np.float32) for w in net.get_layer(n).weights] for i, n in enumerate(names)
     }
-    monkeypatch.setattr(loading, "read_weights", lambda *_: Mapped("ssd_keras", arrays))
+    monkeypatch.setattr(loading, "map_weights", lambda *_: Mapped("ssd_keras", arrays))
     report = load_weights(net, __file__)
     assert set(report.loaded) == set(names) and not report.left and not report.skipped
     for i, name in enumerate(names):
@@ -340,7 +340,7 @@ def imagenet_state(golden):
 def test_the_backbone_of_ssdlite_up_to_its_last_stage(golden, monkeypatch):
     mapped = mobilenet.from_mobilenet_v3(imagenet_state(golden))
     assert mapped.unused == ["classifier.0.weight"]
-    monkeypatch.setattr(loading, "read_weights", lambda *_: mapped)
+    monkeypatch.setattr(loading, "map_weights", lambda *_: mapped)
     report = load_weights(mb.SSDLite(3), __file__)
     blocks = {name.split("_")[0] for name in report.loaded}
     assert blocks == {"stem", *(f"block{i}" for i in range(1, 14))}

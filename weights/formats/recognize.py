@@ -6,13 +6,14 @@ from pathlib import Path
 from ...files import check_regular
 from ...messages import one_line
 from .caffe import looks_like_caffe
+from .onnx_file import looks_like_onnx
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # torch.save before version 1.6: a pickled magic number.
 TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 READABLE = (
-    "Keras files (.keras, .weights.h5, .h5), Caffe's .caffemodel, torch's .pth and .pt, and TensorFlow "
-    "Lite's .tflite"
+    "Keras files (.keras, .weights.h5, .h5), Caffe's .caffemodel, torch's .pth and .pt, TensorFlow Lite's "
+    ".tflite, and .onnx"
 )
 
 
@@ -23,7 +24,7 @@ def recognize(path):
         path: path of the file.
 
     Returns:
-        "keras-hdf5", "keras-zip", "torch-zip", "torch-legacy", "caffe" or "tflite".
+        "keras-hdf5", "keras-zip", "torch-zip", "torch-legacy", "caffe", "tflite" or "onnx".
 
     Raises:
         OSError: if the file cannot be read.
@@ -41,6 +42,8 @@ def recognize(path):
         return "tflite"
     if head.startswith(TORCH_LEGACY):
         return "torch-legacy"
+    if looks_like_onnx(head):
+        return "onnx"
     if looks_like_caffe(head):
         return "caffe"
     raise ValueError(f"{path}: expected a weight file, found {_description(head)}; supported: {READABLE}")

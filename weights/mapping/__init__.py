@@ -3,13 +3,14 @@
 from ...messages import one_line
 from ..formats.caffe import read_caffe
 from ..formats.keras_file import read_keras
+from ..formats.onnx_file import read_onnx
 from ..formats.recognize import recognize
 from ..formats.tflite import read_tflite
 from ..formats.torch_file import read_torch
 from . import efficientnet_lite, mobilenet, vgg16
 from .mapped import Mapped, adapt_pixels, fit_channels, has_heads
 
-__all__ = ["Mapped", "adapt_pixels", "fit_channels", "read_weights"]
+__all__ = ["Mapped", "adapt_pixels", "fit_channels", "map_weights"]
 
 # A torch network is recognized by a tensor that no other network has.
 TORCH_NETWORKS = (
@@ -21,7 +22,7 @@ TORCH_NETWORKS = (
 )
 
 
-def read_weights(path, channel_order=None):
+def map_weights(path, channel_order=None):
     """Reads a weight file of any supported kind.
 
     Args:
@@ -40,6 +41,9 @@ def read_weights(path, channel_order=None):
     kind = recognize(path)
     if kind.startswith("torch"):
         content, function = read_torch(path), _from_torch
+    elif kind == "onnx":
+        # Torch's exporter keeps the names of the tensors.
+        content, function = read_onnx(path), _from_torch
     elif kind == "caffe":
         content, function = read_caffe(path), vgg16.from_caffe
     elif kind == "tflite":
@@ -60,7 +64,8 @@ def _from_torch(state):
     found = one_line(", ".join(list(state)[:4]), 200)
     raise ValueError(
         "expected torchvision's ssd300_vgg16, ssdlite320_mobilenet_v3_large or mobilenet_v3_large, an SSD300 "
-        f"of ssd.pytorch or an EfficientNet-Lite0, found a network with the tensors {found}, ..."
+        f"of ssd.pytorch or an EfficientNet-Lite0, found a network with the tensors {found}, ... (for "
+        "another network pass names)"
     )
 
 
