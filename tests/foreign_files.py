@@ -62,6 +62,32 @@ def write_onnx(path, state):
     return path
 
 
+# TensorFlow: a frozen graph, protobuf --------------------------------------------------------------------
+
+
+def graph_tensor(array):
+    """A TensorProto, as `tf.make_tensor_proto` writes it."""
+    kind = {"f4": 1, "f8": 2, "f2": 19, "i4": 3, "i8": 9}[array.dtype.str[1:]]
+    shape = b"".join(message(2, integer(1, n)) for n in array.shape)
+    return integer(1, kind) + message(2, shape) + message(4, array.tobytes())
+
+
+def graph_node(name, operation, *inputs, **attributes):
+    entries = (message(5, message(1, k.encode()) + message(2, v)) for k, v in attributes.items())
+    head = message(1, name.encode()) + message(2, operation.encode())
+    return message(1, head + b"".join(message(3, i.encode()) for i in inputs) + b"".join(entries))
+
+
+def frozen_graph(state):
+    """{name: array, or the bytes of a TensorProto} as constants, each with the node that reads it."""
+    nodes = [graph_node("image_tensor", "Placeholder", dtype=integer(6, 4))]
+    for name, tensor in state.items():
+        tensor = tensor if isinstance(tensor, bytes) else graph_tensor(tensor)
+        nodes.append(graph_node(name, "Const", dtype=integer(6, 1), value=message(8, tensor)))
+        nodes.append(graph_node(f"{name}/read", "Identity", name, T=integer(6, 1)))
+    return b"".join(nodes) + message(4, integer(1, 26))  # versions
+
+
 # Keras 2: HDF5 with names in attributes -----------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from foreign_files import (
+    frozen_graph,
     integer,
     message,
     number,
@@ -31,6 +32,7 @@ from foreign_files import (
 from multibox.weights.archive import extract_member
 from multibox.weights.formats.caffe import read_caffe
 from multibox.weights.formats.onnx_file import read_onnx
+from multibox.weights.formats.tensorflow_graph import read_tensorflow_graph
 from multibox.weights.formats.tflite import read_tflite
 from multibox.weights.formats.torch_file import read_torch
 
@@ -51,6 +53,9 @@ TFLITE = Target(
     "w.tflite",
 )
 ONNX = Target("weights ONNX", lambda folder: _listed(read_onnx(folder / "w.onnx")), "w.onnx")
+GRAPH = Target(
+    "weights TensorFlow graph", lambda folder: _listed(read_tensorflow_graph(folder / "w.pb")), "w.pb"
+)
 MEMBER = Target(
     "archive of weights",
     lambda folder: extract_member(folder / "a.zip", "w.tflite", 1000).read_bytes(),
@@ -67,6 +72,7 @@ def cases() -> Iterator[Case]:
     yield from _caffe()
     yield from _tflite()
     yield from _onnx()
+    yield from _graph()
     yield from _members()
     for target, content in (
         (TORCH, torch_content),
@@ -74,6 +80,7 @@ def cases() -> Iterator[Case]:
         (CAFFE, caffe_content),
         (TFLITE, tflite),
         (ONNX, onnx_content),
+        (GRAPH, graph_content),
     ):
         yield from in_any_format(target, partial(put, target.file, content))
 
@@ -286,6 +293,48 @@ def _onnx():
         "a graph as a number": integer(1, 8) + integer(7, 7),
     }.items():
         yield Case(ONNX, kind, partial(put, "w.onnx", content), Refused())
+
+
+@cache
+def graph_content():
+    return frozen_graph(STATE)
+
+
+def _graph():
+    yield Case(GRAPH, "sound", partial(put, "w.pb", graph_content), Result(_listed(STATE)))
+
+    def shape(*dims):
+        return message(2, b"".join(message(2, integer(1, n)) for n in dims))
+
+    floats, data = integer(1, 1), message(4, bytes(24))
+    for kind, one in {
+        "a shape too large": floats + shape(7) + data,
+        "a shape too small": floats + shape(5) + data,
+        "a dimension of 2**63": floats + shape(2**63) + data,
+        "a dimension of -1": floats + shape(2**64 - 1) + data,
+        "one number for 2**30": floats + shape(2**30) + message(5, bytes(4)),
+        "one number for 2**60": floats + shape(2**30, 2**30) + message(5, bytes(4)),
+        "40 dimensions": floats + shape(*[1] * 40) + message(4, bytes(4)),
+        "a dimension as text": floats + message(2, message(2, message(1, b"2"))) + data,
+        "data of five bytes": floats + shape(1) + message(4, b"12345"),
+        "data as a number": floats + shape(1) + integer(4, 7),
+        "numbers of five bytes": floats + shape(1) + message(5, b"12345"),
+        "no data": floats + shape(6),
+        "a type as text": message(1, b"1") + shape(6) + data,
+    }.items():
+        content = frozen_graph({"w": one, "kernel": STATE["a.weight"]})
+        yield Case(GRAPH, kind, partial(put, "w.pb", content), Refused())
+    for kind, content in {
+        "no constants": frozen_graph({}),
+        "only text": frozen_graph({"w": integer(1, 7) + shape(1) + message(8, b"text")}),
+        "a constant twice": graph_content() * 2,
+        "an unknown field": graph_content() + message(77, b"abc"),
+        "a name not UTF-8": message(1, message(1, b"\xff\xfe") + message(2, b"Const")),
+        "a node as a number": graph_content() + integer(1, 7),
+        "a tensor as a number": graph_content()
+        + message(1, message(2, b"Const") + message(5, message(1, b"value") + message(2, integer(8, 1)))),
+    }.items():
+        yield Case(GRAPH, kind, partial(put, "w.pb", content), Refused())
 
 
 def _is_free(content, place):

@@ -18,6 +18,7 @@ import matplotlib
 import numpy as np
 from bad_inputs import samples
 from foreign_files import (
+    frozen_graph,
     keras2,
     state_dict,
     tensor,
@@ -35,6 +36,7 @@ from multibox.data_generator.formats.fields import check_name
 from multibox.weights.formats.caffe import read_caffe
 from multibox.weights.formats.keras_file import read_keras
 from multibox.weights.formats.onnx_file import read_onnx
+from multibox.weights.formats.tensorflow_graph import read_tensorflow_graph
 from multibox.weights.formats.tflite import read_tflite
 from multibox.weights.formats.torch_file import read_torch
 from multibox.weights.mapping import map_weights
@@ -344,10 +346,11 @@ def weights() -> list[Target]:
         _weights("weights caffemodel", ".caffemodel", read_caffe, protobuf, _caffe()),
         _weights("weights tflite", ".tflite", read_tflite, flat, _tflite()),
         _weights("weights onnx", ".onnx", read_onnx, protobuf, _onnx()),
+        _weights("weights graph", ".pb", read_tensorflow_graph, protobuf, _graph(), 256 * MEGABYTE),
     ]
 
 
-def _weights(name, suffix, reader, mutate, corpus):
+def _weights(name, suffix, reader, mutate, corpus, memory=128 * MEGABYTE):
     def read(folder):
         path = folder / f"w{suffix}"
         arrays = reader(path)
@@ -360,7 +363,7 @@ def _weights(name, suffix, reader, mutate, corpus):
     def prepare(folder):
         (folder / f"w{suffix}").write_bytes(corpus[0])
 
-    return Target(name, prepare, f"w{suffix}", read, mutate, corpus)
+    return Target(name, prepare, f"w{suffix}", read, mutate, corpus, memory)
 
 
 def _change_words(rng: random.Random, data: bytes) -> bytes:
@@ -429,6 +432,12 @@ def _caffe():
 def _onnx():
     state = {"a.weight": np.ones((4, 6), np.float32), "a.bias": np.zeros(4, np.float16)}
     return [_written(lambda path: write_onnx(path, state))]
+
+
+def _graph():
+    prefix = "FeatureExtractor/MobilenetV1/MobilenetV1/Conv2d_0"
+    state = {f"{prefix}/weights": np.ones((3, 3, 3, 8), np.float32), f"{prefix}/biases": np.zeros(8)}
+    return [frozen_graph(state)]
 
 
 def _tflite():

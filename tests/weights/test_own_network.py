@@ -1,4 +1,4 @@
-"""The network of the notebook `bring_your_own_ssd` with its published weights gives what the original gives."""
+"""The network of the notebook `bring_your_own_ssd` gives with published weights what the original gives."""
 
 from pathlib import Path
 

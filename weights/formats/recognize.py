@@ -7,13 +7,14 @@ from ...files import check_regular
 from ...messages import one_line
 from .caffe import looks_like_caffe
 from .onnx_file import looks_like_onnx
+from .tensorflow_graph import looks_like_tensorflow_graph
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # torch.save before version 1.6: a pickled magic number.
 TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 READABLE = (
-    "Keras files (.keras, .weights.h5, .h5), Caffe's .caffemodel, torch's .pth and .pt, TensorFlow Lite's "
-    ".tflite, and .onnx"
+    "Keras files (.keras, .weights.h5, .h5), Caffe's .caffemodel, torch's .pth and .pt, TensorFlow's "
+    ".tflite and frozen graphs (.pb), and .onnx"
 )
 
 
@@ -24,7 +25,8 @@ def recognize(path):
         path: path of the file.
 
     Returns:
-        "keras-hdf5", "keras-zip", "torch-zip", "torch-legacy", "caffe", "tflite" or "onnx".
+        "keras-hdf5", "keras-zip", "torch-zip", "torch-legacy", "caffe", "tflite", "onnx" or
+        "tensorflow-graph".
 
     Raises:
         OSError: if the file cannot be read.
@@ -44,6 +46,8 @@ def recognize(path):
         return "torch-legacy"
     if looks_like_onnx(head):
         return "onnx"
+    if looks_like_tensorflow_graph(head):
+        return "tensorflow-graph"
     if looks_like_caffe(head):
         return "caffe"
     raise ValueError(f"{path}: expected a weight file, found {_description(head)}; supported: {READABLE}")

@@ -5,9 +5,10 @@ from ..formats.caffe import read_caffe
 from ..formats.keras_file import read_keras
 from ..formats.onnx_file import read_onnx
 from ..formats.recognize import recognize
+from ..formats.tensorflow_graph import read_tensorflow_graph
 from ..formats.tflite import read_tflite
 from ..formats.torch_file import read_torch
-from . import efficientnet_lite, mobilenet, vgg16
+from . import efficientnet_lite, mobilenet, object_detection, vgg16
 from .mapped import Mapped, adapt_pixels, fit_channels, has_heads
 
 __all__ = ["Mapped", "adapt_pixels", "fit_channels", "map_weights"]
@@ -47,7 +48,9 @@ def map_weights(path, channel_order=None):
     elif kind == "caffe":
         content, function = read_caffe(path), vgg16.from_caffe
     elif kind == "tflite":
-        content, function = read_tflite(path), mobilenet.from_tflite
+        content, function = read_tflite(path), object_detection.from_tflite
+    elif kind == "tensorflow-graph":
+        content, function = read_tensorflow_graph(path), object_detection.from_tensorflow
     else:
         content, function = read_keras(path), _from_keras
     try:
