@@ -10,6 +10,7 @@ import pytest
 from foreign_files import keras2
 from golden_mobilenet import stored_weights
 from reference import caffe_weights, torchvision_state
+from torch_names import SSD_PYTORCH
 
 import multibox as mb
 from multibox.weights import loading
@@ -230,14 +231,14 @@ def test_ssd_pytorch_is_torchvision_by_other_names(golden):
     """The same tensors under both projects' names become the same layers."""
     state = torchvision_state(golden / "torchvision", "ssd300_21")
     renamed = {"L2Norm.weight": state["backbone.scale_weight"]}
-    for ours, theirs in vgg16.SSD_PYTORCH.items():
+    heads = {"loc": "regression", "conf": "classification"}
+    for ours, theirs in SSD_PYTORCH.items():
+        kind, _, level = theirs.partition(".")
+        name = f"head.{heads[kind]}_head.module_list.{level}" if kind in heads else None
         for leaf in ("weight", "bias"):
-            renamed[f"{theirs}.{leaf}"] = state[f"backbone.{vgg16.TORCHVISION[ours]}.{leaf}"]
-    for i in range(6):
-        for leaf in ("weight", "bias"):
-            renamed[f"loc.{i}.{leaf}"] = state[f"head.regression_head.module_list.{i}.{leaf}"]
-            renamed[f"conf.{i}.{leaf}"] = state[f"head.classification_head.module_list.{i}.{leaf}"]
-    one, other = vgg16.from_torchvision(state), vgg16.from_ssd_pytorch(renamed)
+            renamed[f"{theirs}.{leaf}"] = state[f"{name or 'backbone.' + vgg16.TORCHVISION[ours]}.{leaf}"]
+    one, names = vgg16.from_torchvision(state), vgg16.torch_project(renamed)
+    other = vgg16.from_torch_project(renamed, names)
     assert not one.unused and not other.unused
     assert set(one.layers) == set(other.layers)
     for name, arrays in one.layers.items():

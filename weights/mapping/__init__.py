@@ -18,7 +18,6 @@ TORCH_NETWORKS = (
     ("backbone.scale_weight", vgg16.from_torchvision),
     ("backbone.features.0.0.0.weight", mobilenet.from_ssdlite),
     ("features.16.0.weight", mobilenet.from_mobilenet_v3),
-    ("L2Norm.weight", vgg16.from_ssd_pytorch),
     ("_conv_stem.weight", efficientnet_lite.from_efficientnet_lite),
 )
 
@@ -64,11 +63,13 @@ def _from_torch(state):
     for name, function in TORCH_NETWORKS:
         if name in state:
             return function(state)
+    if names := vgg16.torch_project(state):
+        return vgg16.from_torch_project(state, names)
     found = one_line(", ".join(list(state)[:4]), 200)
     raise ValueError(
         "expected torchvision's ssd300_vgg16, ssdlite320_mobilenet_v3_large or mobilenet_v3_large, an SSD300 "
-        f"of ssd.pytorch or an EfficientNet-Lite0, found a network with the tensors {found}, ... (for "
-        "another network pass names)"
+        "or SSD512 of ssd.pytorch, pytorch-ssd, lufficc/SSD or mmdetection, or an EfficientNet-Lite0, "
+        f"found a network with the tensors {found}, ...; for another network pass names"
     )
 
 
