@@ -88,6 +88,60 @@ def frozen_graph(state):
     return b"".join(nodes) + message(4, integer(1, 26))  # versions
 
 
+# TensorFlow: a checkpoint, a table of LevelDB and a file of numbers -------------------------------------
+
+
+def _block(entries):
+    """A block: each key shares what it can with the one before it, except at the restart points."""
+    data, restarts, last = b"", [], b""
+    for i, (key, value) in enumerate(entries):
+        shared = 0
+        if i % 16 == 0:
+            restarts.append(len(data))
+        else:
+            while shared < min(len(key), len(last)) and key[shared] == last[shared]:
+                shared += 1
+        data += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        last = key
+    return data + struct.pack(f"<{len(restarts) + 1}I", *restarts, len(restarts))
+
+
+def table(entries, per_block=20):
+    """A table of sorted (key, value), in several blocks."""
+    data, handles = b"", []
+    for i in range(0, len(entries), per_block):
+        part = entries[i : i + per_block]
+        block = _block(part)
+        handles.append((part[-1][0], varint(len(data)) + varint(len(block))))
+        data += block + bytes(5)  # not compressed; a checksum, which readers may leave alone
+    blocks = [_block([]), _block(handles)]
+    footer = b""
+    for block in blocks:
+        footer += varint(len(data)) + varint(len(block))
+        data += block + bytes(5)
+    return data + footer.ljust(40, b"\0") + b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
+
+
+def bundle_entry(array, offset, shape=None, **fields):
+    kind = {"f4": 1, "f8": 2, "f2": 19, "i4": 3, "i8": 9}[array.dtype.str[1:]]
+    dims = b"".join(message(2, integer(1, n)) for n in (array.shape if shape is None else shape))
+    entry = integer(1, fields.get("kind", kind)) + message(2, dims)
+    entry += b"".join(integer(number, value) for number, value in ((3, fields.get("shard", 0)), (4, offset)))
+    return entry + integer(5, fields.get("size", array.nbytes)) + varint(6 << 3 | 5) + bytes(4)
+
+
+def write_checkpoint(prefix, state, **fields):
+    """Writes {name: array} as TensorFlow does; returns the path of the index."""
+    entries, data = [(b"", integer(1, 1) + message(3, integer(1, 1)))], b""
+    for name, array in sorted(state.items()):
+        entries.append((name.encode(), bundle_entry(array, len(data), **fields)))
+        data += array.tobytes()
+    prefix.with_name(f"{prefix.name}.data-00000-of-00001").write_bytes(data)
+    path = prefix.with_name(f"{prefix.name}.index")
+    path.write_bytes(table(entries))
+    return path
+
+
 # Keras 2: HDF5 with names in attributes -----------------------------------------------------------------
 
 

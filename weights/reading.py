@@ -12,6 +12,7 @@ from .formats.caffe import read_caffe
 from .formats.keras_file import read_keras
 from .formats.onnx_file import read_onnx
 from .formats.recognize import recognize
+from .formats.tensorflow_checkpoint import read_checkpoint
 from .formats.tensorflow_graph import read_tensorflow_graph
 from .formats.tflite import read_tflite
 from .formats.torch_file import read_torch
@@ -44,15 +45,15 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     | Caffe | layer/0, layer/1, ... | (out, in, rows, columns) | (out, in) |
     | TensorFlow Lite | as in the file | (out, rows, columns, in) | (out, in) |
     | Keras | layer/0, layer/1, ... | (rows, columns, in, out) | (in, out) |
-    | frozen TensorFlow graph | as in the file | (rows, columns, in, out) | (in, out) |
+    | TensorFlow graph, checkpoint | as in the file | (rows, columns, in, out) | (in, out) |
 
     Depthwise kernels are (channels, 1, rows, columns) in torch, ONNX and Caffe, (1, rows, columns, channels)
     in TensorFlow Lite and (rows, columns, channels, 1) in Keras and TensorFlow. `load_weights` with
     `names` turns them.
 
     Args:
-        path: path of a `.pth`, `.pt`, `.onnx`, `.caffemodel`, `.tflite`, `.pb`, `.keras`, `.weights.h5`
-            or `.h5` file.
+        path: path of a `.pth`, `.pt`, `.onnx`, `.caffemodel`, `.tflite`, `.pb`, `.index`, `.keras`,
+            `.weights.h5` or `.h5` file.
 
     Returns:
         {name: array} in the order of the file. Numbers with a fraction are float32. Quantized ones are
@@ -73,6 +74,8 @@ def read_named(path: str | os.PathLike[str]) -> NamedArrays:
         return NamedArrays("weights of TensorFlow Lite", "tflite", arrays)
     if kind == "tensorflow-graph":
         return NamedArrays("a TensorFlow graph", "keras", read_tensorflow_graph(path))
+    if kind == "tensorflow-checkpoint":
+        return NamedArrays("a TensorFlow checkpoint", "keras", read_checkpoint(path))
     if kind == "onnx":
         return NamedArrays("ONNX weights", "torch", read_onnx(path))
     if kind == "caffe":

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from foreign_files import (
+    bundle_entry,
     frozen_graph,
     integer,
     message,
@@ -21,17 +22,20 @@ from foreign_files import (
     onnx_model,
     onnx_tensor,
     state_dict,
+    table,
     tensor,
     tflite,
     torch_legacy,
     varint,
     write_caffemodel,
+    write_checkpoint,
     write_pth,
 )
 
 from multibox.weights.archive import extract_member
 from multibox.weights.formats.caffe import read_caffe
 from multibox.weights.formats.onnx_file import read_onnx
+from multibox.weights.formats.tensorflow_checkpoint import read_checkpoint
 from multibox.weights.formats.tensorflow_graph import read_tensorflow_graph
 from multibox.weights.formats.tflite import read_tflite
 from multibox.weights.formats.torch_file import read_torch
@@ -56,6 +60,9 @@ ONNX = Target("weights ONNX", lambda folder: _listed(read_onnx(folder / "w.onnx"
 GRAPH = Target(
     "weights TensorFlow graph", lambda folder: _listed(read_tensorflow_graph(folder / "w.pb")), "w.pb"
 )
+CHECKPOINT = Target(
+    "weights TensorFlow checkpoint", lambda folder: _listed(read_checkpoint(folder / "w.index")), "w.index"
+)
 MEMBER = Target(
     "archive of weights",
     lambda folder: extract_member(folder / "a.zip", "w.tflite", 1000).read_bytes(),
@@ -73,6 +80,7 @@ def cases() -> Iterator[Case]:
     yield from _tflite()
     yield from _onnx()
     yield from _graph()
+    yield from _checkpoint()
     yield from _members()
     for target, content in (
         (TORCH, torch_content),
@@ -335,6 +343,42 @@ def _graph():
         + message(1, message(2, b"Const") + message(5, message(1, b"value") + message(2, integer(8, 1)))),
     }.items():
         yield Case(GRAPH, kind, partial(put, "w.pb", content), Refused())
+
+
+def _write_checkpoint(folder, **fields):
+    write_checkpoint(folder / "w", STATE, **fields)
+
+
+def _write_index(folder, entries):
+    _write_checkpoint(folder)
+    (folder / "w.index").write_bytes(table(entries))
+
+
+def _checkpoint():
+    yield Case(CHECKPOINT, "sound", _write_checkpoint, Result(_listed(dict(sorted(STATE.items())))))
+    for kind, fields in {
+        "a shape too large": {"shape": (5,)},
+        "a dimension of 2**63": {"shape": (2**63,)},
+        "40 dimensions": {"shape": (1,) * 40},
+        "another data file": {"shard": 7},
+        "a size of 2**63": {"size": 2**63},
+        "an unknown type": {"kind": 77},
+    }.items():
+        yield Case(CHECKPOINT, kind, partial(_write_checkpoint, **fields), Refused())
+    bias = STATE["a.bias"]
+    head, entry = (b"", integer(1, 1)), bundle_entry(bias, 0)
+    for kind, entries in {
+        "no variables": [head],
+        "no header": [(b"w", entry)],
+        "a hundred variables of one place": [head, *((b"w%03d" % i, entry) for i in range(100))],
+        "an offset of 2**62": [head, (b"w", bundle_entry(bias, 2**62))],
+        "a variable in parts": [head, (b"w", entry + message(7, b""))],
+        "a name not UTF-8": [head, (b"\xff", entry)],
+        "no protobuf": [head, (b"w", b"\xff" * 20)],
+        "big-endian": [(b"", integer(1, 1) + integer(2, 1)), (b"w", entry)],
+    }.items():
+        yield Case(CHECKPOINT, kind, partial(_write_index, entries=entries), Refused())
+    yield from in_any_format(CHECKPOINT, _write_checkpoint)
 
 
 def _is_free(content, place):

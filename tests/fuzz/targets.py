@@ -25,6 +25,7 @@ from foreign_files import (
     tflite,
     torch_legacy,
     write_caffemodel,
+    write_checkpoint,
     write_onnx,
     write_pth,
 )
@@ -36,6 +37,7 @@ from multibox.data_generator.formats.fields import check_name
 from multibox.weights.formats.caffe import read_caffe
 from multibox.weights.formats.keras_file import read_keras
 from multibox.weights.formats.onnx_file import read_onnx
+from multibox.weights.formats.tensorflow_checkpoint import read_checkpoint
 from multibox.weights.formats.tensorflow_graph import read_tensorflow_graph
 from multibox.weights.formats.tflite import read_tflite
 from multibox.weights.formats.torch_file import read_torch
@@ -347,7 +349,24 @@ def weights() -> list[Target]:
         _weights("weights tflite", ".tflite", read_tflite, flat, _tflite()),
         _weights("weights onnx", ".onnx", read_onnx, protobuf, _onnx()),
         _weights("weights graph", ".pb", read_tensorflow_graph, protobuf, _graph(), 256 * MEGABYTE),
+        _checkpoint(),
     ]
+
+
+def _checkpoint():
+    state = {f"layer{i}/weights": np.ones((4, 6), np.float32) for i in range(30)}
+
+    def read(folder):
+        arrays = read_checkpoint(folder / "w.index")
+        assert isinstance(arrays, dict)
+
+    return Target(
+        "weights checkpoint",
+        lambda folder: write_checkpoint(folder / "w", state),
+        "w.index",
+        read,
+        m.several(m.change_bytes, _change_words, most=2),
+    )
 
 
 def _weights(name, suffix, reader, mutate, corpus, memory=128 * MEGABYTE):

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from foreign_files import frozen_graph
+from foreign_files import frozen_graph, write_checkpoint
 from golden_mobilenet import FOLDER, our_name, stored_weights, trained_model
 
 import multibox as mb
@@ -108,6 +108,16 @@ def test_names_of_one_file(tmp_path, model):
 
     report = load(model, tmp_path, state, names=names)
     assert not report.left and not report.skipped
+
+
+def test_a_checkpoint_of_a_training(tmp_path, model):
+    """It also has the slots of the optimizer."""
+    state = graph_of(model)
+    kernel = f"{theirs('conv1')}/weights"
+    slots = {f"{kernel}/RMSProp": state[kernel] + 1, "global_step": np.array(7, np.int64)}
+    report = mb.load_weights(model, write_checkpoint(tmp_path / "model.ckpt-7", state | slots))
+    assert set(report.skipped) == set(slots) and not report.left
+    np.testing.assert_array_equal(model.get_layer("conv1").kernel, state[kernel])
 
 
 def test_trained_weights_with_folded_batch_norm(golden, tmp_path):

@@ -7,6 +7,7 @@ from ...files import check_regular
 from ...messages import one_line
 from .caffe import looks_like_caffe
 from .onnx_file import looks_like_onnx
+from .tensorflow_checkpoint import MAGIC as CHECKPOINT_MAGIC
 from .tensorflow_graph import looks_like_tensorflow_graph
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -14,7 +15,7 @@ HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 READABLE = (
     "Keras files (.keras, .weights.h5, .h5), Caffe's .caffemodel, torch's .pth and .pt, TensorFlow's "
-    ".tflite and frozen graphs (.pb), and .onnx"
+    ".tflite, frozen graphs (.pb) and checkpoints (.index), and .onnx"
 )
 
 
@@ -25,8 +26,8 @@ def recognize(path):
         path: path of the file.
 
     Returns:
-        "keras-hdf5", "keras-zip", "torch-zip", "torch-legacy", "caffe", "tflite", "onnx" or
-        "tensorflow-graph".
+        "keras-hdf5", "keras-zip", "torch-zip", "torch-legacy", "caffe", "tflite", "onnx",
+        "tensorflow-graph" or "tensorflow-checkpoint".
 
     Raises:
         OSError: if the file cannot be read.
@@ -36,6 +37,8 @@ def recognize(path):
     check_regular(path)
     with Path(path).open("rb") as file:
         head = file.read(1 << 16)
+        file.seek(max(0, file.seek(0, 2) - len(CHECKPOINT_MAGIC)))
+        tail = file.read()
     if head.startswith(HDF5_SIGNATURE):
         return "keras-hdf5"
     if head.startswith(b"PK\x03\x04"):
@@ -44,6 +47,8 @@ def recognize(path):
         return "tflite"
     if head.startswith(TORCH_LEGACY):
         return "torch-legacy"
+    if tail == CHECKPOINT_MAGIC:
+        return "tensorflow-checkpoint"
     if looks_like_onnx(head):
         return "onnx"
     if looks_like_tensorflow_graph(head):

@@ -122,7 +122,7 @@ class _Tensors:
             if number == DTYPE:
                 kind = expect(value, wire, VARINT, "a type")
             elif number == SHAPE:
-                dims = _dims(expect(value, wire, BYTES, "a shape"))
+                dims = shape_of(expect(value, wire, BYTES, "a shape"))
             elif number == CONTENT:
                 content = expect(value, wire, BYTES, "data")
             elif number == FLOATS:
@@ -155,7 +155,8 @@ class _Tensors:
         return array.reshape(dims)
 
 
-def _dims(shape):
+def shape_of(shape):
+    """The dimensions of a TensorShapeProto."""
     dims = []
     for number, wire, value in wire_fields(shape):
         if number == SHAPE_DIM:

@@ -5,6 +5,7 @@ from ..formats.caffe import read_caffe
 from ..formats.keras_file import read_keras
 from ..formats.onnx_file import read_onnx
 from ..formats.recognize import recognize
+from ..formats.tensorflow_checkpoint import read_checkpoint
 from ..formats.tensorflow_graph import read_tensorflow_graph
 from ..formats.tflite import read_tflite
 from ..formats.torch_file import read_torch
@@ -48,6 +49,8 @@ def map_weights(path, channel_order=None):
         content, function = read_caffe(path), vgg16.from_caffe
     elif kind == "tflite":
         content, function = read_tflite(path), object_detection.from_tflite
+    elif kind == "tensorflow-checkpoint":
+        content, function = read_checkpoint(path), object_detection.from_tensorflow
     elif kind == "tensorflow-graph":
         content, function = read_tensorflow_graph(path), object_detection.from_tensorflow
     else:
