@@ -98,7 +98,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
     from .report import save_report
     from .runner import RunConfig, read_config, save_summary, start_run
     from .training import MeanAveragePrecision, loss_of, train
-    from .weights import load_weights
+    from .weights import load_weights, read_weights
 
 __version__ = "0.1.0"
 
@@ -174,6 +174,7 @@ __all__ = [
     "pretrained",
     "read_config",
     "read_image",
+    "read_weights",
     "recipes",
     "repeat_factors",
     "resize_only",
@@ -228,7 +229,7 @@ _MODULES = {
     "report": "save_report",
     "runner": "RunConfig read_config save_summary start_run",
     "training": "MeanAveragePrecision loss_of train",
-    "weights": "load_weights",
+    "weights": "load_weights read_weights",
 }
 
 if not TYPE_CHECKING:  # a type checker would take any name for one of these

@@ -36,7 +36,7 @@ def SSD(
     sources: Sequence[int | str] = (16, 32),
     extras: Sequence[int] = (512, 256, 256, 128),
     neck: Literal["fpn"] | None = None,
-    head: Literal["conv", "separable", "shared"] = "conv",
+    head: Literal["conv", "separable", "shared"] | Callable = "conv",
     anchors: AnchorSpec | None = None,
     pixels: str | dict[str, Any] | None = None,
     activation: Literal["softmax", "sigmoid"] = "softmax",
@@ -71,7 +71,9 @@ def SSD(
         neck: None, or "fpn": a feature pyramid of 256 channels on the sources, for small objects.
         head: "conv", a 3x3 convolution as in the paper; "separable", as in SSDLite; or "shared", four 3x3
             convolutions and a last one, the same for all levels, as in RetinaNet. "shared" needs maps of the
-            same number of channels: neck="fpn" and 256 for each of the extras.
+            same number of channels: neck="fpn" and 256 for each of the extras. Or a function (feature map,
+            channels, name) that returns the head's output, at the resolution of the map; the name is that of
+            the map and "_mbox_loc" or "_mbox_conf".
         anchors: an `AnchorSpec` for these feature maps; None: `multibox.anchors.paper_anchors`.
         pixels: what the backbone expects: "caffe", "torch", "tf" or "none", in the sense of
             `keras.applications`, or arguments of `ImageNormalization`. None: as the family of
@@ -99,7 +101,7 @@ def SSD(
     pixels = pixels_of(backbone, pixels, "SSD") if is_model or pixels is not None else PIXELS["tf"]
     # Backbones have layers that are called normalization.
     pixels = {"name": "image_normalization", **pixels}
-    heads = Heads(head, activation, l2(weight_decay))
+    heads = Heads("conv" if callable(head) else head, activation, l2(weight_decay))
 
     def features(x):
         maps = feature_maps(backbone, x, sources, "SSD") if is_model else dict(backbone(x))
@@ -118,7 +120,8 @@ def SSD(
         size = as_spec(anchors).image_size
         raise ValueError(f"SSD: image_size is {image_size}, but the anchors are for {size}")
     size = _image_size(backbone, image_size)
-    return build_ssd(name, features, heads.head, pixels, anchors, request, activation, size)
+    head = head if callable(head) else heads.head
+    return build_ssd(name, features, head, pixels, anchors, request, activation, size)
 
 
 def _image_size(backbone, image_size):

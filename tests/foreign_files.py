@@ -37,6 +37,111 @@ def write_caffemodel(path, layers):
     return path
 
 
+# ONNX: protobuf -----------------------------------------------------------------------------------------
+
+ONNX_HEAD = integer(1, 8) + message(2, b"pytorch") + message(3, b"2.4.0")  # version, producer, its version
+ONNX_TAIL = message(8, message(1, b"") + integer(2, 17))  # set of operators
+
+
+def onnx_tensor(name, array):
+    """An initializer, as torch's exporter writes it."""
+    kind = {"f4": 1, "f2": 10, "f8": 11, "i8": 7, "i4": 6, "i1": 3}[array.dtype.str[1:]]
+    dims = b"".join(integer(1, n) for n in array.shape)
+    return dims + integer(2, kind) + message(8, name.encode()) + message(9, array.tobytes())
+
+
+def onnx_model(*tensors):
+    node = message(1, b"input") + message(2, b"output") + message(4, b"Identity")
+    graph = message(1, node) + message(2, b"main_graph") + b"".join(message(5, t) for t in tensors)
+    return ONNX_HEAD + message(7, graph) + ONNX_TAIL
+
+
+def write_onnx(path, state):
+    """Writes {name: array} as the initializers of a model."""
+    path.write_bytes(onnx_model(*(onnx_tensor(name, array) for name, array in state.items())))
+    return path
+
+
+# TensorFlow: a frozen graph, protobuf --------------------------------------------------------------------
+
+
+def graph_tensor(array):
+    """A TensorProto, as `tf.make_tensor_proto` writes it."""
+    kind = {"f4": 1, "f8": 2, "f2": 19, "i4": 3, "i8": 9}[array.dtype.str[1:]]
+    shape = b"".join(message(2, integer(1, n)) for n in array.shape)
+    return integer(1, kind) + message(2, shape) + message(4, array.tobytes())
+
+
+def graph_node(name, operation, *inputs, **attributes):
+    entries = (message(5, message(1, k.encode()) + message(2, v)) for k, v in attributes.items())
+    head = message(1, name.encode()) + message(2, operation.encode())
+    return message(1, head + b"".join(message(3, i.encode()) for i in inputs) + b"".join(entries))
+
+
+def frozen_graph(state):
+    """{name: array, or the bytes of a TensorProto} as constants, each with the node that reads it."""
+    nodes = [graph_node("image_tensor", "Placeholder", dtype=integer(6, 4))]
+    for name, tensor in state.items():
+        tensor = tensor if isinstance(tensor, bytes) else graph_tensor(tensor)
+        nodes.append(graph_node(name, "Const", dtype=integer(6, 1), value=message(8, tensor)))
+        nodes.append(graph_node(f"{name}/read", "Identity", name, T=integer(6, 1)))
+    return b"".join(nodes) + message(4, integer(1, 26))  # versions
+
+
+# TensorFlow: a checkpoint, a table of LevelDB and a file of numbers -------------------------------------
+
+
+def _block(entries):
+    """A block: each key shares what it can with the one before it, except at the restart points."""
+    data, restarts, last = b"", [], b""
+    for i, (key, value) in enumerate(entries):
+        shared = 0
+        if i % 16 == 0:
+            restarts.append(len(data))
+        else:
+            while shared < min(len(key), len(last)) and key[shared] == last[shared]:
+                shared += 1
+        data += varint(shared) + varint(len(key) - shared) + varint(len(value)) + key[shared:] + value
+        last = key
+    return data + struct.pack(f"<{len(restarts) + 1}I", *restarts, len(restarts))
+
+
+def table(entries, per_block=20):
+    """A table of sorted (key, value), in several blocks."""
+    data, handles = b"", []
+    for i in range(0, len(entries), per_block):
+        part = entries[i : i + per_block]
+        block = _block(part)
+        handles.append((part[-1][0], varint(len(data)) + varint(len(block))))
+        data += block + bytes(5)  # not compressed; a checksum, which readers may leave alone
+    blocks = [_block([]), _block(handles)]
+    footer = b""
+    for block in blocks:
+        footer += varint(len(data)) + varint(len(block))
+        data += block + bytes(5)
+    return data + footer.ljust(40, b"\0") + b"\x57\xfb\x80\x8b\x24\x75\x47\xdb"
+
+
+def bundle_entry(array, offset, shape=None, **fields):
+    kind = {"f4": 1, "f8": 2, "f2": 19, "i4": 3, "i8": 9}[array.dtype.str[1:]]
+    dims = b"".join(message(2, integer(1, n)) for n in (array.shape if shape is None else shape))
+    entry = integer(1, fields.get("kind", kind)) + message(2, dims)
+    entry += b"".join(integer(number, value) for number, value in ((3, fields.get("shard", 0)), (4, offset)))
+    return entry + integer(5, fields.get("size", array.nbytes)) + varint(6 << 3 | 5) + bytes(4)
+
+
+def write_checkpoint(prefix, state, **fields):
+    """Writes {name: array} as TensorFlow does; returns the path of the index."""
+    entries, data = [(b"", integer(1, 1) + message(3, integer(1, 1)))], b""
+    for name, array in sorted(state.items()):
+        entries.append((name.encode(), bundle_entry(array, len(data), **fields)))
+        data += array.tobytes()
+    prefix.with_name(f"{prefix.name}.data-00000-of-00001").write_bytes(data)
+    path = prefix.with_name(f"{prefix.name}.index")
+    path.write_bytes(table(entries))
+    return path
+
+
 # Keras 2: HDF5 with names in attributes -----------------------------------------------------------------
 
 

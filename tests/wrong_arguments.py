@@ -56,6 +56,7 @@ OWNERS = {
     "load_csv": "",
     "load_yolo": "yolo",
     "load_weights": "",
+    "read_weights": "",
 }
 
 
@@ -181,6 +182,7 @@ def sound_arguments(folder):
         "predict_files": {"model": model, "sources": files["images"], "progress": False},
         "pretrained": {"name": "no_such"},
         "read_image": {"source": data[0].image, "size": SIZE},
+        "read_weights": {"path": files["model"]},
         "recipes.torchvision_ssdlite_sgd": {"steps": 10, "batch_size": 2},
         "recipes.adam_with_cosine_decay": {"learning_rate": 0.1, "steps": 10},
         "recipes.default_optimizer": {"model": model, "steps": 10},

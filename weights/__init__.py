@@ -6,11 +6,13 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .loading import LoadReport, load_weights
+    from .reading import read_weights
 
-__all__ = ["LoadReport", "load_weights"]
+__all__ = ["LoadReport", "load_weights", "read_weights"]
 
 _MODULES = {
     "loading": "LoadReport load_weights",
+    "reading": "read_weights",
 }
 
 if not TYPE_CHECKING:

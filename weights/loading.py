@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -18,8 +18,10 @@ from ..arguments import checked
 from ..layers import ImageNormalization
 from ..layers.multibox import multibox_layers, unwrapped
 from ..messages import one_line, printable
-from .mapping import adapt_pixels, fit_channels, read_weights
+from .given_names import map_given
+from .mapping import adapt_pixels, fit_channels, map_weights
 from .published import PUBLISHED, fetch_source, published
+from .reading import read_named
 
 MAX_LISTED = 3  # names or problems in a message
 
@@ -69,11 +71,20 @@ def load_weights(
     strict: bool = True,
     layers: Sequence[str] | None = None,
     channel_order: Literal["rgb", "bgr"] | None = None,
+    names: Mapping[str, Any] | Callable[[str], Any] | None = None,
 ) -> LoadReport:
     """Loads weights into a model by layer name.
 
-    Reads files of this package, Keras (2 and 3), Caffe, torch and TensorFlow Lite. The kind of a file is
-    recognized by its content, and none of these projects needs to be installed.
+    Reads files of this package, Keras (2 and 3), Caffe, torch, ONNX and TensorFlow Lite. The kind of a file
+    is recognized by its content, and none of these projects needs to be installed.
+
+    The names of known networks are known. For any other network, such as one of your own on `SSD`, say in
+    `names` which arrays belong to which layer:
+
+    ```python
+    names = {"conv1": "features.0", "conv1_bn": "features.1", "map5_mbox_loc": "loc.0", ...}
+    mb.load_weights(model, "trained.pth", names=names)
+    ```
 
     If the weights expect other pixel values (channel order, mean or scale) than the model's normalization
     produces, the first layer is rewritten accordingly. If the model has other channels than RGB, its kernel
@@ -93,6 +104,12 @@ def load_weights(
         layers: names or patterns ("conv*") of the layers to load; None for all.
         channel_order: "rgb" or "bgr" if the first layer expects another channel order than usual for weights
             of this origin. Weights of ssd.pytorch that were converted from Caffe need "bgr".
+        names: None, or {name of a layer of the model: names in the file}, or a function from the one to the
+            other that returns None for a layer without weights in the file. The names in the file are a list
+            in the order of `layer.weights`, or the name of a module or layer there: "features.0" stands for
+            its weight and bias (torch, ONNX), for its blobs (Caffe) and so on. `read_weights` returns what a
+            file has. Kernels are turned to the layout of Keras. A list may also hold arrays, in that layout.
+            The pixels that the network expects are an argument of the model.
 
     Returns:
         `LoadReport`.
@@ -102,15 +119,17 @@ def load_weights(
         DownloadError: if published weights cannot be downloaded, or their package is not installed.
         ValueError: if there are no published weights for the model; if the path is that of a folder, pipe or
             device; if the file is damaged, unknown, contains
-            numbers that are not finite, or fits no layer; with strict, if a layer is missing or has another
-            shape. The model is unchanged then.
+            numbers that are not finite, or fits no layer; if names has an unknown layer or array; with
+            strict, if a layer is missing or has another shape. The model is unchanged then.
     """
     model = unwrapped(model)
-    source = published(model, weights) if weights in PUBLISHED else None
+    source = published(model, weights) if weights in PUBLISHED and names is None else None
     if source is not None:
         path, mapped = _read_published(source, channel_order)
+    elif Path(weights).exists() and names is not None:
+        path, mapped = weights, _map_given(model, weights, names, channel_order)
     elif Path(weights).exists():
-        path, mapped = weights, read_weights(weights, channel_order)
+        path, mapped = weights, map_weights(weights, channel_order)
     else:
         names = " or ".join(f'"{name}"' for name in PUBLISHED)
         raise FileNotFoundError(f"{model.name}: no weight file {weights}; expected a path, or {names}")
@@ -139,6 +158,16 @@ def load_weights(
     return report
 
 
+def _map_given(model, path, names, channel_order):
+    try:
+        if channel_order is not None:
+            raise ValueError("channel_order cannot be set with names; pass the pixels to the model function")
+        return map_given(model, read_named(path), names)
+    except ValueError as error:
+        text = str(error)
+        raise ValueError(text if text.startswith(f"{path}: ") else f"{path}: {text}") from None
+
+
 def _fit_first_layer(model, mapped, report):
     """Rewrites the first layer of the weights for the normalization and the channels of the model."""
     channels = model.input_shape[-1]
@@ -162,7 +191,7 @@ def _name_classes(model, class_names, report):
 def _read_published(source, channel_order):
     path = fetch_source(source)
     try:
-        return path, read_weights(path, channel_order)
+        return path, map_weights(path, channel_order)
     except ValueError as error:
         if source.digest is not None:
             raise
@@ -197,9 +226,9 @@ def _match_layers(model, mapped, patterns, report):
         if name not in chosen:
             report.left[name] = "not chosen"
         elif arrays is None:
-            report.left[name] = "not in the file"
+            report.left[name] = mapped.absent
             if mapped.expected is None or name in mapped.expected:
-                problems.append((f"layer {name} is not in the file", []))
+                problems.append((f"layer {name} is {mapped.absent}", []))
         elif (theirs := _shapes(arrays)) != (ours := _shapes(layer.weights)):
             report.left[name] = report.skipped[name] = "other shapes"
             if name not in mapped.optional:
@@ -219,7 +248,7 @@ def _match_layers(model, mapped, patterns, report):
                 )
         elif name not in chosen:
             report.skipped[name] = "not chosen"
-    report.skipped.update(dict.fromkeys(mapped.unused, "not part of the detector"))
+    report.skipped.update(dict.fromkeys(mapped.unused, mapped.beyond))
     return plan, problems
 
 

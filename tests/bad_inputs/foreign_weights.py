@@ -13,21 +13,30 @@ from pathlib import Path
 
 import numpy as np
 from foreign_files import (
+    bundle_entry,
+    frozen_graph,
     integer,
     message,
     number,
     numbers,
+    onnx_model,
+    onnx_tensor,
     state_dict,
+    table,
     tensor,
     tflite,
     torch_legacy,
     varint,
     write_caffemodel,
+    write_checkpoint,
     write_pth,
 )
 
 from multibox.weights.archive import extract_member
 from multibox.weights.formats.caffe import read_caffe
+from multibox.weights.formats.onnx_file import read_onnx
+from multibox.weights.formats.tensorflow_checkpoint import read_checkpoint
+from multibox.weights.formats.tensorflow_graph import read_tensorflow_graph
 from multibox.weights.formats.tflite import read_tflite
 from multibox.weights.formats.torch_file import read_torch
 
@@ -47,6 +56,13 @@ TFLITE = Target(
     lambda folder: {n: t.values().tolist() for n, t in read_tflite(folder / "w.tflite").items()},
     "w.tflite",
 )
+ONNX = Target("weights ONNX", lambda folder: _listed(read_onnx(folder / "w.onnx")), "w.onnx")
+GRAPH = Target(
+    "weights TensorFlow graph", lambda folder: _listed(read_tensorflow_graph(folder / "w.pb")), "w.pb"
+)
+CHECKPOINT = Target(
+    "weights TensorFlow checkpoint", lambda folder: _listed(read_checkpoint(folder / "w.index")), "w.index"
+)
 MEMBER = Target(
     "archive of weights",
     lambda folder: extract_member(folder / "a.zip", "w.tflite", 1000).read_bytes(),
@@ -62,12 +78,17 @@ def cases() -> Iterator[Case]:
     yield from _torch()
     yield from _caffe()
     yield from _tflite()
+    yield from _onnx()
+    yield from _graph()
+    yield from _checkpoint()
     yield from _members()
     for target, content in (
         (TORCH, torch_content),
         (LEGACY, legacy_content),
         (CAFFE, caffe_content),
         (TFLITE, tflite),
+        (ONNX, onnx_content),
+        (GRAPH, graph_content),
     ):
         yield from in_any_format(target, partial(put, target.file, content))
 
@@ -245,6 +266,119 @@ def _tflite():
             # Some numbers are not read.
             expected = Either((Refused(), Result(sound)))
             yield Case(TFLITE, f"2**31 - 1 at byte {place}", partial(put, "w.tflite", changed), expected)
+
+
+@cache
+def onnx_content():
+    return onnx_model(*(onnx_tensor(name, array) for name, array in STATE.items()))
+
+
+def _onnx():
+    yield Case(ONNX, "sound", partial(put, "w.onnx", onnx_content), Result(_listed(STATE)))
+    named = message(8, b"w") + integer(2, 1)
+    data = message(9, bytes(24))
+    for kind, one in {
+        "a shape too large": named + integer(1, 7) + data,
+        "a shape too small": named + integer(1, 5) + data,
+        "a dimension of 2**63": named + integer(1, 2**63) + data,
+        "two dimensions of 2**40": named + integer(1, 2**40) * 2 + data,
+        "negative dimensions": named + integer(1, 2**64 - 2) + integer(1, 2**64 - 3) + data,
+        "40 dimensions": named + integer(1, 1) * 40 + data,
+        "a shape as a fixed number": named + varint(1 << 3 | 5) + bytes(4) + data,
+        "data of five bytes": named + integer(1, 1) + message(9, b"12345"),
+        "data as a number": named + integer(1, 1) + integer(9, 7),
+        "numbers of five bytes": named + integer(1, 1) + message(4, b"12345"),
+        "no data": named + integer(1, 6),
+        "an unknown type": message(8, b"w") + integer(2, 77) + integer(1, 6) + data,
+        "a name not UTF-8": message(8, b"\xff\xfe") + integer(2, 1) + integer(1, 6) + data,
+        "data in another file": named + integer(1, 6) + message(13, b"") + integer(14, 1),
+    }.items():
+        yield Case(ONNX, kind, partial(put, "w.onnx", onnx_model(one)), Refused())
+    for kind, content in {
+        "no initializers": onnx_model(),
+        "a tensor twice": onnx_model(*[onnx_tensor("w", STATE["a.bias"])] * 2),
+        "an unknown field": onnx_content() + message(77, b"abc"),
+        "a graph as a number": integer(1, 8) + integer(7, 7),
+    }.items():
+        yield Case(ONNX, kind, partial(put, "w.onnx", content), Refused())
+
+
+@cache
+def graph_content():
+    return frozen_graph(STATE)
+
+
+def _graph():
+    yield Case(GRAPH, "sound", partial(put, "w.pb", graph_content), Result(_listed(STATE)))
+
+    def shape(*dims):
+        return message(2, b"".join(message(2, integer(1, n)) for n in dims))
+
+    floats, data = integer(1, 1), message(4, bytes(24))
+    for kind, one in {
+        "a shape too large": floats + shape(7) + data,
+        "a shape too small": floats + shape(5) + data,
+        "a dimension of 2**63": floats + shape(2**63) + data,
+        "a dimension of -1": floats + shape(2**64 - 1) + data,
+        "one number for 2**30": floats + shape(2**30) + message(5, bytes(4)),
+        "one number for 2**60": floats + shape(2**30, 2**30) + message(5, bytes(4)),
+        "40 dimensions": floats + shape(*[1] * 40) + message(4, bytes(4)),
+        "a dimension as text": floats + message(2, message(2, message(1, b"2"))) + data,
+        "data of five bytes": floats + shape(1) + message(4, b"12345"),
+        "data as a number": floats + shape(1) + integer(4, 7),
+        "numbers of five bytes": floats + shape(1) + message(5, b"12345"),
+        "no data": floats + shape(6),
+        "a type as text": message(1, b"1") + shape(6) + data,
+    }.items():
+        content = frozen_graph({"w": one, "kernel": STATE["a.weight"]})
+        yield Case(GRAPH, kind, partial(put, "w.pb", content), Refused())
+    for kind, content in {
+        "no constants": frozen_graph({}),
+        "only text": frozen_graph({"w": integer(1, 7) + shape(1) + message(8, b"text")}),
+        "a constant twice": graph_content() * 2,
+        "an unknown field": graph_content() + message(77, b"abc"),
+        "a name not UTF-8": message(1, message(1, b"\xff\xfe") + message(2, b"Const")),
+        "a node as a number": graph_content() + integer(1, 7),
+        "a tensor as a number": graph_content()
+        + message(1, message(2, b"Const") + message(5, message(1, b"value") + message(2, integer(8, 1)))),
+    }.items():
+        yield Case(GRAPH, kind, partial(put, "w.pb", content), Refused())
+
+
+def _write_checkpoint(folder, **fields):
+    write_checkpoint(folder / "w", STATE, **fields)
+
+
+def _write_index(folder, entries):
+    _write_checkpoint(folder)
+    (folder / "w.index").write_bytes(table(entries))
+
+
+def _checkpoint():
+    yield Case(CHECKPOINT, "sound", _write_checkpoint, Result(_listed(dict(sorted(STATE.items())))))
+    for kind, fields in {
+        "a shape too large": {"shape": (5,)},
+        "a dimension of 2**63": {"shape": (2**63,)},
+        "40 dimensions": {"shape": (1,) * 40},
+        "another data file": {"shard": 7},
+        "a size of 2**63": {"size": 2**63},
+        "an unknown type": {"kind": 77},
+    }.items():
+        yield Case(CHECKPOINT, kind, partial(_write_checkpoint, **fields), Refused())
+    bias = STATE["a.bias"]
+    head, entry = (b"", integer(1, 1)), bundle_entry(bias, 0)
+    for kind, entries in {
+        "no variables": [head],
+        "no header": [(b"w", entry)],
+        "a hundred variables of one place": [head, *((b"w%03d" % i, entry) for i in range(100))],
+        "an offset of 2**62": [head, (b"w", bundle_entry(bias, 2**62))],
+        "a variable in parts": [head, (b"w", entry + message(7, b""))],
+        "a name not UTF-8": [head, (b"\xff", entry)],
+        "no protobuf": [head, (b"w", b"\xff" * 20)],
+        "big-endian": [(b"", integer(1, 1) + integer(2, 1)), (b"w", entry)],
+    }.items():
+        yield Case(CHECKPOINT, kind, partial(_write_index, entries=entries), Refused())
+    yield from in_any_format(CHECKPOINT, _write_checkpoint)
 
 
 def _is_free(content, place):

@@ -17,7 +17,18 @@ import h5py
 import matplotlib
 import numpy as np
 from bad_inputs import samples
-from foreign_files import keras2, state_dict, tensor, tflite, torch_legacy, write_caffemodel, write_pth
+from foreign_files import (
+    frozen_graph,
+    keras2,
+    state_dict,
+    tensor,
+    tflite,
+    torch_legacy,
+    write_caffemodel,
+    write_checkpoint,
+    write_onnx,
+    write_pth,
+)
 from PIL import Image
 
 import multibox as mb
@@ -25,9 +36,12 @@ from multibox.data_generator import load_open_images, load_tfrecord
 from multibox.data_generator.formats.fields import check_name
 from multibox.weights.formats.caffe import read_caffe
 from multibox.weights.formats.keras_file import read_keras
+from multibox.weights.formats.onnx_file import read_onnx
+from multibox.weights.formats.tensorflow_checkpoint import read_checkpoint
+from multibox.weights.formats.tensorflow_graph import read_tensorflow_graph
 from multibox.weights.formats.tflite import read_tflite
 from multibox.weights.formats.torch_file import read_torch
-from multibox.weights.mapping import read_weights
+from multibox.weights.mapping import map_weights
 
 from . import mutators as m
 
@@ -333,23 +347,42 @@ def weights() -> list[Target]:
         ),
         _weights("weights caffemodel", ".caffemodel", read_caffe, protobuf, _caffe()),
         _weights("weights tflite", ".tflite", read_tflite, flat, _tflite()),
+        _weights("weights onnx", ".onnx", read_onnx, protobuf, _onnx()),
+        _weights("weights graph", ".pb", read_tensorflow_graph, protobuf, _graph(), 256 * MEGABYTE),
+        _checkpoint(),
     ]
 
 
-def _weights(name, suffix, reader, mutate, corpus):
+def _checkpoint():
+    state = {f"layer{i}/weights": np.ones((4, 6), np.float32) for i in range(30)}
+
+    def read(folder):
+        arrays = read_checkpoint(folder / "w.index")
+        assert isinstance(arrays, dict)
+
+    return Target(
+        "weights checkpoint",
+        lambda folder: write_checkpoint(folder / "w", state),
+        "w.index",
+        read,
+        m.several(m.change_bytes, _change_words, most=2),
+    )
+
+
+def _weights(name, suffix, reader, mutate, corpus, memory=128 * MEGABYTE):
     def read(folder):
         path = folder / f"w{suffix}"
         arrays = reader(path)
         assert isinstance(arrays, dict)
         try:
-            read_weights(path)
+            map_weights(path)
         except ValueError as error:  # a network that the package does not have
             assert str(path) in str(error), error
 
     def prepare(folder):
         (folder / f"w{suffix}").write_bytes(corpus[0])
 
-    return Target(name, prepare, f"w{suffix}", read, mutate, corpus)
+    return Target(name, prepare, f"w{suffix}", read, mutate, corpus, memory)
 
 
 def _change_words(rng: random.Random, data: bytes) -> bytes:
@@ -413,6 +446,17 @@ def _torch_legacy():
 
 def _caffe():
     return [_written(lambda path: write_caffemodel(path, {n: [a[0].T, a[1]] for n, a in LAYERS.items()}))]
+
+
+def _onnx():
+    state = {"a.weight": np.ones((4, 6), np.float32), "a.bias": np.zeros(4, np.float16)}
+    return [_written(lambda path: write_onnx(path, state))]
+
+
+def _graph():
+    prefix = "FeatureExtractor/MobilenetV1/MobilenetV1/Conv2d_0"
+    state = {f"{prefix}/weights": np.ones((3, 3, 3, 8), np.float32), f"{prefix}/biases": np.zeros(8)}
+    return [frozen_graph(state)]
 
 
 def _tflite():

@@ -10,6 +10,7 @@ import pytest
 from foreign_files import keras2
 from golden_mobilenet import stored_weights
 from reference import caffe_weights, torchvision_state
+from torch_names import SSD_PYTORCH
 
 import multibox as mb
 from multibox.weights import loading
@@ -205,7 +206,7 @@ def test_every_layer_of_ssd_keras_and_caffe(monkeypatch, request, model, blocks)
     arrays = {
         n: [np.full(w.shape, i, np.float32) for w in net.get_layer(n).weights] for i, n in enumerate(names)
     }
-    monkeypatch.setattr(loading, "read_weights", lambda *_: Mapped("ssd_keras", arrays))
+    monkeypatch.setattr(loading, "map_weights", lambda *_: Mapped("ssd_keras", arrays))
     report = load_weights(net, __file__)
     assert set(report.loaded) == set(names) and not report.left and not report.skipped
     for i, name in enumerate(names):
@@ -230,14 +231,14 @@ def test_ssd_pytorch_is_torchvision_by_other_names(golden):
     """The same tensors under both projects' names become the same layers."""
     state = torchvision_state(golden / "torchvision", "ssd300_21")
     renamed = {"L2Norm.weight": state["backbone.scale_weight"]}
-    for ours, theirs in vgg16.SSD_PYTORCH.items():
+    heads = {"loc": "regression", "conf": "classification"}
+    for ours, theirs in SSD_PYTORCH.items():
+        kind, _, level = theirs.partition(".")
+        name = f"head.{heads[kind]}_head.module_list.{level}" if kind in heads else None
         for leaf in ("weight", "bias"):
-            renamed[f"{theirs}.{leaf}"] = state[f"backbone.{vgg16.TORCHVISION[ours]}.{leaf}"]
-    for i in range(6):
-        for leaf in ("weight", "bias"):
-            renamed[f"loc.{i}.{leaf}"] = state[f"head.regression_head.module_list.{i}.{leaf}"]
-            renamed[f"conf.{i}.{leaf}"] = state[f"head.classification_head.module_list.{i}.{leaf}"]
-    one, other = vgg16.from_torchvision(state), vgg16.from_ssd_pytorch(renamed)
+            renamed[f"{theirs}.{leaf}"] = state[f"{name or 'backbone.' + vgg16.TORCHVISION[ours]}.{leaf}"]
+    one, names = vgg16.from_torchvision(state), vgg16.torch_project(renamed)
+    other = vgg16.from_torch_project(renamed, names)
     assert not one.unused and not other.unused
     assert set(one.layers) == set(other.layers)
     for name, arrays in one.layers.items():
@@ -340,7 +341,7 @@ def imagenet_state(golden):
 def test_the_backbone_of_ssdlite_up_to_its_last_stage(golden, monkeypatch):
     mapped = mobilenet.from_mobilenet_v3(imagenet_state(golden))
     assert mapped.unused == ["classifier.0.weight"]
-    monkeypatch.setattr(loading, "read_weights", lambda *_: mapped)
+    monkeypatch.setattr(loading, "map_weights", lambda *_: mapped)
     report = load_weights(mb.SSDLite(3), __file__)
     blocks = {name.split("_")[0] for name in report.loaded}
     assert blocks == {"stem", *(f"block{i}" for i in range(1, 14))}

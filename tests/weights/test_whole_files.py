@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from foreign_files import keras2, write_caffemodel, write_pth
 from reference import caffe_weights, torchvision_state
+from torch_names import SSD_PYTORCH
 
 import multibox as mb
 from multibox.class_names import COCO_NAMES_BY_ID
-from multibox.weights.mapping import vgg16
 
 
 def assert_caffe_heads(golden, model):
@@ -45,11 +45,8 @@ def test_a_file_of_ssd_keras(golden, tmp_path, blobs):
 def converted_from_caffe(blobs):
     """Names of ssd.pytorch, whose `ssd_300_VOC0712.pth` has Caffe's numbers: the first layer expects BGR."""
     state = {"L2Norm.weight": blobs["conv4_3_norm"][0]}
-    for ours, theirs in vgg16.SSD_PYTORCH.items():
+    for ours, theirs in SSD_PYTORCH.items():
         state[f"{theirs}.weight"], state[f"{theirs}.bias"] = blobs[ours]
-    for i, source in enumerate(vgg16.SOURCES):
-        for theirs, kind in (("loc", "mbox_loc"), ("conf", "mbox_conf")):
-            state[f"{theirs}.{i}.weight"], state[f"{theirs}.{i}.bias"] = blobs[f"{source}_{kind}"]
     return state
 
 

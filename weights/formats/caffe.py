@@ -9,14 +9,14 @@ The still older V0 form is not supported.
 """
 
 import math
-import struct
 
 import numpy as np
 
 from ...files import read_bytes
 from ...messages import one_line
-from ...protobuf import BYTES, FIXED32, FIXED64, VARINT, WireError, read_varint, wire_fields
+from ...protobuf import BYTES, FIXED32, FIXED64, VARINT, WireError, wire_fields
 from .limits import MAX_FILE
+from .message_fields import add_integers, add_numbers, expect, text_of
 
 NET_NAME, NET_V1_LAYERS, NET_LAYER = 1, 2, 100
 NET_FIELDS = {NET_NAME, NET_V1_LAYERS, 3, 4, 5, 6, 7, 8, NET_LAYER}
@@ -27,7 +27,6 @@ KERNEL_TYPES = {b"Convolution", b"Deconvolution", 4, 39}
 MATRIX_TYPES = {b"InnerProduct", 14}
 MAX_DIMENSIONS = 32  # Caffe's kMaxBlobAxes
 MAX_BLOBS = 64  # of a layer; BatchNorm has five
-SMALL = 1 << 12  # bytes of numbers that are copied, because an object for each would need more
 
 
 def read_caffe(path):
@@ -52,7 +51,7 @@ def read_caffe(path):
             if number not in NET_FIELDS:
                 raise WireError(f"field {number}, which NetParameter does not have")
             if number in LAYER_FIELDS:
-                name, blobs = _layer(_expect(value, wire, BYTES, "a layer"), *LAYER_FIELDS[number])
+                name, blobs = _layer(expect(value, wire, BYTES, "a layer"), *LAYER_FIELDS[number])
                 if blobs and name in layers:
                     raise WireError(f"two layers '{one_line(name)}' with weights")
                 if blobs:
@@ -82,11 +81,11 @@ def _layer(data, name_field, type_field, blobs_field):
     name, kind, blobs = "", None, []
     for number, wire, value in wire_fields(data):
         if number == name_field:
-            name = _text(_expect(value, wire, BYTES, "a layer name"))
+            name = text_of(value, wire, "a layer name")
         elif number == type_field:
             kind = value if wire == VARINT else bytes(value)
         elif number == blobs_field:
-            blobs.append(_expect(value, wire, BYTES, "a blob"))
+            blobs.append(expect(value, wire, BYTES, "a blob"))
             if len(blobs) > MAX_BLOBS:
                 raise WireError(f"layer '{one_line(name)}' with more than {MAX_BLOBS} blobs")
     return name, [_blob(blob, name, kind, i) for i, blob in enumerate(blobs)]
@@ -97,18 +96,18 @@ def _blob(data, layer, kind, index):
     shape, legacy, chunks, doubles = None, {}, [], []
     for number, wire, value in wire_fields(data):
         if number == BLOB_SHAPE:
-            value = _expect(value, wire, BYTES, "a blob's shape")
+            value = expect(value, wire, BYTES, "a blob's shape")
             if len(value) > 12 * MAX_DIMENSIONS:  # a number has at most ten bytes, its field two more
                 raise WireError(
                     f"blob {index} of layer '{one_line(layer)}' with a shape of {len(value)} bytes"
                 )
             shape = (shape or ()) + _shape(value)
         elif number in BLOB_LEGACY_SHAPE:
-            legacy[number] = _expect(value, wire, VARINT, "a blob's size")
+            legacy[number] = expect(value, wire, VARINT, "a blob's size")
         elif number == BLOB_DATA:
-            _add(chunks, _numbers(value, wire, FIXED32, layer))
+            add_numbers(chunks, value, wire, FIXED32, f"layer '{one_line(layer)}'")
         elif number == BLOB_DOUBLE_DATA:
-            _add(doubles, _numbers(value, wire, FIXED64, layer))
+            add_numbers(doubles, value, wire, FIXED64, f"layer '{one_line(layer)}'")
     if chunks and doubles:
         raise WireError(f"blob {index} of layer '{one_line(layer)}' with both float and double data")
     raw = (chunks or doubles or [b""])[0] if len(chunks or doubles) < 2 else b"".join(chunks or doubles)
@@ -125,15 +124,8 @@ def _blob(data, layer, kind, index):
 def _shape(data):
     dims = []
     for number, wire, value in wire_fields(data):
-        if number != 1:
-            continue
-        if wire == VARINT:
-            dims.append(value)
-            continue
-        value, position = _expect(value, wire, BYTES, "a blob's dimensions"), 0
-        while position < len(value):
-            dim, position = read_varint(value, position)
-            dims.append(dim)
+        if number == 1:
+            add_integers(dims, value, wire, "a blob's dimensions", MAX_DIMENSIONS)
     return tuple(dims)
 
 
@@ -149,33 +141,3 @@ def _squeezed_shape(shape, kind, index):
     while len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]
     return shape
-
-
-def _numbers(value, wire, single, layer):
-    """Checks and returns the bytes of a repeated number field: packed numbers, or a single one."""
-    if wire not in (single, BYTES) or len(value) % struct.calcsize("d" if single == FIXED64 else "f"):
-        raise WireError(f"data of layer '{one_line(layer)}' that is not an array of numbers")
-    return value
-
-
-def _add(chunks, value):
-    """Appends numbers to the chunks of a blob. A file may have a field for each number."""
-    if len(value) > SMALL:
-        chunks.append(value)
-    elif chunks and isinstance(chunks[-1], bytearray):
-        chunks[-1] += value
-    else:
-        chunks.append(bytearray(value))
-
-
-def _expect(value, wire, expected, what):
-    if wire != expected:
-        raise WireError(f"{what} of wire type {wire} instead of {expected}")
-    return value
-
-
-def _text(data):
-    try:
-        return bytes(data).decode()
-    except UnicodeDecodeError:
-        raise WireError("a layer name that is not text") from None

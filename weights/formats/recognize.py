@@ -6,13 +6,16 @@ from pathlib import Path
 from ...files import check_regular
 from ...messages import one_line
 from .caffe import looks_like_caffe
+from .onnx_file import looks_like_onnx
+from .tensorflow_checkpoint import MAGIC as CHECKPOINT_MAGIC
+from .tensorflow_graph import looks_like_tensorflow_graph
 
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # torch.save before version 1.6: a pickled magic number.
 TORCH_LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 READABLE = (
-    "Keras files (.keras, .weights.h5, .h5), Caffe's .caffemodel, torch's .pth and .pt, and TensorFlow "
-    "Lite's .tflite"
+    "Keras files (.keras, .weights.h5, .h5), Caffe's .caffemodel, torch's .pth and .pt, TensorFlow's "
+    ".tflite, frozen graphs (.pb) and checkpoints (.index), and .onnx"
 )
 
 
@@ -23,7 +26,8 @@ def recognize(path):
         path: path of the file.
 
     Returns:
-        "keras-hdf5", "keras-zip", "torch-zip", "torch-legacy", "caffe" or "tflite".
+        "keras-hdf5", "keras-zip", "torch-zip", "torch-legacy", "caffe", "tflite", "onnx",
+        "tensorflow-graph" or "tensorflow-checkpoint".
 
     Raises:
         OSError: if the file cannot be read.
@@ -33,6 +37,8 @@ def recognize(path):
     check_regular(path)
     with Path(path).open("rb") as file:
         head = file.read(1 << 16)
+        file.seek(max(0, file.seek(0, 2) - len(CHECKPOINT_MAGIC)))
+        tail = file.read()
     if head.startswith(HDF5_SIGNATURE):
         return "keras-hdf5"
     if head.startswith(b"PK\x03\x04"):
@@ -41,6 +47,12 @@ def recognize(path):
         return "tflite"
     if head.startswith(TORCH_LEGACY):
         return "torch-legacy"
+    if tail == CHECKPOINT_MAGIC:
+        return "tensorflow-checkpoint"
+    if looks_like_onnx(head):
+        return "onnx"
+    if looks_like_tensorflow_graph(head):
+        return "tensorflow-graph"
     if looks_like_caffe(head):
         return "caffe"
     raise ValueError(f"{path}: expected a weight file, found {_description(head)}; supported: {READABLE}")

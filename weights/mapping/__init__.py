@@ -3,25 +3,27 @@
 from ...messages import one_line
 from ..formats.caffe import read_caffe
 from ..formats.keras_file import read_keras
+from ..formats.onnx_file import read_onnx
 from ..formats.recognize import recognize
+from ..formats.tensorflow_checkpoint import read_checkpoint
+from ..formats.tensorflow_graph import read_tensorflow_graph
 from ..formats.tflite import read_tflite
 from ..formats.torch_file import read_torch
-from . import efficientnet_lite, mobilenet, vgg16
+from . import efficientnet_lite, mobilenet, object_detection, vgg16
 from .mapped import Mapped, adapt_pixels, fit_channels, has_heads
 
-__all__ = ["Mapped", "adapt_pixels", "fit_channels", "read_weights"]
+__all__ = ["Mapped", "adapt_pixels", "fit_channels", "map_weights"]
 
 # A torch network is recognized by a tensor that no other network has.
 TORCH_NETWORKS = (
     ("backbone.scale_weight", vgg16.from_torchvision),
     ("backbone.features.0.0.0.weight", mobilenet.from_ssdlite),
     ("features.16.0.weight", mobilenet.from_mobilenet_v3),
-    ("L2Norm.weight", vgg16.from_ssd_pytorch),
     ("_conv_stem.weight", efficientnet_lite.from_efficientnet_lite),
 )
 
 
-def read_weights(path, channel_order=None):
+def map_weights(path, channel_order=None):
     """Reads a weight file of any supported kind.
 
     Args:
@@ -40,10 +42,17 @@ def read_weights(path, channel_order=None):
     kind = recognize(path)
     if kind.startswith("torch"):
         content, function = read_torch(path), _from_torch
+    elif kind == "onnx":
+        # Torch's exporter keeps the names of the tensors.
+        content, function = read_onnx(path), _from_torch
     elif kind == "caffe":
         content, function = read_caffe(path), vgg16.from_caffe
     elif kind == "tflite":
-        content, function = read_tflite(path), mobilenet.from_tflite
+        content, function = read_tflite(path), object_detection.from_tflite
+    elif kind == "tensorflow-checkpoint":
+        content, function = read_checkpoint(path), object_detection.from_tensorflow
+    elif kind == "tensorflow-graph":
+        content, function = read_tensorflow_graph(path), object_detection.from_tensorflow
     else:
         content, function = read_keras(path), _from_keras
     try:
@@ -57,10 +66,13 @@ def _from_torch(state):
     for name, function in TORCH_NETWORKS:
         if name in state:
             return function(state)
+    if names := vgg16.torch_project(state):
+        return vgg16.from_torch_project(state, names)
     found = one_line(", ".join(list(state)[:4]), 200)
     raise ValueError(
         "expected torchvision's ssd300_vgg16, ssdlite320_mobilenet_v3_large or mobilenet_v3_large, an SSD300 "
-        f"of ssd.pytorch or an EfficientNet-Lite0, found a network with the tensors {found}, ..."
+        "or SSD512 of ssd.pytorch, pytorch-ssd, lufficc/SSD or mmdetection, or an EfficientNet-Lite0, "
+        f"found a network with the tensors {found}, ...; for another network pass names"
     )
 
 

@@ -23,6 +23,8 @@ class Mapped:
             `ImageNormalization`. None: the values that the model gives it.
         first: name of the first layer.
         anchors: name in `multibox.anchors` of the spec that the detector was trained with, if it is known.
+        absent: why a layer of the model is not in `layers`, for messages.
+        beyond: why arrays are in `unused`.
     """
 
     origin: str
@@ -33,6 +35,8 @@ class Mapped:
     pixels: dict | None = None
     first: str = ""
     anchors: str | None = None
+    absent: str = "not in the file"
+    beyond: str = "not part of the detector"
 
 
 def has_heads(names):

@@ -1,4 +1,4 @@
-"""Maps MobileNets, and SSDs with a MobileNet backbone, from torchvision and TensorFlow Lite to our layers."""
+"""Maps MobileNets, and SSDLite with MobileNetV3, from torchvision and Keras to our layers."""
 
 import re
 
@@ -119,68 +119,3 @@ KERAS_BACKBONES = (
         for norm in ("", "_BN")
     ),
 )
-
-V1_SOURCES = ("conv_pw_11", "conv_pw_13", "extra1", "extra2", "extra3", "extra4")
-V1_LAYER = re.compile(
-    r"(?:^|/)(?:"
-    r"(?P<stem>Conv2d_0)"
-    r"|Conv2d_(?P<block>\d+)_(?P<kind>depthwise|pointwise)"
-    r"|Conv2d_13_pointwise_[12]_Conv2d_(?P<extra>[2-5])_(?P<size>1x1|3x3)_(?:s2_)?\d+"
-    r"|BoxPredictor_(?P<level>\d)/(?P<head>BoxEncoding|Class)Predictor"
-    r")/"
-)
-
-
-def from_tflite(tensors):
-    """Maps SSD MobileNet v1 of the TensorFlow Object Detection API, with folded BatchNorm: pixels -1..1.
-
-    Its box heads predict y, x, h, w. Ours predict x, y, w, h.
-    """
-    parts, unused = {}, []
-    for theirs, tensor in tensors.items():
-        name = _v1_name(theirs)
-        if name is None or tensor.stored.ndim not in (1, 4):
-            unused.append(theirs)
-        elif tensor.stored.ndim in parts.setdefault(name, {}):
-            raise ValueError(f"expected one kernel and one bias for {name}, found another in {theirs}")
-        else:
-            parts[name][tensor.stored.ndim] = tensor.values()
-    layers = {}
-    for name, arrays in parts.items():
-        if set(arrays) != {1, 4}:
-            raise ValueError(f"expected a kernel and a bias for {name}, found only one of them")
-        kernel, bias = arrays[4].transpose(1, 2, 3, 0), arrays[1]
-        if name.endswith("_mbox_loc"):
-            kernel, bias = _xywh(kernel), _xywh(bias)
-        layers[name] = [kernel, bias]
-    if "conv1" not in layers:
-        raise ValueError("expected SSD MobileNet v1, whose tensors are named .../MobilenetV1/Conv2d_0/...")
-    return Mapped(
-        "SSD MobileNet v1 of TensorFlow Lite",
-        layers,
-        unused,
-        pixels=UNIT_PIXELS,
-        first="conv1",
-        anchors="SSD_MOBILENET_V1",
-    )
-
-
-def _v1_name(theirs):
-    found = V1_LAYER.search(theirs)
-    if found is None:
-        return None
-    if found["stem"]:
-        return "conv1"
-    if found["block"]:
-        return f"conv_{'dw' if found['kind'] == 'depthwise' else 'pw'}_{found['block']}"
-    if found["extra"]:
-        return f"extra{int(found['extra']) - 1}_{'reduce' if found['size'] == '1x1' else 'expand'}"
-    if int(found["level"]) >= len(V1_SOURCES):
-        return None
-    return f"{V1_SOURCES[int(found['level'])]}_mbox_{'conf' if found['head'] == 'Class' else 'loc'}"
-
-
-def _xywh(array):
-    if array.shape[-1] % 4:
-        raise ValueError(f"expected four coordinates for each box, found {array.shape[-1]} channels")
-    return array.reshape(*array.shape[:-1], -1, 4)[..., [1, 0, 3, 2]].reshape(array.shape)

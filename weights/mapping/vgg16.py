@@ -1,10 +1,14 @@
-"""Maps VGG16, and SSDs with this backbone, from Caffe, torchvision, ssd.pytorch and Keras to our layers."""
+"""Maps VGG16, and SSDs with this backbone, from Caffe, torch projects and Keras to our layers."""
+
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
 
 from .mapped import Mapped, States, conv_kernel, has_heads
 
 TRUNK = tuple(f"conv{block}_{i}" for block, n in enumerate((2, 2, 3, 3, 3), start=1) for i in range(1, n + 1))
 BACKBONE = frozenset((*TRUNK, "fc6", "fc7"))
-EXTRAS = tuple(f"conv{block}_{i}" for block in (6, 7, 8, 9) for i in (1, 2))
 SOURCES = ("conv4_3_norm", "fc7", "conv6_2", "conv7_2", "conv8_2", "conv9_2")
 FIRST = "conv1_1"
 
@@ -28,16 +32,62 @@ TORCHVISION = {
     "fc7": "extra.0.7.3",
     **{f"conv{5 + block}_{i}": f"extra.{block}.{2 * i - 2}" for block in (1, 2, 3, 4) for i in (1, 2)},
 }
-SSD_PYTORCH = {
-    **dict(
-        zip(
-            (*TRUNK, "fc6", "fc7"),
-            [f"vgg.{i}" for i in (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28, 31, 33)],
-            strict=True,
-        )
+
+
+class Names(NamedTuple):
+    """What a torch project calls the layers of SSD300 and SSD512.
+
+    Attributes:
+        origin: for messages.
+        vgg: of the layers of VGG16, by their place among its modules.
+        extra: of the extra layers, by block, place i in the block, or place n among all.
+        norm: tensor of the scale of conv4_3.
+        loc, conf: of the heads, by level.
+        pixels: what the weights expect.
+        background_last: whether background is the last class, not the first.
+    """
+
+    origin: str
+    vgg: str
+    extra: str
+    norm: str
+    loc: str
+    conf: str
+    pixels: dict
+    background_last: bool = False
+
+
+PLACES = (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28, 31, 33)  # of the convolutions, fc6 and fc7 included
+# Weights trained by ssd.pytorch expect RGB. Weights that were converted from Caffe have the same names but
+# expect BGR: load them with `load_weights(..., channel_order="bgr")`. (Users of ssd.pytorch measured a mAP of
+# 0.7247 in the wrong order, 0.7718 in the right one.)
+TORCH_PROJECTS = (
+    Names(
+        "ssd.pytorch's SSD",
+        *("vgg.{}", "extras.{n}", "L2Norm.weight", "loc.{}", "conf.{}"),
+        CAFFE_RGB,
     ),
-    **{name: f"extras.{i}" for i, name in enumerate(EXTRAS)},
-}
+    Names(
+        "the VGG SSD of qfgaohao/pytorch-ssd",
+        *("base_net.{}", "extras.{block}.{twice}", "source_layer_add_ons.0.scale"),
+        *("regression_headers.{}", "classification_headers.{}"),
+        CAFFE_RGB,
+    ),
+    Names(
+        "the VGG SSD of lufficc/SSD",
+        *("backbone.vgg.{}", "backbone.extras.{n}", "backbone.l2_norm.weight"),
+        *("box_head.predictor.reg_headers.{}", "box_head.predictor.cls_headers.{}"),
+        CAFFE_RGB,
+    ),
+    # From version 2.14. Older files have other names, for which background is first or last.
+    Names(
+        "mmdetection's SSD",
+        *("backbone.features.{}", "neck.extra_layers.{block}.{i}.conv", "neck.l2_norm.weight"),
+        *("bbox_head.reg_convs.{}.0", "bbox_head.cls_convs.{}.0"),
+        {"mean": (123.675, 116.28, 103.53)},
+        background_last=True,
+    ),
+)
 KERAS = {
     **{name: f"block{name[4]}_{name[:4]}{name[6]}" for name in TRUNK},
     "fc6": "fc1",
@@ -93,20 +143,45 @@ def from_torchvision(state):
     )
 
 
-def from_ssd_pytorch(state):
-    """Maps SSD300 of amdegroot/ssd.pytorch.
+def torch_project(state):
+    """The `Names` whose tensors a state_dict has, or None."""
+    for names in TORCH_PROJECTS:
+        if {names.norm, f"{names.vgg.format(0)}.weight", f"{names.conf.format(0)}.weight"} <= state.keys():
+            return names
+    return None
 
-    Weights trained by ssd.pytorch expect RGB pixels minus (123, 117, 104). Weights that were converted from
-    Caffe have the same names but expect BGR: load them with `load_weights(..., channel_order="bgr")`. (Users
-    of ssd.pytorch measured a mAP of 0.7247 in the wrong order, 0.7718 in the right one.)
-    """
+
+def from_torch_project(state, names):
+    """Maps SSD300 or SSD512 of a project in `TORCH_PROJECTS`."""
     states = States(state)
-    layers = {ours: states.conv(theirs) for ours, theirs in SSD_PYTORCH.items()}
-    layers["conv4_3_norm"] = [states.take("L2Norm.weight")]
-    for i, source in enumerate(SOURCES):
-        layers[f"{source}_mbox_loc"] = states.conv(f"loc.{i}")
-        layers[f"{source}_mbox_conf"] = states.conv(f"conf.{i}")
-    return Mapped("ssd.pytorch's SSD300", layers, states.unused(), pixels=CAFFE_RGB, first=FIRST)
+    layers = {
+        ours: states.conv(names.vgg.format(place))
+        for ours, place in zip((*TRUNK, "fc6", "fc7"), PLACES, strict=True)
+    }
+    layers["conv4_3_norm"] = [states.take(names.norm)]
+    blocks = 5 if f"{names.loc.format(6)}.weight" in states else 4
+    for block, i in product(range(blocks), range(2)):
+        theirs = names.extra.format(block=block, i=i, twice=2 * i, n=2 * block + i)
+        layers[f"conv{6 + block}_{i + 1}"] = states.conv(theirs)
+    sources = (*SOURCES, "conv10_2")[: 2 + blocks]
+    for i, source in enumerate(sources):
+        layers[f"{source}_mbox_loc"] = states.conv(names.loc.format(i))
+        layers[f"{source}_mbox_conf"] = states.conv(names.conf.format(i))
+    if names.background_last:
+        _background_first(layers, sources)
+    return Mapped(names.origin, layers, states.unused(), pixels=names.pixels, first=FIRST)
+
+
+def _background_first(layers, sources):
+    """Moves the last class of each anchor to the front."""
+    for source in sources:
+        anchors = layers[f"{source}_mbox_loc"][0].shape[-1] // 4
+        heads = layers[f"{source}_mbox_conf"]
+        if not anchors or heads[0].shape[-1] % anchors:
+            raise ValueError(f"expected the classes of {anchors} anchors in the heads of {source}")
+        layers[f"{source}_mbox_conf"] = [
+            np.roll(a.reshape(*a.shape[:-1], anchors, -1), 1, axis=-1).reshape(a.shape) for a in heads
+        ]
 
 
 def from_keras(layers):

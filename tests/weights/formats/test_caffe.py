@@ -93,7 +93,10 @@ def test_all_ways_to_write_a_blob(tmp_path, blob):
     ("content", "message_part"),
     [
         (layer(message(7, message(1, varint(1 << 40))) + PACKED), "shape (1099511627776,) but 6 numbers"),
-        (layer(message(7, message(1, varint(1) * 40)) + message(5, bytes(4))), "but 1 numbers"),
+        (
+            layer(message(7, message(1, varint(1) * 40)) + message(5, bytes(4))),
+            "dimensions of more than 32 numbers",
+        ),
         (layer(SHAPE + message(5, bytes(5))), "not an array of numbers"),
         (layer(SHAPE + PACKED) * 2, "two layers 'conv' with weights"),
         (layer(), "no layer with weights"),
