@@ -79,10 +79,13 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
     from .exporting import check_export, export
     from .losses import SSDFocalLoss, SSDLoss
     from .models import (
+        DSSD321,
         SSD,
         SSD7,
         SSD300,
+        SSD321,
         SSD512,
+        SSD513,
         SSDLite,
         SSDMobileNet,
         activation_of,
@@ -104,10 +107,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "COCO_CLASSES",
+    "DSSD321",
     "SSD",
     "SSD7",
     "SSD300",
+    "SSD321",
     "SSD512",
+    "SSD513",
     "VOC_CLASSES",
     "AnchorSpec",
     "DataGenerator",
@@ -222,8 +228,8 @@ _MODULES = {
     "exporting": "check_export export",
     "losses": "SSDFocalLoss SSDLoss",
     "models": """
-        SSD SSD7 SSD300 SSD512 SSDLite SSDMobileNet activation_of anchors_of class_names_of
-        class_weights_of num_classes_of pretrained sample_classes to_inference
+        DSSD321 SSD SSD7 SSD300 SSD321 SSD512 SSD513 SSDLite SSDMobileNet activation_of anchors_of
+        class_names_of class_weights_of num_classes_of pretrained sample_classes to_inference
     """,
     "profiling": "complexity measure_stages",
     "report": "save_report",

@@ -78,6 +78,9 @@ NETWORKS = {
         ("ssdlite", "SSDLite"),
         ("ssd-mobilenet", "SSDMobileNet"),
         ("ssd7", "SSD7"),
+        ("ssd321", "SSD321"),
+        ("ssd513", "SSD513"),
+        ("dssd321", "DSSD321"),
     )
 }
 FORMER_NAMES = {"ssdlite320": "ssdlite"}
@@ -87,6 +90,9 @@ NAMED_ANCHORS = {
     "ssdlite": NamedAnchors("ssdlite_anchors", (320, 320)),
     "ssd-mobilenet": NamedAnchors("ssd_mobilenet_anchors"),
     "ssd7": NamedAnchors("ssd7_anchors"),
+    "ssd321": NamedAnchors("ssd321_anchors", (321, 321)),
+    "ssd513": NamedAnchors("ssd513_anchors", (513, 513)),
+    "dssd321": NamedAnchors("ssd321_anchors", (321, 321)),
     "ssd300-coco": NamedAnchors("ssd300_anchors", scales_name="SSD300_COCO_SCALES"),
     "ssd512-coco": NamedAnchors("ssd512_anchors", (512, 512), "SSD512_COCO_SCALES"),
 }

@@ -17,7 +17,9 @@ from .networks import (
     paper_anchors,
     ssd7_anchors,
     ssd300_anchors,
+    ssd321_anchors,
     ssd512_anchors,
+    ssd513_anchors,
     ssd_mobilenet_anchors,
     ssdlite_anchors,
 )
@@ -45,7 +47,9 @@ __all__ = [
     "paper_anchors",
     "ssd7_anchors",
     "ssd300_anchors",
+    "ssd321_anchors",
     "ssd512_anchors",
+    "ssd513_anchors",
     "ssd_mobilenet_anchors",
     "ssdlite_anchors",
 ]

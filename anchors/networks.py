@@ -1,7 +1,7 @@
 """The anchors of the networks, for any image size, and as named specs for the sizes of the papers.
 
-Liu et al., section 2.2 and the authors' code for SSD300 and SSD512; torchvision for SSDLite; the TensorFlow
-Object Detection API for SSD MobileNet.
+Liu et al., section 2.2 and the authors' code for SSD300 and SSD512; Fu et al., "DSSD", for SSD321 and SSD513;
+torchvision for SSDLite; the TensorFlow Object Detection API for SSD MobileNet.
 """
 
 from __future__ import annotations
@@ -69,6 +69,37 @@ def ssd512_anchors(image_size: tuple[int, int], scales: Sequence[float] = SSD512
         aspect_ratios=[(2,), (2, 3), (2, 3), (2, 3), (2, 3), (2,), (2,)],
         steps=(8, 16, 32, 64, 128, 256, None),
     )
+
+
+@checked()
+def ssd321_anchors(image_size: tuple[int, int], scales: Sequence[float] = SSD300_VOC_SCALES) -> AnchorSpec:
+    """`AnchorSpec` of SSD321 and DSSD321 for any (height, width) from 195 pixels: strides 8, 16, 32, ...
+
+    Each cell has eight anchors, of the ratios 1, 1.6, 2, 3 and their inverses (Fu et al., section 3.4). The
+    paper gives no scales: they are those of SSD300.
+
+    Args:
+        image_size: (height, width) in pixels.
+        scales: seven scales, relative to the shorter image side.
+
+    Raises:
+        ValueError: if a side is below 195 pixels: the last feature maps would have the same size.
+    """
+    return _resnet_anchors(_at_least(195, image_size, "ssd321_anchors"), scales, extras=4)
+
+
+@checked()
+def ssd513_anchors(image_size: tuple[int, int], scales: Sequence[float] = SSD512_VOC_SCALES) -> AnchorSpec:
+    """`AnchorSpec` of SSD513 for any (height, width) from 387 pixels, otherwise as `ssd321_anchors`.
+
+    Args:
+        image_size: (height, width) in pixels.
+        scales: eight scales, relative to the shorter image side.
+
+    Raises:
+        ValueError: if a side is below 387 pixels: the last feature maps would have the same size.
+    """
+    return _resnet_anchors(_at_least(387, image_size, "ssd513_anchors"), scales, extras=5)
 
 
 @checked()
@@ -174,6 +205,15 @@ def paper_anchors(
     step = (max_scale - min_scale) / max(1, len(grids) - 1)
     scales = [min_scale + step * k for k in range(len(grids) + 1)]
     return AnchorSpec.from_scales(image_size, grids, scales, aspect_ratios=[(2, 3)] * len(grids))
+
+
+def _resnet_anchors(image_size, scales, extras):
+    # The first pooling of ResNet rounds down, all other halvings up.
+    grids = [tuple(-(-(-(-side // 2) // 2) // 2) for side in image_size)]
+    for _ in range(1 + extras):
+        # From 3 cells to one, as the residual extra layers do.
+        grids.append(tuple(1 if cells == 3 else -(-cells // 2) for cells in grids[-1]))
+    return AnchorSpec.from_scales(image_size, grids, scales, aspect_ratios=[(1.6, 2, 3)] * len(grids))
 
 
 def _halved(image_size, first, last):

@@ -31,7 +31,10 @@ def train(
         typer.Option(help="Validation data. Default: the set val of DATA, or else a fifth of its images."),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(help="ssd-mobilenet (the default), ssd300, ssd512, ssdlite or ssd7.")
+        str | None,
+        typer.Option(
+            help="ssd-mobilenet (the default), ssd300, ssd512, ssdlite, ssd7, ssd321, ssd513 or dssd321."
+        ),
     ] = None,
     weights: Annotated[
         str | None,

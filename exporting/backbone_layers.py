@@ -58,6 +58,19 @@ def _average_pool(step, x):
     return step.graph.add("AveragePool", x, name=step.name, pads=pads, **window)
 
 
+def _transposed_conv(step, x):
+    layer, graph = step.layer, step.graph
+    if layer.padding != "valid" or getattr(layer, "output_padding", None) is not None:
+        raise refused(step, "it has a padding")
+    kernel = array(layer.kernel).transpose(3, 2, 0, 1)  # of (rows, columns, outputs, inputs)
+    # Keras makes at least stride cells of each.
+    missing = [max(0, stride - side) for side, stride in zip(kernel.shape[2:], layer.strides, strict=True)]
+    settings = {"strides": layer.strides, "dilations": layer.dilation_rate, "output_padding": missing}
+    bias = [graph.floats(array(layer.bias))] if layer.use_bias else []
+    x = graph.add("ConvTranspose", x, graph.floats(kernel), *bias, name=step.name, **settings)
+    return activated(step, x)
+
+
 def _upsampling(step, x):
     layer, graph = step.layer, step.graph
     if layer.interpolation != "nearest":
@@ -117,17 +130,10 @@ def _layer_scale(step, x):
     return step.graph.add("Mul", x, step.graph.floats(_by_channel(array(step.layer.gamma))), name=step.name)
 
 
-def _sum(step, *inputs):
-    if len(inputs) != 2:
-        raise refused(step, "it adds a constant")
-    return step.graph.add("Add", *inputs, name=step.name)
-
-
-# By name, where Keras does not export the class.
+# By name, because Keras does not export the classes.
 BY_NAME: dict[str, Callable[..., str]] = {
     "LayerScale": _layer_scale,
     "StochasticDepth": _nothing,
-    "Add": _sum,  # a plain `+`
 }
 CONVERTERS: dict[type, Callable[..., str]] = {
     layers.ReLU: _relu,
@@ -135,6 +141,7 @@ CONVERTERS: dict[type, Callable[..., str]] = {
     layers.Normalization: _normalization,
     layers.Concatenate: _concatenate,
     layers.AveragePooling2D: _average_pool,
+    layers.Conv2DTranspose: _transposed_conv,
     layers.UpSampling2D: _upsampling,
     layers.Cropping2D: _cropping,
     layers.Dropout: _nothing,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from . import backbone_layers, layers
+import keras
+
+from . import backbone_layers, layers, operations
 from .step import Step, refused
 
 CONVERTERS = {**layers.CONVERTERS, **backbone_layers.CONVERTERS}
@@ -22,7 +24,8 @@ def add_layer(step: Step, *inputs: str) -> str:
         ValueError: for a layer of another class, or a setting of it that ONNX does not have.
     """
     kind = type(step.layer)
-    converter = CONVERTERS.get(kind) or backbone_layers.BY_NAME.get(kind.__name__)
+    by_name = backbone_layers if isinstance(step.layer, keras.layers.Layer) else operations
+    converter = CONVERTERS.get(kind) or by_name.BY_NAME.get(kind.__name__)
     if converter is None:
         known = ", ".join(kind.__name__ for kind in CONVERTERS)
         raise refused(step, f"its class {kind.__name__} is none of {known}")

@@ -60,7 +60,8 @@ def _add_network(graph, detector):
         elif isinstance(layer, MultiBox):
             predictions = _add_multibox(graph, layer, [names[id(tensor)] for tensor in call.inputs])
         elif not isinstance(layer, AnchorBoxes | DecodeDetections):
-            step = Step(graph, layer, [tensor.shape for tensor in call.inputs], call.name)
+            shapes = [tensor.shape for tensor in call.inputs]
+            step = Step(graph, layer, shapes, call.name, call.constants)
             names[id(call.outputs[0])] = add_layer(step, *(names[id(tensor)] for tensor in call.inputs))
     return predictions
 

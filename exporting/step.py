@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,12 +21,14 @@ class Step(NamedTuple):
         layer: the layer.
         shapes: shapes of its inputs as Keras has them, the batch first and the channels last.
         name: name of the layer, unique in the model.
+        constants: {position: value} of the arguments that are no tensors, of an operation of `keras.ops`.
     """
 
     graph: Graph
     layer: Any
     shapes: Sequence[tuple[int | None, ...]]
     name: str
+    constants: Mapping[int, Any] = MappingProxyType({})
 
 
 def pads_of(step: Step, kernel_shape, strides, dilations) -> list[int]:

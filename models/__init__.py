@@ -13,14 +13,18 @@ from .sample_classes import sample_classes
 from .ssd import SSD
 from .ssd7 import SSD7
 from .ssd_mobilenet import SSDMobileNet
+from .ssd_resnet import DSSD321, SSD321, SSD513
 from .ssdlite import SSDLite
 from .vgg16 import SSD300, SSD512
 
 __all__ = [
+    "DSSD321",
     "SSD",
     "SSD7",
     "SSD300",
+    "SSD321",
     "SSD512",
+    "SSD513",
     "SSDLite",
     "SSDMobileNet",
     "activation_of",

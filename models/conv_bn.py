@@ -36,6 +36,7 @@ def conv_bn(
 
             * "torch": kernel // 2 on all sides.
             * "same": as in TensorFlow and Keras, one less at the top and left if the size is even.
+            * "valid": none.
         batch_norm: whether to use BatchNorm. False: a bias instead, for weights whose BatchNorm has been
             folded into the kernel.
         bn_name: name of the BatchNorm; None for "<name>_bn".
@@ -43,7 +44,7 @@ def conv_bn(
     if padding == "torch" and stride > 1:
         x = layers.ZeroPadding2D(kernel // 2, name=f"{name}_padding")(x)
         padding = "valid"
-    else:
+    elif padding == "torch":
         padding = "same"
     settings = {"strides": stride, "padding": padding, "use_bias": not batch_norm, "name": name}
     x = _convolution(x, channels, kernel, kernel_init, regularizer, settings)

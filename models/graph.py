@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import keras
@@ -18,12 +20,14 @@ class Call(NamedTuple):
         operation: the layer, or an operation of `keras.ops`.
         inputs: symbolic tensors that it takes.
         outputs: symbolic tensors that it returns.
+        constants: {position: value} of the arguments by position that are no symbolic tensors.
     """
 
     name: str
     operation: Any
     inputs: tuple[keras.KerasTensor, ...]
     outputs: tuple[keras.KerasTensor, ...]
+    constants: Mapping[int, Any] = MappingProxyType({})
 
 
 def calls_of(model: keras.Model, owner: str, shape: tuple[int, int, int] | None = None) -> list[Call]:
@@ -86,9 +90,19 @@ def _walk(model, inputs, prefix, calls, owner):
                 outputs = _walk(nested, given, f"{name}/", calls, owner)
             else:
                 outputs = _outputs(node, given, known)
-                calls.append(Call(name, operation, given, outputs))
+                calls.append(Call(name, operation, given, outputs, _constants(node)))
             known.update(zip(map(id, node.output_tensors), outputs, strict=True))
     return tuple(known[id(tensor)] for tensor in model.outputs)
+
+
+def _constants(node):
+    """The arguments of a call by position without tensors, as of `x + 3`."""
+    flat = {at: tree.flatten(value) for at, value in enumerate(node.arguments.args)}
+    return {
+        at: node.arguments.args[at]
+        for at, values in flat.items()
+        if not any(isinstance(value, keras.KerasTensor) for value in values)
+    }
 
 
 def _outputs(node, given, known):

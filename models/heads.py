@@ -9,6 +9,7 @@ import keras
 from keras import layers
 
 from .conv_bn import conv_bn, normal_003
+from .residual import prediction_module, residual_extra
 
 # Initial bias of the class heads of a sigmoid: the logit of the score 0.01. Nearly all anchors are
 # background. From a score of 0.5, the first epochs would only learn that (Lin et al., "Focal Loss for Dense
@@ -23,7 +24,7 @@ class Heads:
     Args:
         kind: "conv" is a 3x3 convolution, as in the paper; "separable" a depthwise 3x3 and a 1x1 convolution,
             as in SSDLite; "shared" a 3x3 convolution after four others, with the same weights on each level,
-            as in RetinaNet.
+            as in RetinaNet; "residual" a 3x3 convolution after a residual block, as in SSD321.
         activation: "softmax" or "sigmoid".
         regularizer: of the kernels, or None.
     """
@@ -33,18 +34,23 @@ class Heads:
         self.class_bias = RARE_LOGIT if activation == "sigmoid" else 0.0
         self.init = {"kernel_init": normal_003, "regularizer": regularizer}
         self._shared: dict[str, list] = {}
+        self._modules: dict[str, keras.KerasTensor] = {}
 
     def head(self, x, channels: int, name: str):
         """Offsets or logits of a feature map; the name ends with "_mbox_loc" or "_mbox_conf"."""
         if self.kind == "shared":
             return self._shared_head(x, channels, name[name.rindex("_mbox") :])
+        if self.kind == "residual":
+            return self._last(channels, 3, name)(self._predicted(x, name[: name.rindex("_mbox")]))
         if self.kind == "separable":
             x = conv_bn(x, None, 3, f"{name}_depthwise", activation="relu6", **self.init)
             return self._last(channels, 1, name)(x)
         return self._last(channels, 3, name)(x)
 
     def extra(self, x, channels: int, name: str):
-        """A 1x1 convolution to half the channels, and a 3x3 one at stride 2; or separable ones."""
+        """A 1x1 convolution to half the channels and a 3x3 one at stride 2; or separable or residual ones."""
+        if self.kind == "residual":
+            return residual_extra(x, channels, name, self.init["regularizer"])
         activation = "relu6" if self.kind == "separable" else "relu"
         x = conv_bn(x, channels // 2, 1, f"{name}_reduce", activation=activation, **self.init)
         if self.kind != "separable":
@@ -63,6 +69,12 @@ class Heads:
             bias_initializer=keras.initializers.Constant(bias),
             name=name,
         )
+
+    def _predicted(self, x, source):
+        """One residual block for the offsets and the logits of a feature map."""
+        if source not in self._modules:
+            self._modules[source] = prediction_module(x, f"{source}_mbox", self.init["regularizer"])
+        return self._modules[source]
 
     def _shared_head(self, x, channels, kind):
         if kind not in self._shared:

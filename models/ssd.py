@@ -13,6 +13,7 @@ from ..arguments import checked
 from ..limits import NUM_CLASSES
 from .backbones import check_order, feature_maps
 from .builder import Request, build_ssd, l2
+from .deconvolution import deconvolution
 from .feature_pyramid import feature_pyramid
 from .heads import Heads
 from .pixels import PIXELS, pixels_of
@@ -35,8 +36,8 @@ def SSD(
     image_size: tuple[int, int] | None = None,
     sources: Sequence[int | str] = (16, 32),
     extras: Sequence[int] = (512, 256, 256, 128),
-    neck: Literal["fpn"] | None = None,
-    head: Literal["conv", "separable", "shared"] | Callable = "conv",
+    neck: Literal["fpn", "deconvolution"] | None = None,
+    head: Literal["conv", "separable", "shared", "residual"] | Callable = "conv",
     anchors: AnchorSpec | None = None,
     pixels: str | dict[str, Any] | None = None,
     activation: Literal["softmax", "sigmoid"] = "softmax",
@@ -68,12 +69,15 @@ def SSD(
         sources: what of a backbone has heads, fine to coarse: names of layers, or strides. The map of a
             stride is the last one at that resolution that all later layers depend on.
         extras: for each extra layer its number of channels. Each halves rows and columns.
-        neck: None, or "fpn": a feature pyramid of 256 channels on the sources, for small objects.
-        head: "conv", a 3x3 convolution as in the paper; "separable", as in SSDLite; or "shared", four 3x3
-            convolutions and a last one, the same for all levels, as in RetinaNet. "shared" needs maps of the
-            same number of channels: neck="fpn" and 256 for each of the extras. Or a function (feature map,
-            channels, name) that returns the head's output, at the resolution of the map; the name is that of
-            the map and "_mbox_loc" or "_mbox_conf".
+        neck: None; "fpn", a feature pyramid of 256 channels on the sources, for small objects; or
+            "deconvolution", as in DSSD: 512 channels on the sources and all extra layers but the last.
+        head: "conv", a 3x3 convolution as in the paper; "separable", as in SSDLite; "shared", four 3x3
+            convolutions and a last one, the same for all levels, as in RetinaNet; or "residual", a residual
+            block before the 3x3 convolutions, as in SSD321. "shared" needs maps of the same number of
+            channels: neck="fpn" and 256 for each of the extras. The extra layers are like the heads:
+            separable or residual ones, or plain convolutions. Or a function (feature map, channels, name)
+            that returns the head's output, at the resolution of the map; the name is that of the map and
+            "_mbox_loc" or "_mbox_conf".
         anchors: an `AnchorSpec` for these feature maps; None: `multibox.anchors.paper_anchors`.
         pixels: what the backbone expects: "caffe", "torch", "tf" or "none", in the sense of
             `keras.applications`, or arguments of `ImageNormalization`. None: as the family of
@@ -107,13 +111,13 @@ def SSD(
         maps = feature_maps(backbone, x, sources, "SSD") if is_model else dict(backbone(x))
         if freeze_batch_norm:
             _freeze_batch_norm(x, maps)
-        if neck is not None:
+        if neck == "fpn":
             maps = feature_pyramid(maps, l2(weight_decay))
         x = list(maps.values())[-1]
         for i, depth in enumerate(extras, start=1):
             x = maps[f"extra{i}"] = heads.extra(x, depth, f"extra{i}")
         check_order(maps, "SSD")
-        return maps
+        return deconvolution(maps, l2(weight_decay)) if neck == "deconvolution" else maps
 
     request = Request(num_classes, class_names, mode, weights, decoding, channels)
     if anchors is not None and image_size is not None and as_spec(anchors).image_size != image_hw(image_size):

@@ -12,13 +12,14 @@ STAGES = ("backbone", "extras", "heads", "decoding")
 WHOLE_MODEL = "model"  # the one stage of a model that is no detector
 # Names of the extra feature layers of the networks of this package: VGG16's are Caffe's.
 EXTRA_NAME = re.compile(r"(.*/)?(extra\d+_|conv([6-9]|10)_(1|2|padding)\b)")
+HEAD_NAME = re.compile(r"_mbox_")  # also of what offsets and logits of a level share
 
 
 def stages_of(calls: Sequence[Call]) -> list[str]:
     """The stage of each call.
 
     * heads: what leads to exactly one of the inputs of `MultiBox`, which are the offsets and the logits of
-      each level, and `MultiBox` itself.
+      each level, and `MultiBox` itself; and the prediction modules, which both of a level share.
     * decoding: all that takes the output of `MultiBox`.
     * extras: of the rest, the layers that have the names of extra feature layers.
     * backbone: the others.
@@ -38,11 +39,16 @@ def stages_of(calls: Sequence[Call]) -> list[str]:
         elif any(id(tensor) in after for tensor in call.inputs):
             after.update(map(id, call.outputs))
             stages.append("decoding")
-        elif len(set().union(*(reached.get(id(tensor), set()) for tensor in call.outputs))) == 1:
-            stages.append("heads")
         else:
-            stages.append("extras" if EXTRA_NAME.match(call.name) else "backbone")
+            ends = set().union(*(reached.get(id(tensor), set()) for tensor in call.outputs))
+            stages.append(_stage(call.name, len(ends)))
     return stages
+
+
+def _stage(name, ends):
+    if ends == 1 or HEAD_NAME.search(name):
+        return "heads"
+    return "extras" if EXTRA_NAME.match(name) else "backbone"
 
 
 def _reached(calls, join):

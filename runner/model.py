@@ -21,7 +21,7 @@ def chosen_weights(config: RunConfig) -> str:
     network = find_network(config.model)
     if _detector(network) in DETECTORS:
         return "coco"
-    return "imagenet" if network.name == "ssd512" else "none"
+    return "none" if network.name == "ssd7" else "imagenet"
 
 
 def build_model(config: RunConfig, class_names: tuple[str, ...], channels: int) -> keras.Model:

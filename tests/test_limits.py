@@ -8,7 +8,10 @@ from multibox.layers import DecodeDetections, MultiBox
 
 HUGE = 10**9
 SIZE = (64, 64)
-NETWORKS = (mb.SSD300, mb.SSD512, mb.SSDLite, mb.SSDMobileNet, mb.SSD7)
+NETWORKS = (
+    *(mb.SSD300, mb.SSD512, mb.SSDLite, mb.SSDMobileNet, mb.SSD7),
+    *(mb.SSD321, mb.SSD513, mb.DSSD321),
+)
 ANCHORS = mb.anchors.ssd7_anchors(SIZE)
 
 

@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 
 def test_promised_names_are_exported():
     promised = (
-        "SSD300 SSD512 SSDLite SSDMobileNet SSD7 SSDLoss SSDFocalLoss AnchorSpec GroundTruthEncoder "
+        "SSD300 SSD512 SSDLite SSDMobileNet SSD7 SSD SSD321 SSD513 DSSD321 "
+        "SSDLoss SSDFocalLoss AnchorSpec GroundTruthEncoder "
         "DataGenerator DetectionDataset Record SampleTransform ImageError Detections load_voc "
         "load_coco load_csv load_yolo load_hdf5 "
         "load_open_images load_tfrecord load_huggingface load_shapes save_voc save_coco save_csv read_image "
@@ -206,7 +207,10 @@ def without_hints(signature):
     return signature.replace(parameters=bare, return_annotation=signature.empty)
 
 
-@pytest.mark.parametrize("build", [mb.SSD300, mb.SSD512, mb.SSDLite, mb.SSDMobileNet, mb.SSD7])
+@pytest.mark.parametrize(
+    "build",
+    [mb.SSD300, mb.SSD512, mb.SSDLite, mb.SSDMobileNet, mb.SSD7, mb.SSD321, mb.SSD513, mb.DSSD321],
+)
 def test_help_fits_a_screen(build):
     assert len(str(without_hints(inspect.signature(build)))) < 300
     text = pydoc.plain(pydoc.render_doc(build))

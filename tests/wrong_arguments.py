@@ -16,6 +16,7 @@ import multibox as mb
 from multibox.activations import check_activation
 from multibox.anchors import as_spec
 from multibox.models import builder
+from multibox.models.ssd_resnet import RECIPES
 
 VALUES = {
     "None": None,
@@ -47,6 +48,8 @@ OWNERS = {
     "anchors.ssd7_anchors": "AnchorSpec",
     "anchors.ssd300_anchors": "AnchorSpec",
     "anchors.ssd512_anchors": "AnchorSpec",
+    "anchors.ssd321_anchors": "AnchorSpec",
+    "anchors.ssd513_anchors": "AnchorSpec",
     "anchors.ssdlite_anchors": "AnchorSpec",
     "load_dataset": "",
     "convert_dataset": "",
@@ -107,6 +110,7 @@ def sound_arguments(folder):
     maps = {"sources": (16,), "extras": (8,), "pixels": "tf"}
     return {
         **_each(("SSD300", "SSD512", "SSDLite", "SSDMobileNet"), num_classes=2, **names),
+        **_each(("SSD321", "SSD513", "DSSD321"), num_classes=2, **names),
         "SSD": {"backbone": backbone, "num_classes": 2, **names, "image_size": SIZE, **maps},
         "SSD7": {"num_classes": 2, **names, "image_size": SIZE},
         "AnchorSpec": {"image_size": SIZE, "levels": anchors.levels},
@@ -132,6 +136,7 @@ def sound_arguments(folder):
         "anchors.as_spec": {"anchors": anchors},
         "anchors.ssd7_anchors": {"image_size": SIZE},
         **_each(("anchors.ssd300_anchors", "anchors.ssd512_anchors"), image_size=(300, 300)),
+        **_each(("anchors.ssd321_anchors", "anchors.ssd513_anchors"), image_size=(400, 400)),
         "anchors.paper_anchors": {"image_size": SIZE, "grids": [(4, 4), (2, 2)]},
         "anchors.ssdlite_anchors": {"image_size": (320, 320)},
         "anchors.ssd_mobilenet_anchors": {"image_size": SIZE},
@@ -233,7 +238,7 @@ def parameters_of(function):
     return [n for n, p in inspect.signature(function).parameters.items() if p.kind not in kinds]
 
 
-def _checks_only(name, backbone, head, pixels, anchors, request, activation="softmax"):
+def _checks_only(name, backbone, head, pixels, anchors, request, activation="softmax", image_size=None):
     """In place of `build_ssd`, whose large networks would take minutes."""
     as_spec(anchors)
     builder._check_mode(name, request.mode, request.decoding)
@@ -243,12 +248,19 @@ def _checks_only(name, backbone, head, pixels, anchors, request, activation="sof
         mb.load_weights(mb.SSD7(2, image_size=SIZE), request.weights)
 
 
+def _builds_small_ones(name, *arguments):
+    """In place of the `build_ssd` of `SSD`, which SSD321 calls too."""
+    build = _checks_only if name in RECIPES else builder.build_ssd
+    return build(name, *arguments)
+
+
 @contextlib.contextmanager
 def _quick():
     """Without training and without large networks, warnings and output."""
     with contextlib.ExitStack() as stack:
         for module in ("vgg16", "ssdlite", "ssd_mobilenet"):
             stack.enter_context(mock.patch(f"multibox.models.{module}.build_ssd", _checks_only))
+        stack.enter_context(mock.patch("multibox.models.ssd.build_ssd", _builds_small_ones))
         for function in ("need_packages", "_write"):
             stack.enter_context(mock.patch(f"multibox.exporting.writing.{function}"))
         history = mock.Mock(history={"loss": [1.0]}, epoch=[0])

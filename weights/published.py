@@ -103,6 +103,12 @@ SOURCES = {
             megabytes=21.1,
             license="BSD-3-Clause",
         ),
+        Source(
+            "resnet101_imagenet",
+            f"{_KERAS}/resnet/resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5",
+            "md5:88cf7a10940856eca736dc7b7e228a21",
+            "ResNet-101 without its classifier (keras.applications)",
+        ),
         # keras.applications gives no digest of the MobileNets v1 and v2, and none is known from elsewhere.
         *(
             Source(
@@ -181,6 +187,7 @@ SOURCES = {
 WEIGHTS = {
     ("ssd300", "imagenet"): ("vgg16_imagenet",),
     ("ssd512", "imagenet"): ("vgg16_imagenet",),
+    **{(name, "imagenet"): ("resnet101_imagenet",) for name in ("ssd321", "ssd513", "dssd321")},
     ("ssdlite", "imagenet"): ("mobilenet_v3_large_imagenet",),
     ("ssdlite_mobilenet_v2", "imagenet"): ("mobilenet_v2_imagenet",),
     ("ssdlite_efficientnet_lite0", "imagenet"): ("efficientnet_lite0_imagenet",),

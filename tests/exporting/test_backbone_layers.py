@@ -5,37 +5,12 @@ import numpy as np
 import pytest
 from keras import layers
 
-onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-onnx = pytest.importorskip("onnx", reason="onnx is not installed")
+pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+pytest.importorskip("onnx", reason="onnx is not installed")
 
-from multibox.exporting.converters import add_layer  # noqa: E402
-from multibox.exporting.graph import Graph  # noqa: E402
-from multibox.exporting.step import Step  # noqa: E402
+from layers_in_onnx import SHAPE, in_onnx, maps
 
-SHAPE = (5, 7, 4)
-
-
-def in_onnx(layer, *inputs):
-    """What the converter's nodes make of feature maps (batch, rows, columns, channels)."""
-    graph = Graph()
-    names = [f"x{i}" for i in range(len(inputs))]
-    step = Step(graph, layer, [x.shape for x in inputs], layer.name)
-    out = graph.add("Identity", add_layer(step, *names), name="out")
-    graph.add_output(out, ("batch", "channels", "rows", "columns"))
-    values = [onnx.helper.make_tensor_value_info(name, 1, None) for name in names]
-    made = onnx.helper.make_model(
-        onnx.helper.make_graph(graph.nodes, "one", values, graph.outputs, graph.initializers),
-        opset_imports=[onnx.helper.make_opsetid("", 17)],
-        ir_version=8,
-    )
-    given = {name: x.transpose(0, 3, 1, 2) for name, x in zip(names, inputs, strict=True)}
-    (found,) = onnxruntime.InferenceSession(made.SerializeToString()).run(None, given)
-    return found.transpose(0, 2, 3, 1)
-
-
-def maps(count=1, shape=SHAPE):
-    rng = np.random.default_rng(0)
-    return [rng.normal(0, 4, (2, *shape)).astype(np.float32) for _ in range(count)]
+WITH_WEIGHTS = (layers.Dense, layers.LayerNormalization, layers.Conv2DTranspose)
 
 
 def randomized(layer, shape=SHAPE):
@@ -57,6 +32,8 @@ def randomized(layer, shape=SHAPE):
         layers.AveragePooling2D(3, 2, padding="same"),
         layers.UpSampling2D(2),
         layers.UpSampling2D((3, 1)),
+        layers.Conv2DTranspose(3, 2, 2),
+        layers.Conv2DTranspose(3, (3, 2), (1, 3), use_bias=False, activation="relu"),
         layers.Cropping2D(((0, 1), (2, 0))),
         layers.Dropout(0.5),
         layers.LayerNormalization(),
@@ -71,7 +48,7 @@ def randomized(layer, shape=SHAPE):
 )
 def test_a_layer_gives_what_it_gives_in_keras(layer):
     (x,) = maps()
-    layer = randomized(layer) if isinstance(layer, layers.Dense | layers.LayerNormalization) else layer
+    layer = randomized(layer) if isinstance(layer, WITH_WEIGHTS) else layer
     expected = np.asarray(layer(x, training=False) if isinstance(layer, layers.Dropout) else layer(x))
     np.testing.assert_allclose(in_onnx(layer, x), expected, atol=2e-5)
 
@@ -89,6 +66,7 @@ def test_maps_are_joined_by_channels():
         (layers.UpSampling2D(2, interpolation="bilinear"), "its interpolation is bilinear"),
         (layers.Reshape((35, 4)), r"it makes \(35, 4\) of \(5, 7, 4\)"),
         (layers.LayerNormalization(axis=1), r"it normalizes axis"),
+        (layers.Conv2DTranspose(3, 3, 2, padding="same"), "it has a padding"),
         (layers.PReLU(), "its class PReLU is none of"),
     ],
 )

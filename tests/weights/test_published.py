@@ -49,6 +49,10 @@ def test_digests_and_names_of_keras_are_those_of_its_source_code():
     )
     assert source.digest == f"md5:{stated[1]}"
     assert source.url == "".join(re.search(r'WEIGHTS_PATH = \(\s+"(.+)"\s+"(.+)"', text).groups())
+    source, text = SOURCES["resnet101_imagenet"], keras_source("resnet")
+    stated = re.search(r'"resnet101": \(\s+"\w{32}",\s+"(\w{32})"', text)
+    assert source.digest == f"md5:{stated[1]}"
+    assert source.url.startswith(re.search(r'BASE_WEIGHTS_PATH = \(\s+"(.+)"', text)[1])
     for key, module in (("mobilenet_1.0_imagenet", "mobilenet"), ("mobilenet_v2_imagenet", "mobilenet_v2")):
         text = keras_source(module)
         folder = re.search(r'BASE_WEIGHT_PATH = \(\s+"(.+)"', text)[1]
