@@ -70,11 +70,11 @@ def layers_by_stride(calls: Sequence[Call], image_size: tuple[int, int]) -> dict
 
 
 def check_order(maps: dict[str, keras.KerasTensor], owner: str) -> None:
-    """Raises ValueError unless the maps get coarser from each to the next."""
+    """Raises ValueError unless the maps get coarser from each to the next, down to one cell."""
     sizes = {name: tuple(tensor.shape[1:3]) for name, tensor in maps.items()}
     text = ", ".join(f"{name} {rows}x{columns}" for name, (rows, columns) in sizes.items())
     pairs = zip(list(sizes.values()), list(sizes.values())[1:], strict=False)
-    if not all(a != b and a[0] >= b[0] and a[1] >= b[1] for a, b in pairs):
+    if not all((a != b or a == (1, 1)) and a[0] >= b[0] and a[1] >= b[1] for a, b in pairs):
         raise ValueError(f"{owner}: feature maps must get coarser from each to the next, got {text}")
 
 

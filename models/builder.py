@@ -19,9 +19,6 @@ from ..messages import did_you_mean
 from ..weights.loading import load_weights
 from .detector import to_inference
 
-# Pixels that Caffe's published VGG16 weights expect, and the common range -1..1.
-CAFFE_PIXELS = {"mean": [123.0, 117.0, 104.0], "bgr": True}
-UNIT_PIXELS = {"mean": 127.5, "scale": 1 / 127.5}
 # Options of `to_inference`; "top_k" is the former name of max_detections.
 MODEL_ARGUMENTS = ("num_classes", "class_names", "mode", "anchors", "weight_decay", "weights")
 DECODING = {*inspect.signature(to_inference).parameters, "top_k"} - {"model"}

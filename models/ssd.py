@@ -103,8 +103,8 @@ def SSD(
         raise ValueError("SSD: sources must have at least one layer or stride, got none")
     is_model = isinstance(backbone, keras.Model)
     pixels = pixels_of(backbone, pixels, "SSD") if is_model or pixels is not None else PIXELS["tf"]
-    # Backbones have layers that are called normalization.
-    pixels = {"name": "image_normalization", **pixels}
+    if is_model:  # may have a layer that is called normalization
+        pixels = {"name": "image_normalization", **pixels}
     heads = Heads("conv" if callable(head) else head, activation, l2(weight_decay))
 
     def features(x):

@@ -13,7 +13,8 @@ from keras import layers
 from ..anchors import AnchorSpec, ssd7_anchors
 from ..arguments import checked
 from ..limits import NUM_CLASSES
-from .builder import UNIT_PIXELS, Request, build_ssd, choose_anchors, l2
+from .builder import choose_anchors, l2
+from .ssd import SSD
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -80,5 +81,7 @@ def SSD7(
     def head(x, channels, name):
         return conv(channels, 3, name=name)(x)
 
-    request = Request(num_classes, class_names, mode, weights, decoding, channels)
-    return build_ssd("ssd7", backbone, head, UNIT_PIXELS, anchors, request)
+    options = {"class_names": class_names, "mode": mode, "weights": weights, "channels": channels, **decoding}
+    return SSD(
+        backbone, num_classes, name="ssd7", extras=(), head=head, anchors=anchors, pixels="tf", **options
+    )

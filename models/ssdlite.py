@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import keras
@@ -16,11 +17,11 @@ from ..anchors import AnchorSpec, ssdlite_anchors
 from ..arguments import checked
 from ..limits import ALPHA, MIN_DEPTH, NUM_CLASSES
 from ..weights.mapping.efficientnet_lite import PIXELS as LITE_PIXELS
-from .builder import UNIT_PIXELS, Request, build_ssd, choose_anchors, l2
+from .builder import choose_anchors, l2
 from .efficientnet_lite import efficientnet_lite0_features
-from .heads import Heads
 from .mobilenet_v2 import mobilenet_v2_features
 from .mobilenet_v3 import mobilenet_v3_features
+from .ssd import SSD
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 # Name of the model, function (image, alpha, regularizer) that returns the feature maps at strides 16 and 32,
 # and pixels that it expects.
 BACKBONES = {
-    "mobilenet_v3_large": ("ssdlite", mobilenet_v3_features, UNIT_PIXELS),
-    "mobilenet_v2": ("ssdlite_mobilenet_v2", mobilenet_v2_features, UNIT_PIXELS),
+    "mobilenet_v3_large": ("ssdlite", mobilenet_v3_features, "tf"),
+    "mobilenet_v2": ("ssdlite_mobilenet_v2", mobilenet_v2_features, "tf"),
     "efficientnet_lite0": ("ssdlite_efficientnet_lite0", efficientnet_lite0_features, LITE_PIXELS),
 }
 EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
@@ -83,17 +84,16 @@ def SSDLite(
         raise ValueError(f"ssdlite: alpha must be above 0, got {alpha}")
     if backbone not in BACKBONES:
         raise ValueError(f"ssdlite: backbone must be one of {', '.join(BACKBONES)}, got {backbone!r}")
-    name, backbone_features, pixels = BACKBONES[backbone]
-    heads = Heads("separable", "softmax", l2(weight_decay))
-    depths = [max(min_depth, int(channels * alpha)) for channels in EXTRAS]
-
-    def features(x):
-        sources = backbone_features(x, alpha, l2(weight_decay))
-        x = sources["c5"]
-        for i, depth in enumerate(depths, start=1):
-            x = sources[f"extra{i}"] = heads.extra(x, depth, f"extra{i}")
-        return sources
-
-    request = Request(num_classes, class_names, mode, weights, decoding, channels)
-    anchors = choose_anchors(name, image_size, anchors, (320, 320), ssdlite_anchors)
-    return build_ssd(name, features, heads.head, pixels, anchors, request)
+    name, features, pixels = BACKBONES[backbone]
+    options = {"class_names": class_names, "mode": mode, "weights": weights, "channels": channels, **decoding}
+    return SSD(
+        partial(features, alpha=alpha, regularizer=l2(weight_decay)),
+        num_classes,
+        name=name,
+        extras=[max(min_depth, int(depth * alpha)) for depth in EXTRAS],
+        head="separable",
+        anchors=choose_anchors(name, image_size, anchors, (320, 320), ssdlite_anchors),
+        pixels=pixels,
+        weight_decay=weight_decay,
+        **options,
+    )

@@ -17,13 +17,16 @@ from ..anchors import AnchorSpec, ssd300_anchors, ssd512_anchors
 from ..arguments import checked
 from ..layers import L2Normalization
 from ..limits import NUM_CLASSES
-from .builder import CAFFE_PIXELS, Request, build_ssd, choose_anchors, l2
+from .builder import choose_anchors, l2
+from .ssd import SSD
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .detector import Decoding
 
+# As Caffe's published weights expect them; those of Keras have a little more exact mean.
+CAFFE_PIXELS = {"mean": [123.0, 117.0, 104.0], "bgr": True}
 # (channels, convolutions) of the five blocks.
 VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
@@ -85,9 +88,9 @@ def SSD300(
             is not num_classes, if the anchors do not fit the feature maps, or if image_size is too small or
             not that of the anchors.
     """
-    request = Request(num_classes, class_names, mode, weights, decoding, channels)
     anchors = choose_anchors("ssd300", image_size, anchors, (300, 300), ssd300_anchors)
-    return _ssd_vgg16("ssd300", SSD300_EXTRAS, weight_decay, anchors, request)
+    options = {"class_names": class_names, "mode": mode, "weights": weights, "channels": channels, **decoding}
+    return _ssd("ssd300", SSD300_EXTRAS, num_classes, anchors, weight_decay, **options)
 
 
 @checked(num_classes=NUM_CLASSES, weight_decay=0)
@@ -107,16 +110,16 @@ def SSD512(
 
     Otherwise as `SSD300`.
     """
-    request = Request(num_classes, class_names, mode, weights, decoding, channels)
     anchors = choose_anchors("ssd512", image_size, anchors, (512, 512), ssd512_anchors)
-    return _ssd_vgg16("ssd512", SSD512_EXTRAS, weight_decay, anchors, request)
+    options = {"class_names": class_names, "mode": mode, "weights": weights, "channels": channels, **decoding}
+    return _ssd("ssd512", SSD512_EXTRAS, num_classes, anchors, weight_decay, **options)
 
 
-def _ssd_vgg16(name, extras, weight_decay, anchors, request):
+def _ssd(name, extras, num_classes, anchors, weight_decay, **options):
     conv = partial(_conv, regularizer=l2(weight_decay))
     backbone = partial(vgg16_features, extras=extras, conv=conv)
-    head = partial(_head, conv=conv)
-    return build_ssd(name, backbone, head, CAFFE_PIXELS, anchors, request)
+    options |= {"extras": (), "head": partial(_head, conv=conv), "anchors": anchors, "pixels": CAFFE_PIXELS}
+    return SSD(backbone, num_classes, name=name, **options)
 
 
 def vgg16_features(x, extras, conv):
