@@ -23,6 +23,7 @@ from .networks import (
     ssd_mobilenet_anchors,
     ssdlite_anchors,
 )
+from .pipeline_config import pipeline_anchors
 from .spec import VARIANCES, AnchorLevel, AnchorSpec, as_spec, image_hw
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "as_spec",
     "image_hw",
     "paper_anchors",
+    "pipeline_anchors",
     "ssd7_anchors",
     "ssd300_anchors",
     "ssd321_anchors",

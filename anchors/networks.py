@@ -160,19 +160,41 @@ def ssd_mobilenet_anchors(
             "ssd_mobilenet_anchors: min_scale and max_scale must be positive, "
             f"got {min_scale} and {max_scale}"
         )
-    height, width = image_hw(image_size)
-    grids = _halved((height, width), first=4, last=9)
-    scales = [*np.linspace(min_scale, max_scale, len(grids)), 1.0]
+    scales = [*np.linspace(min_scale, max_scale, 6).tolist(), 1.0]
+    return AnchorSpec(
+        image_size, object_detection_levels(image_hw(image_size), scales, (1.0, 2.0, 0.5, 3.0, 0.3333))
+    )
+
+
+def object_detection_levels(
+    image_size: tuple[int, int],
+    scales: Sequence[float],
+    ratios: Sequence[float],
+    *,
+    reduce_lowest: bool = True,
+    middle_ratio: float = 1.0,
+) -> tuple[AnchorLevel, ...]:
+    """Levels by the rule of the TensorFlow Object Detection API, at strides 16, 32, ...
+
+    Args:
+        image_size: (height, width) in pixels.
+        scales: of each level, and one more, relative to the shorter image side.
+        ratios: width / height of the boxes of a cell.
+        reduce_lowest: whether the finest level has three boxes in a cell, of other scales.
+        middle_ratio: ratio of one more box, whose scale is between that of the level and the next one.
+    """
+    height, width = image_size
     levels = []
+    grids = _halved(image_size, first=4, last=2 + len(scales))
     for k, (grid, (s, s_next)) in enumerate(zip(grids, pairwise(scales), strict=True)):
-        shapes = [(s, 1.0), (s, 2.0), (s, 0.5), (s, 3.0), (s, 0.3333), (np.sqrt(s * s_next), 1.0)]
-        if k == 0:
+        shapes = [*((s, ratio) for ratio in ratios), (np.sqrt(s * s_next), middle_ratio)]
+        if k == 0 and reduce_lowest:
             shapes = [(0.1, 1.0), (s, 2.0), (s, 0.5)]
         scale, ratio = np.array(shapes).T * np.array([[min(height, width)], [1.0]])
         sides = np.stack([scale * np.sqrt(ratio), scale / np.sqrt(ratio)], axis=1)
         step = (height / grid[0], width / grid[1])
         levels.append(AnchorLevel(grid, tuple(map(tuple, sides.tolist())), step))
-    return AnchorSpec((height, width), tuple(levels))
+    return tuple(levels)
 
 
 @checked()

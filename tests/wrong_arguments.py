@@ -138,6 +138,7 @@ def sound_arguments(folder):
         **_each(("anchors.ssd300_anchors", "anchors.ssd512_anchors"), image_size=(300, 300)),
         **_each(("anchors.ssd321_anchors", "anchors.ssd513_anchors"), image_size=(400, 400)),
         "anchors.paper_anchors": {"image_size": SIZE, "grids": [(4, 4), (2, 2)]},
+        "anchors.pipeline_anchors": {"path": folder / "no.config"},
         "anchors.ssdlite_anchors": {"image_size": (320, 320)},
         "anchors.ssd_mobilenet_anchors": {"image_size": SIZE},
         "check_dataset": {"data": data, "progress": False},

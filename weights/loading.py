@@ -19,6 +19,7 @@ from ..layers import ImageNormalization
 from ..layers.multibox import multibox_layers, unwrapped
 from ..messages import one_line, printable
 from .given_names import map_given
+from .likely_causes import likely_causes
 from .mapping import adapt_pixels, fit_channels, map_weights
 from .published import PUBLISHED, fetch_source, published
 from .reading import read_named
@@ -202,14 +203,27 @@ def _read_published(source, channel_order):
 
 def _check_anchors(model, mapped, path, strict):
     """Compares the anchors. The shapes of the weights cannot tell which ones a detector was trained with."""
-    if mapped.anchors and any(m.anchors != getattr(anchors, mapped.anchors) for m in multibox_layers(model)):
+    expected, what = mapped.anchors, "of the pipeline.config beside it (multibox.anchors.pipeline_anchors)"
+    if isinstance(expected, str):
+        expected, what = getattr(anchors, expected), f"multibox.anchors.{expected}"
+    if expected is not None and not all(_same_anchors(m.anchors, expected) for m in multibox_layers(model)):
         message = (
-            f"{path}: {mapped.origin} were trained with the anchors multibox.anchors.{mapped.anchors}, but "
-            f"the model {model.name!r} has others: build it with these anchors"
+            f"{path}: {mapped.origin} were trained with the anchors {what}, but the model {model.name!r} has "
+            "others: build it with these anchors"
         )
         if strict:
             raise ValueError(f"{message}, or load with strict=False and train it")
         warnings.warn(f"{message}, or train it", stacklevel=4)
+
+
+def _same_anchors(one, other):
+    """Whether two specs are the same up to rounding."""
+    return (
+        one.image_size == other.image_size
+        and one.cxcywh.shape == other.cxcywh.shape
+        and np.allclose(one.cxcywh, other.cxcywh, rtol=0, atol=1e-6)
+        and np.allclose(one.variances, other.variances, rtol=1e-6)
+    )
 
 
 def _match_layers(model, mapped, patterns, report):
@@ -234,7 +248,7 @@ def _match_layers(model, mapped, patterns, report):
             if name not in mapped.optional:
                 in_file, in_model = _shape_text(theirs), _shape_text(ours)
                 what = f"layer {name} has the shapes {in_file} in the file, {in_model} in the model"
-                problems.append((what, _likely_causes(model, name, theirs, ours)))
+                problems.append((what, likely_causes(model, name, theirs, ours)))
         elif not all(np.isfinite(array).all() for array in arrays):
             raise ValueError(f"{report.path}: layer {name} has numbers that are not finite")
         else:
@@ -269,37 +283,6 @@ def _chosen_layers(own, patterns, model):
 
 def _shapes(arrays):
     return [tuple(array.shape) for array in arrays]
-
-
-def _likely_causes(model, name, theirs, ours):
-    """Texts for the likely causes of different shapes; empty if none is known."""
-    kernel, own = theirs[0], ours[0]
-    if name.endswith(("_mbox_conf", "_mbox_loc")):
-        causes = _likely_head_causes(model, name, theirs[-1][-1], ours[-1][-1])
-    else:
-        causes = []
-        if len(kernel) == len(own) == 4 and kernel[:2] == own[:2] and kernel[-1] != own[-1]:
-            causes.append(f"{kernel[-1] / own[-1]:.3g} times the width: another alpha, or another network")
-        if len(kernel) == len(own) == 4 and model.input_shape[-1] == own[2] != kernel[2]:
-            causes.append(f"the file is for {kernel[2]} channels, the model for {own[2]}")
-        if len(theirs) < len(ours):
-            causes.append("the file has BatchNorm instead of a bias: build the model with batch_norm=True")
-        elif len(theirs) > len(ours):
-            causes.append("the file's BatchNorm is folded into a bias: build the model with batch_norm=False")
-    return causes
-
-
-def _likely_head_causes(model, name, theirs, ours):
-    """The same for a prediction head, from its number of outputs in the file and in the model."""
-    classes = next((layer.num_classes for layer in multibox_layers(model)), None)
-    if theirs == ours or not classes:
-        return []
-    if name.endswith("_mbox_loc"):
-        return [f"the file has {theirs // 4} anchors per cell, the model {ours // 4}"]
-    found, rest = divmod(theirs, ours // (1 + classes))
-    if not rest and found > 1:
-        return [f"the file has {found - 1} classes, the model {classes}: see sample_classes"]
-    return ["another number of classes, or of anchors per cell"]
 
 
 def _problem_text(problems):

@@ -480,7 +480,24 @@ def others() -> list[Target]:
         finally:
             plt.close("all")
 
-    return [Target("history.csv", prepare, "history.csv", read, TEXT)]
+    config = """model { ssd { # a comment
+      image_resizer { fixed_shape_resizer { height: 300 width: 300 } }
+      box_coder { faster_rcnn_box_coder { x_scale: 10.0 } }
+      anchor_generator { ssd_anchor_generator { num_layers: 6 aspect_ratios: [1, 2.0] min_scale: 0.2 } }
+    } }
+    train_config: { name: 'a' }
+    """
+    return [
+        Target("history.csv", prepare, "history.csv", read, TEXT),
+        Target(
+            "pipeline.config",
+            lambda folder: (folder / "pipeline.config").write_text(config),
+            "pipeline.config",
+            lambda folder: mb.anchors.pipeline_anchors(folder / "pipeline.config"),
+            TEXT,
+            memory=512 * MEGABYTE,
+        ),
+    ]
 
 
 def detections() -> list[Target]:

@@ -11,6 +11,12 @@ import multibox as mb
 
 OUTER = "FeatureExtractor/MobilenetV1/"
 SOURCES = ("conv_pw_11", "conv_pw_13", "extra1", "extra2", "extra3", "extra4")
+CONFIG = """model { ssd {
+  image_resizer { fixed_shape_resizer { height: 300 width: 300 } }
+  box_coder { faster_rcnn_box_coder { x_scale: 10 } }
+  anchor_generator { ssd_anchor_generator { aspect_ratios: [1, 2, 0.5, 3, 0.3333] } }
+} }
+"""
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
@@ -118,6 +124,17 @@ def test_a_checkpoint_of_a_training(tmp_path, model):
     report = mb.load_weights(model, write_checkpoint(tmp_path / "model.ckpt-7", state | slots))
     assert set(report.skipped) == set(slots) and not report.left
     np.testing.assert_array_equal(model.get_layer("conv1").kernel, state[kernel])
+
+
+def test_weights_are_compared_with_the_anchors_beside_them(tmp_path, model):
+    state, config = graph_of(model), tmp_path / "pipeline.config"
+    config.write_text(CONFIG)
+    assert not load(model, tmp_path, state).left
+    config.write_text(CONFIG.replace("x_scale: 10", "x_scale: 20"))
+    with pytest.raises(ValueError, match=r"the anchors of the pipeline\.config beside it"):
+        load(model, tmp_path, state)
+    other = mb.SSDMobileNet(2, alpha=0.05, min_depth=4, anchors=mb.anchors.pipeline_anchors(config))
+    assert not load(other, tmp_path, state).left
 
 
 def test_trained_weights_with_folded_batch_norm(golden, tmp_path):

@@ -57,6 +57,8 @@ def map_weights(path, channel_order=None):
         content, function = read_keras(path), _from_keras
     try:
         mapped = function(content)
+        if function is object_detection.from_tensorflow:
+            object_detection.read_config(mapped, path)
         return mapped if channel_order is None else vgg16.channel_order(mapped, channel_order)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None

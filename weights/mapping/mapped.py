@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ...anchors import AnchorSpec
+
 HEADS = ("_mbox_loc", "_mbox_conf")
 
 
@@ -22,7 +24,8 @@ class Mapped:
         pixels: pixel values that the first layer expects, as `mean`, `scale` and `bgr` of
             `ImageNormalization`. None: the values that the model gives it.
         first: name of the first layer.
-        anchors: name in `multibox.anchors` of the spec that the detector was trained with, if it is known.
+        anchors: name in `multibox.anchors` of the spec that the detector was trained with, if it is known, or
+            the spec.
         absent: why a layer of the model is not in `layers`, for messages.
         beyond: why arrays are in `unused`.
     """
@@ -34,7 +37,7 @@ class Mapped:
     optional: frozenset = frozenset()
     pixels: dict | None = None
     first: str = ""
-    anchors: str | None = None
+    anchors: str | AnchorSpec | None = None
     absent: str = "not in the file"
     beyond: str = "not part of the detector"
 

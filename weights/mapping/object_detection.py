@@ -1,9 +1,12 @@
 """Maps SSD MobileNet v1 of the TensorFlow Object Detection API, from TensorFlow Lite and frozen graphs."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 
+from ...anchors import pipeline_anchors
+from ...files import is_file
 from .mapped import Mapped
 from .mobilenet import UNIT_PIXELS
 
@@ -55,6 +58,13 @@ def from_tensorflow(arrays):
         else:
             _add(parts, name, leaf, array)
     return _mapped("SSD MobileNet v1 of the TensorFlow Object Detection API", parts, unused)
+
+
+def read_config(mapped, path):
+    """Takes the anchors from a `pipeline.config` beside the file, if there is one."""
+    config = Path(path).with_name("pipeline.config")
+    if is_file(config):
+        mapped.anchors = pipeline_anchors(config)
 
 
 def _add(parts, name, leaf, array):
