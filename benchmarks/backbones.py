@@ -48,6 +48,7 @@ def on_keras_hub(num_classes):
         stackwise_strides=[1, 2, 2, 2],
         stackwise_num_filters=[64, 128, 256, 512],
         block_type="dark_block",
+        stage_type="dark",
         image_shape=(*SIZE, 3),
     )
     return mb.SSD(backbone, num_classes, pixels="torch", sources=(16, 32))
