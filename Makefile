@@ -8,8 +8,11 @@ QUIET := --quiet --quiet
 # What runs on every backend: layers, losses, models and what they stand on, training and prediction.
 BACKEND_TESTS := tests/test_boxes.py tests/layers tests/losses tests/models tests/training \
 	tests/eval_utils/test_prediction.py
+# What has a process and a backend of its own. It runs beside JAX, which has less to do.
+OTHER_TESTS := tests/bad_inputs tests/fuzz
 
-.PHONY: demo test lint fuzz bad-inputs docs test-tensorflow test-jax test-notebooks test-jax-then-notebooks test-torch clean
+.PHONY: demo test lint fuzz bad-inputs docs test-tensorflow test-jax test-notebooks test-others \
+	test-jax-then-notebooks test-torch clean
 
 $(BIN)/python:
 	@echo "Setting up .venv with $$($(PYTHON) --version); TensorFlow is large, this takes a minute or two."
@@ -44,16 +47,19 @@ test: lint
 	@$(MAKE) --no-print-directory --jobs=2 test-tensorflow test-jax-then-notebooks
 
 test-tensorflow: .venv/installed-test
-	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q tests
+	KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q $(OTHER_TESTS:%=--ignore=%) tests
 
 test-jax: .venv/installed-test
 	KERAS_BACKEND=jax $(BIN)/python -m pytest -q $(BACKEND_TESTS)
+
+test-others: .venv/installed-test
+	KERAS_BACKEND=jax $(BIN)/python -m pytest -q $(OTHER_TESTS)
 
 test-notebooks: .venv/installed-test
 	MULTIBOX_QUICK=1 KERAS_BACKEND=tensorflow $(BIN)/python -m pytest -q --nbmake --nbmake-timeout=600 notebooks
 
 test-jax-then-notebooks: test-jax
-	@$(MAKE) --no-print-directory test-notebooks
+	@$(MAKE) --no-print-directory test-notebooks test-others
 
 # Damaged files for every reader, at random: `make fuzz FUZZ_SECONDS=900`. Findings are kept in runs/fuzz.
 FUZZ_SECONDS ?= 120

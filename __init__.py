@@ -249,4 +249,4 @@ if not TYPE_CHECKING:  # a type checker would take any name for one of these
     )
 
 # A saved model loads after `import multibox` alone, without `custom_objects`.
-register(__name__, ("layers", "losses"))
+register(__name__, ("layers", "losses", "variable_rates"))

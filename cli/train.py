@@ -41,10 +41,15 @@ def train(
         typer.Option(help="coco, imagenet, none, a weight file or a model. Default: published ones if any."),
     ] = None,
     size: Annotated[str | None, typer.Option(help="Input of the model, HEIGHTxWIDTH in pixels.")] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the images. Default: 20.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Images per step. Default: 16.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Passes over the images. Default: 20, or those of the recipe.")
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option(min=1, help="Images per step. Default: 16, or that of the recipe.")
+    ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="Optimizer and schedule: default, paper or ssdlite; see docs/train.md.")
+        str | None,
+        typer.Option(help="finetune (the default), modern, paper or torchvision_ssdlite; see docs/train.md."),
     ] = None,
     precision: Annotated[
         str | None, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         variable_size_augmentation,
     )
     from .augmentation.sample import SampleTransform
+    from .augmentation.stages import Stages
     from .augmentation.view import View
     from .batches.cache import cache_in_ram
     from .batches.generator import DataGenerator
@@ -76,6 +77,7 @@ __all__ = [
     "RightAngleTurn",
     "SampleTransform",
     "Scale",
+    "Stages",
     "Translate",
     "VerticalFlip",
     "View",
@@ -132,6 +134,7 @@ _MODULES = {
         ssdlite_augmentation variable_size_augmentation
     """,
     "augmentation.sample": "SampleTransform",
+    "augmentation.stages": "Stages",
     "augmentation.view": "View",
     "batches.cache": "cache_in_ram",
     "batches.generator": "DataGenerator",

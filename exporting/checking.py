@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
+
 import cv2
 import keras
 import numpy as np
 from keras import ops
 
+from ..activations import SCORES
 from ..layers import AnchorBoxes, DecodeDetections
 from ..layers.multibox import multibox_of
 
 MIN_SCORE = 0.05  # rows with lower scores are not compared
 TOLERANCE = 1e-5  # of scores and relative coordinates
+ORDERS = 4  # of the anchors, in which equal scores are looked for
+ROUNDING = 5e-7  # of offsets (a share) and of scores
 # Of offsets and logits, a share of the largest. Graphics processors round what they multiply to 11 bits.
 NETWORK_TOLERANCE, NETWORK_TOLERANCE_GPU = 1e-4, 1e-2
 
@@ -49,12 +54,26 @@ def check_outputs(
 
 
 def check_decoder(detector: keras.Model, predictions: np.ndarray, found: np.ndarray) -> None:
-    """The second half of `check_outputs`."""
-    expected = _decoded(detector, predictions)
-    for rows, others in zip(expected, found, strict=True):
+    """The second half of `check_outputs`.
+
+    It is open which of two equal scores is the better one, and suppresses the other. Networks that are not
+    trained have many of them. Detections that depend on the order of the anchors are therefore not compared;
+    a warning counts them.
+    """
+    left_out = total = 0
+    for values, others in zip(predictions, found, strict=True):
+        rows = _decoded(detector, values)
         worst = largest_difference(rows, others)
+        total += len(_compared(rows))
+        if worst > TOLERANCE and len(open_rows := _open(rows, detector, values)):
+            certain = [row for row in _compared(rows) if not (row == open_rows).all(axis=1).any()]
+            worst = max((_difference(row, others) for row in certain), default=0.0)
+            left_out += len(open_rows)
         if not worst <= TOLERANCE:
             raise _disagreement("detections", worst, TOLERANCE)
+    if left_out:
+        what = f"{left_out} of {total} detections of the pictures for the check have rivals with equal scores"
+        warnings.warn(f"export: {what}, and were not compared; is the network trained?", stacklevel=2)
 
 
 def check_network(
@@ -110,11 +129,30 @@ def _difference(row, others):
     return (np.abs(same - row) / np.maximum(np.abs(row), 1))[:, 1:].max(axis=1).min()
 
 
-def _decoded(detector, predictions):
-    """The detections that Keras makes of the network's outputs, one image after the other to save memory."""
+def _open(rows, detector, values):
+    """The rows that Keras does not find in each order of the anchors, with outputs rounded otherwise."""
+    compared = _compared(rows)
+    rng, decided = np.random.default_rng(0), np.ones(len(compared), bool)
+    for order in [np.arange(len(values))[::-1], *(rng.permutation(len(values)) for _ in range(ORDERS - 1))]:
+        others = _decoded(detector, _rounded_otherwise(values, detector, rng), order)
+        decided &= [not _difference(row, others) > TOLERANCE for row in compared]  # true of no number
+    return compared[~decided]
+
+
+def _rounded_otherwise(values, detector, rng):
+    """Offsets and logits for one image, changed so that offsets and scores change by `ROUNDING` at most."""
+    p = ops.convert_to_numpy(SCORES[multibox_of(detector).activation](values[:, 4:]))
+    p = np.pad(p, ((0, 0), (values.shape[1] - 4 - p.shape[1], 0)), constant_values=0.5)  # no background
+    steps = np.minimum(1, ROUNDING / np.maximum(p * (1 - p), ROUNDING))
+    steps = np.concatenate([ROUNDING * np.abs(values[:, :4]), steps], axis=1)
+    return values + (rng.uniform(-1, 1, values.shape) * steps).astype("float32")
+
+
+def _decoded(detector, values, order=slice(None)):
+    """The detections that Keras makes of the network's outputs for one image, its anchors in an order."""
     layer = next(layer for layer in detector.layers if isinstance(layer, DecodeDetections))
-    anchors = AnchorBoxes(multibox_of(detector).anchors)(predictions)
-    return [ops.convert_to_numpy(layer(p[None], anchors))[0] for p in predictions]
+    anchors = ops.convert_to_numpy(AnchorBoxes(multibox_of(detector).anchors)(values[None]))
+    return ops.convert_to_numpy(layer(values[order][None], anchors[:, order]))[0]
 
 
 def _disagreement(what, worst, limit):

@@ -186,3 +186,13 @@ def model_of(model: keras.Model | str | os.PathLike[str], owner: str) -> keras.M
 def is_detector(model: keras.Model) -> bool:
     """Whether the model contains `DecodeDetections`, as models for inference do."""
     return any(isinstance(layer, DecodeDetections) for layer in unwrapped(model).layers)
+
+
+def feature_layers(model: keras.Model) -> tuple[str, ...]:
+    """Names of the layers before the heads: those that both offsets and logits are computed from."""
+    model = unwrapped(model)
+    tensors = keras.tree.flatten(multibox_of(model).input)  # offsets of all levels, then logits
+    half = len(tensors) // 2
+    parts = keras.Model(model.inputs, tensors[:half]), keras.Model(model.inputs, tensors[half:])
+    offsets, logits = ({layer.name for layer in part.layers} for part in parts)
+    return tuple(layer.name for layer in model.layers if layer.name in offsets & logits)

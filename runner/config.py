@@ -29,10 +29,10 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         weights: "coco" or "imagenet" (published weights), "none", or the path of a weight file or a model
             (`.keras`). None: "coco" for networks that have such weights, otherwise "imagenet" or "none".
         size: the model's input in pixels, "HEIGHTxWIDTH". None: the network's default.
-        epochs: number of the last epoch, counted from the start of the first run.
-        batch: images per step. None: 16, or all images if there are fewer.
-        recipe: optimizer and schedule: "default" (`recipes.default_optimizer`), "paper"
-            (`recipes.paper_sgd`) or "ssdlite" (`recipes.torchvision_ssdlite_sgd`).
+        epochs: number of the last epoch, counted from the start of the first run. None: that of the recipe.
+        batch: images per step. None: that of the recipe, or all images if there are fewer.
+        recipe: name of a recipe, see `multibox.recipes`: optimizer and schedule, augmentation, loss, and the
+            epochs and the batch that are not given.
         precision: a policy of Keras: "float32", "mixed_bfloat16" or "mixed_float16". "auto": the one that
             Keras is set to, float32 unless somebody has changed it.
         check: what the data check does at an error in the data: "stop", or "warn" and go on; "off": no check.
@@ -46,9 +46,9 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     model: str = "ssd-mobilenet"
     weights: str | None = None
     size: str | None = None
-    epochs: Count = 20
+    epochs: Count | None = None
     batch: Count | None = None
-    recipe: Literal["default", "paper", "ssdlite"] = "default"
+    recipe: Literal["finetune", "modern", "paper", "torchvision_ssdlite"] = "finetune"
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     check: Literal["stop", "warn", "off"] = "stop"
     name: str | None = None

@@ -1,4 +1,4 @@
-"""The model and the optimizer of a run."""
+"""The model of a run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import keras
 
-from .. import recipes
 from ..class_names import map_names
 from ..models import pretrained, sample_classes
 from ..models.detector import class_names_of, model_of
@@ -64,14 +63,3 @@ def _with_classes(path, class_names, seed):
         )
     found = map_names(class_names, [name for name in known if name])
     return sample_classes(model, class_names, new=[n for n in class_names if found[n] is None], seed=seed)
-
-
-def build_optimizer(
-    config: RunConfig, model: keras.Model, steps: int, batch: int
-) -> keras.optimizers.Optimizer:
-    """The optimizer of the recipe for that many steps with that many images."""
-    if config.recipe == "paper":
-        return recipes.paper_sgd()
-    if config.recipe == "ssdlite":
-        return recipes.torchvision_ssdlite_sgd(steps, batch)
-    return recipes.default_optimizer(model, steps)

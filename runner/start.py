@@ -24,13 +24,14 @@ from ..eval_utils import (
 from ..messages import printable
 from ..models.detector import anchors_of
 from ..networks import find_network
+from ..recipes import RECIPES
 from ..report import save_report
 from ..training import MeanAveragePrecision, train
-from ..training.batches import BATCH_SIZE, default_augmentation
+from ..training.batches import chosen_augmentation
 from .config import RunConfig, make_config
 from .data import find_data
 from .folder import CONFIG, FILES, HISTORY, LOG, VERSIONS, new_folder, save_figure, save_versions, write_text
-from .model import build_model, build_optimizer, chosen_weights
+from .model import build_model, chosen_weights
 from .progress import Progress, Report, events_folder
 from .reports import run_settings
 
@@ -97,19 +98,22 @@ def start_run(
     # Keras draws the seeds of initializers from here. Its set_random_seed imports TensorFlow on any backend.
     random.seed(config.seed)
     model = build_model(config, training.class_names, training.pixels.channels)
-    batch = config.batch or min(BATCH_SIZE, len(training))
+    recipe = RECIPES[config.recipe]
+    batch = config.batch or min(recipe.batch_size, len(training))
     steps = -(-len(training) // batch)
-    _tell_plan(config, model, training, validation, batch, steps, report)
-    _begin_folder(config, folder, model, training, report, resume, force)
-    progress = Progress(report, config.epochs, steps, events_folder(folder))
+    epochs = config.epochs or recipe.epochs
+    _tell_plan(config, model, training, validation, epochs, batch, steps, report)
+    augmentation = chosen_augmentation(model, training, recipe, epochs)
+    _begin_folder(config, folder, training, augmentation, report, resume, force)
+    progress = Progress(report, epochs, steps, events_folder(folder))
     measure = MeanAveragePrecision(validation, per_class=True)
     history = train(
         model,
         training,
         folder,
-        epochs=config.epochs,
+        epochs=epochs,
         validation_data=validation,
-        optimizer=build_optimizer(config, model, steps * config.epochs, batch),
+        recipe=recipe,
         batch_size=batch,
         resume=resume,
         callbacks=[measure, progress],
@@ -148,7 +152,7 @@ def _tell_findings(checked, report):
         report(f"  ... and {len(worst) - SHOWN_FINDINGS} more")
 
 
-def _tell_plan(config, model, training, validation, batch, steps, report):
+def _tell_plan(config, model, training, validation, epochs, batch, steps, report):
     for name, dataset in (("Training", training), ("Validation", validation)):
         objects = sum(len(record.labels) for record in dataset)
         report(f"{name}: {len(dataset)} images with {objects} objects.")
@@ -159,10 +163,10 @@ def _tell_plan(config, model, training, validation, batch, steps, report):
         f"Model: {name}, input {height}x{width}, {model.count_params():,} parameters, "
         f"weights: {chosen_weights(config)}, precision: {keras.config.dtype_policy().name}."
     )
-    report(f"Plan: {config.epochs} epochs of {steps} steps with {batch} images.")
+    report(f"Plan: {epochs} epochs of {steps} steps with {batch} images.")
 
 
-def _begin_folder(config, folder, model, training, report, resume, force):
+def _begin_folder(config, folder, training, augmentation, report, resume, force):
     if not resume:
         moved = new_folder(folder, force)
         if moved is not None:
@@ -174,7 +178,6 @@ def _begin_folder(config, folder, model, training, report, resume, force):
     report(f"Folder: {folder}; Keras {found['keras']} on {found['backend']}, {devices}.")
     if events_folder(folder) is None:
         report("Without TensorBoard (pip install tensorboard); history.csv and loss.png have the losses.")
-    augmentation = default_augmentation(model)
     save_figure(plot_samples(training[:SAMPLES], augmentation, seed=config.seed), folder / "samples.jpg")
     report(f"See {folder / 'samples.jpg'}: are the boxes around the objects?")
 

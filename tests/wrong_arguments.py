@@ -189,6 +189,7 @@ def sound_arguments(folder):
         "recipes.torchvision_ssdlite_sgd": {"steps": 10, "batch_size": 2},
         "recipes.adam_with_cosine_decay": {"learning_rate": 0.1, "steps": 10},
         "recipes.default_optimizer": {"model": model, "steps": 10},
+        "recipes.Recipe": {"name": "mine", "purpose": "a test", "epochs": 1},
         **_each(("satellite_augmentation", "constant_size_augmentation"), image_size=SIZE),
         "variable_size_augmentation": {"image_size": SIZE},
         "repeat_factors": {"dataset": data, "threshold": 0.5},

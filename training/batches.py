@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import keras
 
@@ -10,7 +11,9 @@ from ..data_generator import (
     DataGenerator,
     DetectionDataset,
     GroundTruthEncoder,
+    Mosaic,
     SampleTransform,
+    Stages,
     resize_only,
     ssd_augmentation,
     ssdlite_augmentation,
@@ -18,13 +21,15 @@ from ..data_generator import (
 from ..data_generator.class_order import class_difference
 from ..layers.multibox import multibox_of
 from ..models.detector import anchors_of, channels_of, class_names_of, num_classes_of, set_value_range
+from ..recipes import Recipe
 
 BATCH_SIZE = 16
+PRESETS = {"ssd": ssd_augmentation, "ssdlite": ssdlite_augmentation}
 # Boxes within one pixel of a corner are relative ones, with a little rounding.
 MAX_RELATIVE = 1.5
 
 
-def training_batches(model, dataset, name, *, batch_size, augmentation, seed):
+def training_batches(model, dataset, name, *, batch_size, augmentation, seed, recipe=None, epochs=None):
     """What `fit` gets: a new generator for a data set, or what was given, when it fits the model."""
     if not isinstance(dataset, DetectionDataset):
         given = {"batch_size": batch_size, "augmentation": augmentation}
@@ -39,16 +44,26 @@ def training_batches(model, dataset, name, *, batch_size, augmentation, seed):
             _check_shapes(model, dataset, name)
         return dataset
     _check_classes(model, dataset, name)
-    augmentation = default_augmentation(model) if augmentation is None else augmentation
-    batch_size = min(BATCH_SIZE, max(len(dataset), 1)) if batch_size is None else batch_size
+    if augmentation is None:
+        augmentation = chosen_augmentation(model, dataset, recipe, epochs)
+    if batch_size is None:
+        batch_size = min(recipe.batch_size if recipe else BATCH_SIZE, max(len(dataset), 1))
     encoder = GroundTruthEncoder(model, sparse=True)
     return DataGenerator(dataset, batch_size, augmentation, encoder, seed=seed)
 
 
-def default_augmentation(model: keras.Model) -> SampleTransform:
+def chosen_augmentation(
+    model: keras.Model, dataset: DetectionDataset, recipe: Recipe | None, epochs: int | None
+) -> SampleTransform | Stages:
     """The augmentation that `train` takes if none is given."""
-    preset = ssdlite_augmentation if model.name.startswith("ssdlite") else ssd_augmentation
-    return preset(anchors_of(model).image_size)
+    name = recipe.augmentation if recipe else None
+    if name is None:
+        name = "ssdlite" if model.name.startswith("ssdlite") else "ssd"
+    plain = PRESETS[name](anchors_of(model).image_size)
+    if recipe is None or not (mixed := round(recipe.mosaic * epochs)):
+        return plain
+    mosaic = replace(plain, geometry=(Mosaic(dataset), *plain.geometry))
+    return Stages(mosaic, mixed, plain)
 
 
 def validation_batches(model, dataset, batch_size):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import keras
 
@@ -17,18 +17,18 @@ from ..data_generator import DataGenerator, DetectionDataset, SampleTransform
 from ..data_generator.batches.generator import naming_failures
 from ..deprecated import renamed_arguments
 from ..layers.multibox import multibox_of
-from ..losses import SSDFocalLoss, SSDLoss
-from ..models.detector import activation_of, anchors_of, class_weights_of, is_detector
-from ..recipes import default_optimizer
+from ..models.detector import is_detector
+from ..recipes import Recipe, find_recipe
 from .batches import check_objects, number_of_steps, take_over, training_batches, validation_batches
 from .best import in_order, measured
+from .compiling import check_rate, compile_model
 from .diagnosis import diagnose
 from .fit import EpochNumber, RunCallbacks, fit
 from .interruption import noted_signals
 from .keeper import RunKeeper
 from .lock import locked
 from .resume import begin, check_callbacks, check_free, check_restoring, end_again, with_earlier
-from .skip import SkipBadSteps, skipping
+from .skip import SkipBadSteps
 from .state import restore_model
 
 if TYPE_CHECKING:
@@ -42,7 +42,8 @@ def train(
     dataset: DetectionDataset | DataGenerator | keras.utils.PyDataset | DatasetV2,
     output: str | os.PathLike[str],
     *,
-    epochs: int,
+    epochs: int | None = None,
+    recipe: Recipe | str | None = None,
     validation_data: DetectionDataset | DataGenerator | keras.utils.PyDataset | DatasetV2 | None = None,
     optimizer: keras.optimizers.Optimizer | str | None = None,
     batch_size: int | None = None,
@@ -87,10 +88,13 @@ def train(
             `epoch` is set to that of `fit`; or another PyDataset or tf.data.Dataset of (images, targets):
             such a run can only go on at the beginning of an epoch.
         output: path of the output folder.
-        epochs: number of the last epoch. Epochs are counted from the start of the first run.
+        epochs: number of the last epoch. Epochs are counted from the start of the first run. None: that of
+            the recipe.
+        recipe: a `multibox.recipes.Recipe` or the name of one, such as "finetune". It chooses what is not
+            passed: epochs, optimizer, batch size, augmentation and loss.
         validation_data: like `dataset`, or None.
-        optimizer: a Keras optimizer, or the name of one. None: that of the model if it is compiled, otherwise
-            `recipes.default_optimizer`.
+        optimizer: a Keras optimizer, or the name of one. None: that of the recipe, or of the model if it is
+            compiled, otherwise `recipes.default_optimizer`.
         batch_size: images per step; None: 16, or all images if there are fewer. A `DataGenerator` has its own
             batch size, augmentation and seed.
         augmentation: a `SampleTransform` for the training images. None: `ssdlite_augmentation` of torchvision
@@ -128,7 +132,10 @@ def train(
     output = Path(output)
     if is_detector(model):
         raise ValueError('train: the model is built for inference; build it with mode="training"')
-    options = {"batch_size": batch_size, "augmentation": augmentation}
+    recipe = None if recipe is None else find_recipe(recipe)
+    if epochs is None:
+        epochs = _epochs(recipe)
+    options = {"batch_size": batch_size, "augmentation": augmentation, "recipe": recipe, "epochs": epochs}
     data = training_batches(model, dataset, "dataset", seed=seed, **options)
     if isinstance(data, DataGenerator):
         check_objects(data.dataset)
@@ -136,8 +143,8 @@ def train(
     if validation_data is not None:
         validation = validation_batches(model, validation_data, batch_size)
     take_over(model, data, validation)
-    _compile(model, optimizer, loss, epochs, number_of_steps(data), on_nan)
-    _check_rate(model, callbacks)
+    compile_model(model, data, optimizer, loss, recipe, epochs=epochs, on_nan=on_nan)
+    check_rate(model, callbacks)
     check_restoring(callbacks)
     measuring, best_by = measured(best_by, validation, callbacks)
     with ExitStack() as stack:
@@ -162,6 +169,12 @@ def train(
             best_by=best_by,
             verbose=verbose,
         )
+
+
+def _epochs(recipe):
+    if recipe is None:
+        raise ValueError('train: pass epochs=, or recipe= such as "finetune"')
+    return recipe.epochs
 
 
 def _run(model, data, validation, output, state, *, epochs, minutes, skips, callbacks, best_by, verbose):
@@ -202,89 +215,6 @@ def _run(model, data, validation, output, state, *, epochs, minutes, skips, call
     if bad:
         _stop_at(bad[0], model, data, output)
     return with_earlier(rows, history)
-
-
-@checked()
-def loss_of(model: keras.Model, **options: Any) -> SSDLoss:
-    """The `SSDLoss` for a model of this package, with the activation that the model's decoder uses.
-
-    Args:
-        model: a model built for training.
-        **options: more arguments of `SSDLoss`. `class_weights` may be a dictionary by class name, see
-            `class_weights_of`. A `box_loss` that needs `anchors` gets the model's.
-    """
-    if isinstance(options.get("class_weights"), Mapping):
-        options["class_weights"] = class_weights_of(model, options["class_weights"])
-    if options.get("box_loss", "smooth_l1") != "smooth_l1":
-        options.setdefault("anchors", anchors_of(model))
-    return SSDLoss(activation=activation_of(model), **options)
-
-
-def _compile(model, optimizer, loss, epochs, steps, on_nan):
-    """Compiles the model. A compiled model keeps its optimizer and loss if no optimizer is given."""
-    if optimizer is None and model.compiled:
-        if loss is not None:
-            raise ValueError(
-                "train: a loss needs an optimizer, because without one a compiled model keeps its own loss"
-            )
-        _check_loss(model, model.loss)
-        if on_nan == "skip" and skipping(model.optimizer) is not model.optimizer:
-            raise ValueError('train: on_nan="skip" needs an optimizer=, which it can wrap')
-        return
-    if optimizer is None and steps is None:
-        raise ValueError("train: the length of the tf.data.Dataset is unknown, so pass an optimizer")
-    loss = loss or _default_loss(model)
-    _check_loss(model, loss)
-    optimizer = default_optimizer(model, epochs * steps) if optimizer is None else _optimizer(optimizer)
-    if on_nan == "skip":
-        optimizer = skipping(optimizer)
-    model.compile(optimizer=optimizer, loss=loss, metrics=loss.metrics())
-
-
-def _optimizer(optimizer):
-    try:
-        return keras.optimizers.get(optimizer)
-    except ValueError:
-        raise ValueError(
-            f"train: optimizer must be a Keras optimizer or the name of one, got {optimizer!r}"
-        ) from None
-
-
-def _default_loss(model):
-    """Focal loss for sigmoid scores. Mining would shift all scores of a model trained with focal loss."""
-    return SSDFocalLoss(alpha=0.75) if activation_of(model) == "sigmoid" else loss_of(model)
-
-
-def _check_loss(model, loss):
-    """Checks the activation and the anchors of a loss. Losses of other packages have none of them."""
-    expected = activation_of(model)
-    given = getattr(loss, "activation", expected)
-    if given != expected:
-        raise ValueError(
-            f"train: the loss is for {given} scores, the model's are {expected}; use "
-            f'SSDLoss(activation="{expected}") or loss_of(model)'
-        )
-    anchors = getattr(loss, "anchors", None)
-    if anchors is not None and anchors != anchors_of(model):
-        raise ValueError(
-            "train: the loss has other anchors than the model; make it with loss_of(model, box_loss=...) or "
-            "anchors=multibox.anchors_of(model)"
-        )
-
-
-def _check_rate(model, callbacks):
-    """Refuses callbacks that would fail at the end of the first epoch, or later."""
-    changing = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
-    for callback in callbacks:
-        if isinstance(callback, changing):
-            try:
-                model.optimizer.learning_rate = float(model.optimizer.learning_rate)
-            except TypeError:
-                raise ValueError(
-                    f"train: {type(callback).__name__} cannot change the learning rate of this optimizer, "
-                    "which follows a schedule; pass an optimizer with a number, such as "
-                    "keras.optimizers.Adam(1e-3)"
-                ) from None
 
 
 def _stop_at(bad, model, data, output):

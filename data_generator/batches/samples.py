@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from ..augmentation.sample import SampleTransform
+from ..augmentation.stages import Stages
 from ..encoder import GroundTruthEncoder
 from ..images import ImageError
 
@@ -15,12 +16,12 @@ class SampleMaker:
     """Makes samples. Each depends only on its record and on the key that seeds its random generator.
 
     Attributes:
-        transform: a `SampleTransform`.
+        transform: a `SampleTransform`, or `Stages`.
         encoder: a `GroundTruthEncoder`, or None.
         channels: number of channels of the images.
     """
 
-    transform: SampleTransform
+    transform: SampleTransform | Stages
     encoder: GroundTruthEncoder | None
     channels: int = 3
 
@@ -29,7 +30,7 @@ class SampleMaker:
 
         Args:
             records: `Record` of each sample.
-            keys: the integers that seed the random generator, for each sample.
+            keys: the integers that seed the random generator, for each sample; the second is the epoch.
             images: (samples, height, width, channels) uint8, written to.
             targets: (samples, *encoder.target_shape) float32, written to; None without encoder.
 
@@ -43,7 +44,7 @@ class SampleMaker:
         views, errors = {}, {}
         for i, (record, key) in enumerate(zip(records, keys, strict=True)):
             try:
-                images[i], views[i] = self.transform(record, np.random.default_rng(key))
+                images[i], views[i] = self._transform_at(key)(record, np.random.default_rng(key))
             except ImageError as error:
                 errors[i] = error
         annotations = [None] * len(records)
@@ -56,3 +57,6 @@ class SampleMaker:
                 flags = {"labels": view.labels, "difficult": view.difficult}
                 annotations[i] = {"image_id": records[i].image_id, "boxes": boxes, **flags}
         return annotations, errors
+
+    def _transform_at(self, key):
+        return self.transform.of_epoch(key[1]) if isinstance(self.transform, Stages) else self.transform

@@ -34,7 +34,7 @@ def test_changes_beat_the_file(tmp_path):
     [
         ("data: a\nepoch: 5\n", "unknown key 'epoch'; did you mean 'epochs'?; there are data, val"),
         ("epochs: 5\n", "no data; expected the path of a data set"),
-        ("data: a\nepochs: many\n", "epochs: Expected `int`, got `str`"),
+        ("data: a\nepochs: many\n", "epochs: Expected `int | null`, got `str`"),
         ("data: a\nepochs: 0\n", "epochs: Expected `int` >= 1"),
         ("data: a\nrecipe: sgd\n", "recipe: Invalid enum value 'sgd'"),
         ("data: a\nsize: 300\n", "size: expected HEIGHTxWIDTH such as 300x300, got '300'"),

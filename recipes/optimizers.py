@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import keras
 
-from .arguments import checked
+from ..arguments import checked
 
 
 @checked(learning_rate=0)
@@ -62,6 +62,11 @@ def adam_with_cosine_decay(learning_rate: float, steps: int) -> keras.optimizers
 DEFAULT_RATES = {"ssd300": 1e-4, "ssd512": 1e-4, "ssdlite": 1e-3, "ssd_mobilenet": 3e-4, "ssd7": 4e-3}
 
 
+def default_rate(model: keras.Model) -> float:
+    """The peak learning rate of `default_optimizer` for a model of this package."""
+    return next((rate for name, rate in DEFAULT_RATES.items() if model.name.startswith(name)), 1e-4)
+
+
 @checked(steps=1)
 def default_optimizer(model: keras.Model, steps: int) -> keras.optimizers.Optimizer:
     """The optimizer that `train` takes when none is given: `adam_with_cosine_decay` at the network's rate.
@@ -73,5 +78,4 @@ def default_optimizer(model: keras.Model, steps: int) -> keras.optimizers.Optimi
         model: a model of this package.
         steps: number of steps of the whole training.
     """
-    rate = next((rate for name, rate in DEFAULT_RATES.items() if model.name.startswith(name)), 1e-4)
-    return adam_with_cosine_decay(rate, steps)
+    return adam_with_cosine_decay(default_rate(model), steps)

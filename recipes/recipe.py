@@ -1,0 +1,182 @@
+"""`Recipe`: how a detector is trained, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, Literal
+
+import keras
+
+from ..arguments import checked
+from ..messages import did_you_mean, printable
+from ..models.detector import feature_layers
+from ..variable_rates import RatedAdam, RatedSGD
+from .optimizers import default_rate
+
+OPTIMIZERS = {  # with one rate, with several, and their options
+    "sgd": (keras.optimizers.SGD, RatedSGD, {"momentum": 0.9}),
+    "adam": (keras.optimizers.Adam, RatedAdam, {}),
+}
+STEPS = (2 / 3, 5 / 6)  # of the run, where the paper divides the rate by 10: 80,000 and 100,000 of 120,000
+
+
+@checked(
+    **{
+        "epochs": 1,
+        "batch_size": 1,
+        "learning_rate": 0,
+        "warmup_steps": 0,
+        "bias_rate": 0,
+        "feature_rate": 0,
+    },
+    **{"warmup": (0, 1), "averaging": (0, 1), "mosaic": (0, 1), "clip_norm": 0},
+)
+@dataclass(frozen=True)
+class Recipe:
+    """How a detector is trained. `print` shows it as a table; `dataclasses.replace` makes another one.
+
+    Attributes:
+        name: name of the recipe.
+        purpose: what it is for, in a line.
+        epochs: passes over the images.
+        batch_size: images per step, at most; see `train`.
+        optimizer: "sgd" (momentum 0.9) or "adam".
+        learning_rate: highest learning rate. With "sgd" it is for `batch_size` images, and is scaled to the
+            batches of the training. None: the rate of the network, see `default_optimizer`.
+        decay: "cosine" down to a hundredth, or "steps": divided by 10 after two thirds and five sixths.
+        warmup: share of the steps over which the rate rises to the highest one.
+        warmup_steps: the same share ends after that many steps at the latest.
+        bias_rate: factor of the learning rate of biases.
+        feature_rate: factor of the learning rate of all layers before the heads.
+        averaging: window of the average of the weights, as a share of the steps; 0: no average.
+        clip_norm: length to which the gradient is cut, or None.
+        loss: "mining" (`loss_of`), "focal" (`SSDFocalLoss(alpha=0.75)`), or None: what `train` takes.
+        augmentation: "ssd" or "ssdlite" (the presets of these names), or None: what `train` takes.
+        mosaic: share of the epochs, from the first on, in which half of the images are a `Mosaic`.
+
+    Raises:
+        TypeError: for a value of another kind.
+        ValueError: for a value out of range.
+    """
+
+    name: str
+    purpose: str
+    epochs: int
+    batch_size: int = 16
+    optimizer: Literal["sgd", "adam"] = "adam"
+    learning_rate: float | None = None
+    decay: Literal["cosine", "steps"] = "cosine"
+    warmup: float = 0.05
+    warmup_steps: int = 1000
+    bias_rate: float = 1.0
+    feature_rate: float = 1.0
+    averaging: float = 0.0
+    clip_norm: float | None = None
+    loss: Literal["mining", "focal"] | None = None
+    augmentation: Literal["ssd", "ssdlite"] | None = None
+    mosaic: float = 0.0
+
+    def __str__(self) -> str:
+        rows = [(field.name, getattr(self, field.name)) for field in fields(self)]
+        width = max(len(name) for name, _ in rows)
+        return "\n".join(f"{name:{width}}  {'-' if value is None else value}" for name, value in rows)
+
+    @checked(steps=1, batch_size=1)
+    def build_optimizer(self, model: keras.Model, steps: int, batch_size: int) -> keras.optimizers.Optimizer:
+        """The optimizer for a training.
+
+        Args:
+            model: a model of this package.
+            steps: number of steps of the whole training.
+            batch_size: images per step.
+        """
+        rate = default_rate(model) if self.learning_rate is None else self.learning_rate
+        if self.optimizer == "sgd":
+            rate *= batch_size / self.batch_size
+        plain, rated, options = OPTIMIZERS[self.optimizer]
+        options = {**options, **self._averages(steps), "global_clipnorm": self.clip_norm}
+        schedule = self._schedule(rate, steps)
+        if rates := self._rates(model):
+            return rated(learning_rate=schedule, rates=rates, **options)
+        return plain(learning_rate=schedule, **options)
+
+    def _schedule(self, rate, steps):
+        schedules = keras.optimizers.schedules
+        if self.decay == "steps":
+            boundaries = [max(1, round(share * steps)) for share in STEPS]
+            return schedules.PiecewiseConstantDecay(boundaries, [rate, rate / 10, rate / 100])
+        warmup = min(round(self.warmup * steps), self.warmup_steps)
+        if not warmup:
+            return schedules.CosineDecay(rate, steps, alpha=0.01)
+        return schedules.CosineDecay(
+            rate / 10, max(1, steps - warmup), alpha=0.01, warmup_target=rate, warmup_steps=warmup
+        )
+
+    def _rates(self, model):
+        rates = {} if self.bias_rate == 1 else {"bias": self.bias_rate}
+        if self.feature_rate != 1:
+            rates |= dict.fromkeys(feature_layers(model), self.feature_rate)
+        return rates
+
+    def _averages(self, steps) -> dict[str, Any]:
+        if not self.averaging:
+            return {}
+        return {"use_ema": True, "ema_momentum": 1 - 1 / max(2, self.averaging * steps)}
+
+
+def _table(*recipes):
+    return {recipe.name: recipe for recipe in recipes}
+
+
+RECIPES = _table(
+    Recipe(
+        "paper",
+        "SSD300 and SSD512 from ImageNet weights on the 16,551 images of VOC 07+12 (paper, section 3.1)",
+        epochs=232,
+        batch_size=32,
+        optimizer="sgd",
+        learning_rate=1e-3,
+        decay="steps",
+        bias_rate=2.0,
+        loss="mining",
+        augmentation="ssd",
+    ),
+    Recipe(
+        "torchvision_ssdlite",
+        "SSDLite from random weights on the 117,266 images of COCO (torchvision's script)",
+        epochs=660,
+        batch_size=192,
+        optimizer="sgd",
+        learning_rate=0.15,
+        loss="mining",
+        augmentation="ssdlite",
+    ),
+    Recipe(
+        "finetune",
+        "from a detector's weights to other classes, with some hundreds of images",
+        epochs=20,
+        averaging=0.1,
+    ),
+    Recipe(
+        "modern",
+        "from random or ImageNet weights, with some hundreds or thousands of images",
+        epochs=150,
+        clip_norm=10.0,
+        averaging=0.05,
+        mosaic=0.7,
+    ),
+)
+
+
+def find_recipe(recipe: Recipe | str) -> Recipe:
+    """A recipe by its name.
+
+    Raises:
+        ValueError: for a name that there is not; lists those that there are.
+    """
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in RECIPES:
+        hint = did_you_mean(recipe, RECIPES)
+        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {printable(recipe)!r}{hint}")
+    return RECIPES[recipe]

@@ -1,0 +1,63 @@
+"""What a recipe chooses for `train`, and what is passed beside it."""
+
+from dataclasses import replace
+
+import keras
+import pytest
+
+import multibox as mb
+from multibox.data_generator import Mosaic, Stages
+from multibox.recipes import RatedAdam, RatedSGD
+from multibox.training.batches import chosen_augmentation
+
+DATA = mb.load_shapes(4, (64, 64), seed=0)
+SHORT = replace(mb.recipes.modern, epochs=2, batch_size=2, bias_rate=2.0)
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(0)
+    return mb.SSD7(class_names=DATA.class_names, image_size=(64, 64))
+
+
+def test_a_recipe_is_all_that_train_needs(model, tmp_path):
+    history = mb.train(model, DATA, tmp_path / "run", recipe=SHORT, verbose=0)
+    assert history.epoch == [0, 1] and int(model.optimizer.iterations) == 4
+    assert type(model.optimizer) is RatedAdam and model.optimizer.use_ema
+    assert model.optimizer.global_clipnorm == 10 and type(model.loss) is mb.SSDLoss
+    again = keras.models.load_model(tmp_path / "run" / "last.keras")
+    assert type(again.optimizer) is RatedAdam
+
+
+def test_a_recipe_for_a_compiled_model_and_what_is_passed(model, tmp_path):
+    options = {"recipe": SHORT, "epochs": 1, "batch_size": 4, "loss": mb.loss_of(model, negative_ratio=1)}
+    mb.train(model, DATA, tmp_path / "run", **options, verbose=0)
+    assert int(model.optimizer.iterations) == 1 and model.loss.negative_ratio == 1
+    sgd = keras.optimizers.SGD(1e-4)
+    mb.train(model, DATA, tmp_path / "other", optimizer=sgd, recipe="finetune", epochs=1, verbose=0)
+    assert model.optimizer is sgd and not isinstance(sgd, RatedSGD)
+
+
+@pytest.mark.parametrize("recipe", [None, mb.recipes.finetune])
+def test_plain_augmentation(model, recipe):
+    assert chosen_augmentation(model, DATA, recipe, 10) == mb.ssd_augmentation((64, 64))
+
+
+def test_mosaics_end_before_the_training(model):
+    stages = chosen_augmentation(model, DATA, replace(SHORT, mosaic=0.7, augmentation="ssdlite"), 10)
+    plain = mb.ssdlite_augmentation((64, 64))
+    assert stages == Stages(replace(plain, geometry=(Mosaic(DATA), *plain.geometry)), 7, plain)
+
+
+def test_errors(model, tmp_path):
+    for options, message in (
+        ({}, 'train: pass epochs=, or recipe= such as "finetune"'),
+        ({"recipe": "fine"}, "recipe must be one of paper, .*, got 'fine'"),
+        (
+            {"recipe": replace(SHORT, loss="focal")},
+            "train: the focal loss is for sigmoid scores, the model's are softmax",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            mb.train(model, DATA, tmp_path / "run", **options)
+    assert not [*tmp_path.iterdir()]

@@ -1,0 +1,115 @@
+"""Compiles a model for `train`: its optimizer and its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+
+from ..arguments import checked
+from ..losses import SSDFocalLoss, SSDLoss
+from ..models.detector import activation_of, anchors_of, class_weights_of
+from ..recipes import default_optimizer
+from .batches import number_of_steps
+from .skip import skipping
+
+
+@checked()
+def loss_of(model: keras.Model, **options: Any) -> SSDLoss:
+    """The `SSDLoss` for a model of this package, with the activation that the model's decoder uses.
+
+    Args:
+        model: a model built for training.
+        **options: more arguments of `SSDLoss`. `class_weights` may be a dictionary by class name, see
+            `class_weights_of`. A `box_loss` that needs `anchors` gets the model's.
+    """
+    if isinstance(options.get("class_weights"), Mapping):
+        options["class_weights"] = class_weights_of(model, options["class_weights"])
+    if options.get("box_loss", "smooth_l1") != "smooth_l1":
+        options.setdefault("anchors", anchors_of(model))
+    return SSDLoss(activation=activation_of(model), **options)
+
+
+def compile_model(model, data, optimizer, loss, recipe, *, epochs, on_nan):
+    """Compiles the model. A compiled model keeps its optimizer and loss if no optimizer is given."""
+    if optimizer is None and recipe is None and model.compiled:
+        if loss is not None:
+            raise ValueError(
+                "train: a loss needs an optimizer, because without one a compiled model keeps its own loss"
+            )
+        _check_loss(model, model.loss)
+        if on_nan == "skip" and skipping(model.optimizer) is not model.optimizer:
+            raise ValueError('train: on_nan="skip" needs an optimizer=, which it can wrap')
+        return
+    if loss is None:
+        loss = _LOSSES[recipe.loss if recipe else None](model)
+    _check_loss(model, loss)
+    optimizer = _chosen_optimizer(model, data, recipe, epochs) if optimizer is None else _optimizer(optimizer)
+    if on_nan == "skip":
+        optimizer = skipping(optimizer)
+    model.compile(optimizer=optimizer, loss=loss, metrics=loss.metrics())
+
+
+def _chosen_optimizer(model, data, recipe, epochs):
+    steps = number_of_steps(data)
+    if steps is None:
+        raise ValueError("train: the length of the tf.data.Dataset is unknown, so pass an optimizer")
+    if recipe is None:
+        return default_optimizer(model, epochs * steps)
+    return recipe.build_optimizer(model, epochs * steps, getattr(data, "batch_size", recipe.batch_size))
+
+
+def _optimizer(optimizer):
+    try:
+        return keras.optimizers.get(optimizer)
+    except ValueError:
+        raise ValueError(
+            f"train: optimizer must be a Keras optimizer or the name of one, got {optimizer!r}"
+        ) from None
+
+
+def _focal_loss(model):
+    if (activation := activation_of(model)) != "sigmoid":
+        raise ValueError(f"train: the focal loss is for sigmoid scores, the model's are {activation}")
+    return SSDFocalLoss(alpha=0.75)
+
+
+def _default_loss(model):
+    """Focal loss for sigmoid scores. Mining would shift all scores of a model trained with focal loss."""
+    return _focal_loss(model) if activation_of(model) == "sigmoid" else loss_of(model)
+
+
+_LOSSES = {None: _default_loss, "focal": _focal_loss, "mining": loss_of}  # as a `Recipe` names them
+
+
+def _check_loss(model, loss):
+    """Checks the activation and the anchors of a loss. Losses of other packages have none of them."""
+    expected = activation_of(model)
+    given = getattr(loss, "activation", expected)
+    if given != expected:
+        raise ValueError(
+            f"train: the loss is for {given} scores, the model's are {expected}; use "
+            f'SSDLoss(activation="{expected}") or loss_of(model)'
+        )
+    anchors = getattr(loss, "anchors", None)
+    if anchors is not None and anchors != anchors_of(model):
+        raise ValueError(
+            "train: the loss has other anchors than the model; make it with loss_of(model, box_loss=...) or "
+            "anchors=multibox.anchors_of(model)"
+        )
+
+
+def check_rate(model, callbacks):
+    """Refuses callbacks that would fail at the end of the first epoch, or later."""
+    changing = (keras.callbacks.ReduceLROnPlateau, keras.callbacks.LearningRateScheduler)
+    for callback in callbacks:
+        if isinstance(callback, changing):
+            try:
+                model.optimizer.learning_rate = float(model.optimizer.learning_rate)
+            except TypeError:
+                raise ValueError(
+                    f"train: {type(callback).__name__} cannot change the learning rate of this optimizer, "
+                    "which follows a schedule; pass an optimizer with a number, such as "
+                    "keras.optimizers.Adam(1e-3)"
+                ) from None
