@@ -16,7 +16,7 @@ def test_a_backbone_of_keras_hub(tmp_path):
         stem_kernel_size=3,
         stem_strides=1,
         stackwise_depth=[1, 1, 1, 1],
-        stackwise_strides=[1, 2, 2, 2],
+        stackwise_strides=[2, 2, 2, 2],
         stackwise_num_filters=[8, 16, 16, 16],
         block_type="dark_block",
         stage_type="dark",
