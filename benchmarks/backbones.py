@@ -44,10 +44,11 @@ def on_keras_hub(num_classes):
         stem_filters=32,
         stem_kernel_size=3,
         stem_strides=1,
-        stackwise_depth=[1, 3, 3, 1],
-        stackwise_strides=[1, 2, 2, 2],
-        stackwise_num_filters=[64, 128, 256, 512],
+        stackwise_depth=[1, 1, 3, 3, 1],
+        stackwise_strides=[2, 2, 2, 2, 2],
+        stackwise_num_filters=[64, 64, 128, 256, 512],
         block_type="dark_block",
+        stage_type="dark",
         image_shape=(*SIZE, 3),
     )
     return mb.SSD(backbone, num_classes, pixels="torch", sources=(16, 32))

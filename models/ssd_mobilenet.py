@@ -102,7 +102,7 @@ def SSDMobileNet(
     head = partial(
         pointwise_head, regularizer=regularizer, class_bias=RARE_LOGIT if activation == "sigmoid" else 0.0
     )
-    options = {"class_names": class_names, "mode": mode, "weights": weights, "channels": channels, **decoding}
+    common = {"class_names": class_names, "mode": mode, "weights": weights, "channels": channels, **decoding}
     return SSD(
         backbone,
         num_classes,
@@ -112,7 +112,7 @@ def SSDMobileNet(
         anchors=choose_anchors(name, image_size, anchors, (300, 300), ssd_mobilenet_anchors),
         pixels="tf",
         activation=activation,
-        **options,
+        **common,
     )
 
 

@@ -16,9 +16,10 @@ def test_a_backbone_of_keras_hub(tmp_path):
         stem_kernel_size=3,
         stem_strides=1,
         stackwise_depth=[1, 1, 1, 1],
-        stackwise_strides=[1, 2, 2, 2],
+        stackwise_strides=[2, 2, 2, 2],
         stackwise_num_filters=[8, 16, 16, 16],
         block_type="dark_block",
+        stage_type="dark",
         image_shape=(*SIZE, 3),
     )
     model = mb.SSD(backbone, 2, sources=(8, 16), extras=(8,), head="separable", pixels="torch")

@@ -11,6 +11,7 @@ import pytest
 import multibox as mb
 from multibox.class_names import COCO_NAMES_BY_ID
 from multibox.models import SSDMobileNet
+from multibox.models.unallocated import unallocated_weights
 from multibox.weights import loading
 from multibox.weights import published as sources
 from multibox.weights.published import SOURCES, WEIGHTS, Source, fetch_source, published
@@ -121,10 +122,14 @@ def test_the_function_and_the_arguments_of_a_detector_build_a_model_that_its_wei
 
 
 def test_the_arguments_of_a_backbone_build_a_model_that_it_fits():
-    builders = {"ssd300": mb.SSD300, "ssd512": mb.SSD512, "ssd_mobilenet": SSDMobileNet}
+    builders = {
+        **{"ssd300": mb.SSD300, "ssd512": mb.SSD512, "ssd_mobilenet": SSDMobileNet},
+        **{"ssd321": mb.SSD321, "ssd513": mb.SSD513, "dssd321": mb.DSSD321},
+    }
     for (name, trained_on), keys in WEIGHTS.items():
         for key in keys if trained_on == "imagenet" else ():
-            model = builders.get(name, mb.SSDLite)(3, **SOURCES[key].arguments)
+            with unallocated_weights():
+                model = builders.get(name, mb.SSDLite)(3, **SOURCES[key].arguments)
             assert model.name == name and published(model, "imagenet") is SOURCES[key]
 
 
@@ -136,14 +141,14 @@ def test_arguments_are_written_as_in_a_call():
 
 
 def test_the_models_of_the_table_exist():
-    models = (
-        mb.SSD300(1),
-        mb.SSD512(1),
-        mb.SSDLite(1),
-        mb.SSDLite(1, backbone="mobilenet_v2"),
-        mb.SSDLite(1, backbone="efficientnet_lite0"),
-        SSDMobileNet(1),
-    )
+    with unallocated_weights():
+        models = (
+            *(mb.SSD300(1), mb.SSD512(1), mb.SSD321(1), mb.SSD513(1), mb.DSSD321(1)),
+            mb.SSDLite(1),
+            mb.SSDLite(1, backbone="mobilenet_v2"),
+            mb.SSDLite(1, backbone="efficientnet_lite0"),
+            SSDMobileNet(1),
+        )
     assert {name for name, _ in WEIGHTS} == {model.name for model in models}
 
 
