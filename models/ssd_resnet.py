@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .detector import Decoding
 
 
-class Recipe(NamedTuple):
+class Variant(NamedTuple):
     """What differs between these networks.
 
     Attributes:
@@ -43,10 +43,10 @@ class Recipe(NamedTuple):
     neck: Any = None
 
 
-RECIPES = {
-    "ssd321": Recipe(321, ssd321_anchors, (1024,) * 4),
-    "ssd513": Recipe(513, ssd513_anchors, (1024,) * 5),
-    "dssd321": Recipe(321, ssd321_anchors, (1024,) * 4, "deconvolution"),
+VARIANTS = {
+    "ssd321": Variant(321, ssd321_anchors, (1024,) * 4),
+    "ssd513": Variant(513, ssd513_anchors, (1024,) * 5),
+    "dssd321": Variant(321, ssd321_anchors, (1024,) * 4, "deconvolution"),
 }
 
 
@@ -141,14 +141,14 @@ def DSSD321(
 
 
 def _ssd(name, image_size, anchors, **options):
-    recipe = RECIPES[name]
+    variant = VARIANTS[name]
     return SSD(
         dilated_resnet101,
         name=name,
-        extras=recipe.extras,
-        neck=recipe.neck,
+        extras=variant.extras,
+        neck=variant.neck,
         head="residual",
-        anchors=choose_anchors(name, image_size, anchors, (recipe.side,) * 2, recipe.anchors_at),
+        anchors=choose_anchors(name, image_size, anchors, (variant.side,) * 2, variant.anchors_at),
         pixels="caffe",
         **options,
     )

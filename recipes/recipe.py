@@ -168,15 +168,22 @@ RECIPES = _table(
 )
 
 
-def find_recipe(recipe: Recipe | str) -> Recipe:
+@checked()
+def find_recipe(recipe: Recipe | str, *, owner: str = "find_recipe") -> Recipe:
     """A recipe by its name.
 
+    Args:
+        recipe: a name; or a `Recipe`, which is returned.
+        owner: begins the message of an error.
+
     Raises:
+        TypeError: for anything else.
         ValueError: for a name that there is not; lists those that there are.
     """
     if isinstance(recipe, Recipe):
         return recipe
     if recipe not in RECIPES:
         hint = did_you_mean(recipe, RECIPES)
-        raise ValueError(f"recipe must be one of {', '.join(RECIPES)}, got {printable(recipe)!r}{hint}")
+        names = ", ".join(RECIPES)
+        raise ValueError(f"{owner}: recipe must be one of {names}, got {printable(recipe)!r}{hint}")
     return RECIPES[recipe]

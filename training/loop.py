@@ -132,7 +132,7 @@ def train(
     output = Path(output)
     if is_detector(model):
         raise ValueError('train: the model is built for inference; build it with mode="training"')
-    recipe = None if recipe is None else find_recipe(recipe)
+    recipe = None if recipe is None else find_recipe(recipe, owner="train")
     if epochs is None:
         epochs = _epochs(recipe)
     options = {"batch_size": batch_size, "augmentation": augmentation, "recipe": recipe, "epochs": epochs}

@@ -38,9 +38,9 @@ def thin(monkeypatch):
     monkeypatch.setattr(residual, "SQUEEZE", 4)
     monkeypatch.setattr(residual, "PREDICTED", 8)
     monkeypatch.setattr(deconvolution, "CHANNELS", 8)
-    for name, recipe in ssd_resnet.RECIPES.items():
-        thin = recipe._replace(extras=[8] * len(recipe.extras))
-        monkeypatch.setitem(ssd_resnet.RECIPES, name, thin)
+    for name, variant in ssd_resnet.VARIANTS.items():
+        thin = variant._replace(extras=[8] * len(variant.extras))
+        monkeypatch.setitem(ssd_resnet.VARIANTS, name, thin)
     keras.utils.set_random_seed(0)
 
 

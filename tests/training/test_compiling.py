@@ -52,7 +52,7 @@ def test_mosaics_end_before_the_training(model):
 def test_errors(model, tmp_path):
     for options, message in (
         ({}, 'train: pass epochs=, or recipe= such as "finetune"'),
-        ({"recipe": "fine"}, "recipe must be one of paper, .*, got 'fine'"),
+        ({"recipe": "fine"}, "train: recipe must be one of paper, .*, got 'fine'"),
         (
             {"recipe": replace(SHORT, loss="focal")},
             "train: the focal loss is for sigmoid scores, the model's are softmax",

@@ -30,7 +30,7 @@ mb.anchors.SSD301_VOC  # error
 mb.sample_classes(model, ["dog"], neu=["dog"])  # error
 mb.load_weights(model, "a.caffemodel", channel_order="grb")  # error
 
-mb.train(model, data, "runs/mine")  # error
+mb.train(model, data, epochs=20)  # error
 mb.train(model, data, "runs/mine", epochs=20, validation=data)  # error
 mb.DataGenerator(data, 16)  # error
 mb.DataGenerator(data, 16, mb.ssd_augmentation(), on_error="ignore")  # error
