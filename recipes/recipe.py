@@ -155,7 +155,9 @@ RECIPES = _table(
         "finetune",
         "from a detector's weights to other classes, with some hundreds of images",
         epochs=20,
-        averaging=0.1,
+        averaging=0.2,
+        loss="mining",
+        augmentation="ssdlite",
     ),
     Recipe(
         "modern",
