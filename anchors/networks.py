@@ -75,7 +75,7 @@ def ssd512_anchors(image_size: tuple[int, int], scales: Sequence[float] = SSD512
 def ssd321_anchors(image_size: tuple[int, int], scales: Sequence[float] = SSD300_VOC_SCALES) -> AnchorSpec:
     """`AnchorSpec` of SSD321 and DSSD321 for any (height, width) from 195 pixels: strides 8, 16, 32, ...
 
-    Each cell has eight anchors, of the ratios 1, 1.6, 2, 3 and their inverses (Fu et al., section 3.4). The
+    Each cell has eight anchors, of the ratios 1, 1.6, 2, 3 and their inverses (Fu et al., "Training"). The
     paper gives no scales: they are those of SSD300.
 
     Args:

@@ -1,4 +1,4 @@
-"""Deconvolution modules: coarse maps tell the fine ones what they see (Fu et al., "DSSD", section 3.3)."""
+"""Deconvolution modules: coarse maps tell the fine ones what they see (Fu et al., "DSSD", section 3)."""
 
 from __future__ import annotations
 
