@@ -1,8 +1,9 @@
 """SSD321, SSD513 and DSSD321: SSD on ResNet-101 (Fu et al., "DSSD: Deconvolutional Single Shot Detector").
 
-Of the paper: conv3_x and the dilated conv5_x of ResNet-101, residual extra layers of 1024 channels,
-prediction modules (c), deconvolution modules, and the ratios 1.6, 2 and 3 of all anchors (sections 3 and 4). Where the paper is silent, this is as in SSD300 and SSD512: heads of 3x3
-kernels, the scales of the anchors, and no padding from 3x3 cells to one.
+Of the paper, sections 3 and 4: conv3_x and the dilated conv5_x of ResNet-101, residual extra layers of 1024
+channels, prediction modules (c), deconvolution modules, and the ratios 1.6, 2 and 3 of all anchors. Where the
+paper is silent, this is as in SSD300 and SSD512: heads of 3x3 kernels, the scales of the anchors, and no
+padding from 3x3 cells to one.
 """
 
 from __future__ import annotations
