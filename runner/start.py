@@ -85,6 +85,8 @@ def start_run(
             the readers and `train`.
     """
     config = make_config(msgspec.structs.asdict(config), "start_run")
+    recipe = RECIPES[config.recipe]
+    config = msgspec.structs.replace(config, epochs=config.epochs or recipe.epochs)  # for run.yaml
     report = Report(quiet)
     folder = config.folder
     find_network(config.model)  # an unknown name fails before anything is read
@@ -98,20 +100,18 @@ def start_run(
     # Keras draws the seeds of initializers from here. Its set_random_seed imports TensorFlow on any backend.
     random.seed(config.seed)
     model = build_model(config, training.class_names, training.pixels.channels)
-    recipe = RECIPES[config.recipe]
     batch = config.batch or min(recipe.batch_size, len(training))
     steps = -(-len(training) // batch)
-    epochs = config.epochs or recipe.epochs
-    _tell_plan(config, model, training, validation, epochs, batch, steps, report)
-    augmentation = chosen_augmentation(model, training, recipe, epochs)
+    _tell_plan(config, model, training, validation, batch, steps, report)
+    augmentation = chosen_augmentation(model, training, recipe, config.epochs)
     _begin_folder(config, folder, training, augmentation, report, resume, force)
-    progress = Progress(report, epochs, steps, events_folder(folder))
+    progress = Progress(report, config.epochs, steps, events_folder(folder))
     measure = MeanAveragePrecision(validation, per_class=True)
     history = train(
         model,
         training,
         folder,
-        epochs=epochs,
+        epochs=config.epochs,
         validation_data=validation,
         recipe=recipe,
         batch_size=batch,
@@ -152,7 +152,7 @@ def _tell_findings(checked, report):
         report(f"  ... and {len(worst) - SHOWN_FINDINGS} more")
 
 
-def _tell_plan(config, model, training, validation, epochs, batch, steps, report):
+def _tell_plan(config, model, training, validation, batch, steps, report):
     for name, dataset in (("Training", training), ("Validation", validation)):
         objects = sum(len(record.labels) for record in dataset)
         report(f"{name}: {len(dataset)} images with {objects} objects.")
@@ -163,7 +163,7 @@ def _tell_plan(config, model, training, validation, epochs, batch, steps, report
         f"Model: {name}, input {height}x{width}, {model.count_params():,} parameters, "
         f"weights: {chosen_weights(config)}, precision: {keras.config.dtype_policy().name}."
     )
-    report(f"Plan: {epochs} epochs of {steps} steps with {batch} images.")
+    report(f"Plan: {config.epochs} epochs of {steps} steps with {batch} images.")
 
 
 def _begin_folder(config, folder, training, augmentation, report, resume, force):

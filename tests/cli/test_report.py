@@ -28,7 +28,8 @@ def place(tmp_path_factory):
     run = folder / "run"
     run.mkdir()
     model.save(run / "best.keras")
-    (run / "config.yaml").write_text(mb.RunConfig(data=str(folder / "data"), model="ssd7").to_yaml())
+    config = mb.RunConfig(data=str(folder / "data"), model="ssd7", epochs=20)
+    (run / "config.yaml").write_text(config.to_yaml())
     (run / "history.csv").write_text("epoch,loss,val_loss\n0,4,5\n1,3,4\n")
     (run / "versions.json").write_text('{"keras": "3.12", "git": null}')
     return folder
