@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .detector import Decoding
 
 IMAGE_SIZE = (300, 300)  # of a backbone that takes any
+SOURCES = (16, 32)  # strides
 
 
 @checked(num_classes=NUM_CLASSES, weight_decay=0)
@@ -34,7 +35,7 @@ def SSD(
     class_names: Sequence[str | None] | None = None,
     mode: Literal["training", "inference"] = "training",
     image_size: tuple[int, int] | None = None,
-    sources: Sequence[int | str] = (16, 32),
+    sources: Sequence[int | str] = SOURCES,
     extras: Sequence[int] = (512, 256, 256, 128),
     neck: Literal["fpn", "deconvolution"] | None = None,
     head: Literal["conv", "separable", "shared", "residual"] | Callable = "conv",
@@ -99,6 +100,41 @@ def SSD(
             unknown layers or strides, maps that do not get coarser, anchors that do not fit, pixels that are
             not known; and as `SSD300`.
     """
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
+    return detector_on(
+        backbone,
+        request,
+        name=name,
+        image_size=image_size,
+        sources=sources,
+        extras=extras,
+        neck=neck,
+        head=head,
+        anchors=anchors,
+        pixels=pixels,
+        activation=activation,
+        freeze_batch_norm=freeze_batch_norm,
+        weight_decay=weight_decay,
+    )
+
+
+def detector_on(
+    backbone: keras.Model | Callable,
+    request: Request,
+    *,
+    name: str,
+    image_size: tuple[int, int] | None = None,
+    sources: Sequence[int | str] = SOURCES,
+    extras: Sequence[int] = (),
+    neck: Literal["fpn", "deconvolution"] | None = None,
+    head: Literal["conv", "separable", "shared", "residual"] | Callable = "conv",
+    anchors: AnchorSpec | None = None,
+    pixels: str | dict[str, Any] | None = None,
+    activation: Literal["softmax", "sigmoid"] = "softmax",
+    freeze_batch_norm: bool = False,
+    weight_decay: float = 0.0,
+) -> keras.Model:
+    """`SSD` with the arguments that all model functions have in a `Request`. The named networks call it."""
     if not len(sources):
         raise ValueError("SSD: sources must have at least one layer or stride, got none")
     is_model = isinstance(backbone, keras.Model)
@@ -119,7 +155,6 @@ def SSD(
         check_order(maps, "SSD")
         return deconvolution(maps, l2(weight_decay)) if neck == "deconvolution" else maps
 
-    request = Request(num_classes, class_names, mode, weights, decoding, channels)
     if anchors is not None and image_size is not None and as_spec(anchors).image_size != image_hw(image_size):
         size = as_spec(anchors).image_size
         raise ValueError(f"SSD: image_size is {image_size}, but the anchors are for {size}")

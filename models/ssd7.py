@@ -13,8 +13,8 @@ from keras import layers
 from ..anchors import AnchorSpec, ssd7_anchors
 from ..arguments import checked
 from ..limits import NUM_CLASSES
-from .builder import choose_anchors, l2
-from .ssd import SSD
+from .builder import Request, choose_anchors, l2
+from .ssd import detector_on
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -81,7 +81,5 @@ def SSD7(
     def head(x, channels, name):
         return conv(channels, 3, name=name)(x)
 
-    options = {"class_names": class_names, "mode": mode, "weights": weights, "channels": channels, **decoding}
-    return SSD(
-        backbone, num_classes, name="ssd7", extras=(), head=head, anchors=anchors, pixels="tf", **options
-    )
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
+    return detector_on(backbone, request, name="ssd7", head=head, anchors=anchors, pixels="tf")

@@ -16,11 +16,11 @@ from keras import layers
 from ..anchors import AnchorSpec, ssd_mobilenet_anchors
 from ..arguments import checked
 from ..limits import ALPHA, MIN_DEPTH, NUM_CLASSES
-from .builder import choose_anchors, l2
+from .builder import Request, choose_anchors, l2
 from .conv_bn import conv_bn, kaiming_normal, normal_003
 from .heads import RARE_LOGIT
 from .mobilenet_v1 import mobilenet_v1_features
-from .ssd import SSD
+from .ssd import detector_on
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -102,17 +102,15 @@ def SSDMobileNet(
     head = partial(
         pointwise_head, regularizer=regularizer, class_bias=RARE_LOGIT if activation == "sigmoid" else 0.0
     )
-    common = {"class_names": class_names, "mode": mode, "weights": weights, "channels": channels, **decoding}
-    return SSD(
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
+    return detector_on(
         backbone,
-        num_classes,
+        request,
         name=name,
-        extras=(),
         head=head,
         anchors=choose_anchors(name, image_size, anchors, (300, 300), ssd_mobilenet_anchors),
         pixels="tf",
         activation=activation,
-        **common,
     )
 
 

@@ -17,9 +17,9 @@ import keras
 from ..anchors import AnchorSpec, ssd321_anchors, ssd513_anchors
 from ..arguments import checked
 from ..limits import NUM_CLASSES
-from .builder import choose_anchors
+from .builder import Request, choose_anchors
 from .resnet import dilated_resnet101
-from .ssd import SSD
+from .ssd import detector_on
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -86,10 +86,9 @@ def SSD321(
     Raises:
         ValueError: as `SSD300`.
     """
-    size = {"image_size": image_size, "anchors": anchors}
-    classes = {"num_classes": num_classes, "class_names": class_names, "mode": mode, **decoding}
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
     training = {"freeze_batch_norm": freeze_batch_norm, "weight_decay": weight_decay}
-    return _ssd("ssd321", **size, **classes, **training, weights=weights, channels=channels)
+    return _ssd("ssd321", request, image_size, anchors, **training)
 
 
 @checked(num_classes=NUM_CLASSES, weight_decay=0)
@@ -110,10 +109,9 @@ def SSD513(
 
     An input has at least 387 pixels at each side. Otherwise as `SSD321`.
     """
-    size = {"image_size": image_size, "anchors": anchors}
-    classes = {"num_classes": num_classes, "class_names": class_names, "mode": mode, **decoding}
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
     training = {"freeze_batch_norm": freeze_batch_norm, "weight_decay": weight_decay}
-    return _ssd("ssd513", **size, **classes, **training, weights=weights, channels=channels)
+    return _ssd("ssd513", request, image_size, anchors, **training)
 
 
 @checked(num_classes=NUM_CLASSES, weight_decay=0)
@@ -134,21 +132,21 @@ def DSSD321(
 
     For small objects, as coarse maps tell the fine ones what they see. Otherwise as `SSD321`.
     """
-    size = {"image_size": image_size, "anchors": anchors}
-    classes = {"num_classes": num_classes, "class_names": class_names, "mode": mode, **decoding}
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
     training = {"freeze_batch_norm": freeze_batch_norm, "weight_decay": weight_decay}
-    return _ssd("dssd321", **size, **classes, **training, weights=weights, channels=channels)
+    return _ssd("dssd321", request, image_size, anchors, **training)
 
 
-def _ssd(name, image_size, anchors, **options):
+def _ssd(name, request, image_size, anchors, **training):
     variant = VARIANTS[name]
-    return SSD(
+    return detector_on(
         dilated_resnet101,
+        request,
         name=name,
         extras=variant.extras,
         neck=variant.neck,
         head="residual",
         anchors=choose_anchors(name, image_size, anchors, (variant.side,) * 2, variant.anchors_at),
         pixels="caffe",
-        **options,
+        **training,
     )

@@ -17,11 +17,11 @@ from ..anchors import AnchorSpec, ssdlite_anchors
 from ..arguments import checked
 from ..limits import ALPHA, MIN_DEPTH, NUM_CLASSES
 from ..weights.mapping.efficientnet_lite import PIXELS as LITE_PIXELS
-from .builder import choose_anchors, l2
+from .builder import Request, choose_anchors, l2
 from .efficientnet_lite import efficientnet_lite0_features
 from .mobilenet_v2 import mobilenet_v2_features
 from .mobilenet_v3 import mobilenet_v3_features
-from .ssd import SSD
+from .ssd import detector_on
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -85,15 +85,14 @@ def SSDLite(
     if backbone not in BACKBONES:
         raise ValueError(f"ssdlite: backbone must be one of {', '.join(BACKBONES)}, got {backbone!r}")
     name, features, pixels = BACKBONES[backbone]
-    options = {"class_names": class_names, "mode": mode, "weights": weights, "channels": channels, **decoding}
-    return SSD(
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
+    return detector_on(
         partial(features, alpha=alpha, regularizer=l2(weight_decay)),
-        num_classes,
+        request,
         name=name,
         extras=[max(min_depth, int(depth * alpha)) for depth in EXTRAS],
         head="separable",
         anchors=choose_anchors(name, image_size, anchors, (320, 320), ssdlite_anchors),
         pixels=pixels,
         weight_decay=weight_decay,
-        **options,
     )

@@ -17,8 +17,8 @@ from ..anchors import AnchorSpec, ssd300_anchors, ssd512_anchors
 from ..arguments import checked
 from ..layers import L2Normalization
 from ..limits import NUM_CLASSES
-from .builder import choose_anchors, l2
-from .ssd import SSD
+from .builder import Request, choose_anchors, l2
+from .ssd import detector_on
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -89,8 +89,8 @@ def SSD300(
             not that of the anchors.
     """
     anchors = choose_anchors("ssd300", image_size, anchors, (300, 300), ssd300_anchors)
-    options = {"class_names": class_names, "mode": mode, "weights": weights, "channels": channels, **decoding}
-    return _ssd("ssd300", SSD300_EXTRAS, num_classes, anchors, weight_decay, **options)
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
+    return _ssd("ssd300", SSD300_EXTRAS, anchors, weight_decay, request)
 
 
 @checked(num_classes=NUM_CLASSES, weight_decay=0)
@@ -111,15 +111,14 @@ def SSD512(
     Otherwise as `SSD300`.
     """
     anchors = choose_anchors("ssd512", image_size, anchors, (512, 512), ssd512_anchors)
-    options = {"class_names": class_names, "mode": mode, "weights": weights, "channels": channels, **decoding}
-    return _ssd("ssd512", SSD512_EXTRAS, num_classes, anchors, weight_decay, **options)
+    request = Request(num_classes, class_names, mode, weights, decoding, channels)
+    return _ssd("ssd512", SSD512_EXTRAS, anchors, weight_decay, request)
 
 
-def _ssd(name, extras, num_classes, anchors, weight_decay, **options):
+def _ssd(name, extras, anchors, weight_decay, request):
     conv = partial(_conv, regularizer=l2(weight_decay))
-    backbone = partial(vgg16_features, extras=extras, conv=conv)
-    options |= {"extras": (), "head": partial(_head, conv=conv), "anchors": anchors, "pixels": CAFFE_PIXELS}
-    return SSD(backbone, num_classes, name=name, **options)
+    backbone, head = partial(vgg16_features, extras=extras, conv=conv), partial(_head, conv=conv)
+    return detector_on(backbone, request, name=name, head=head, anchors=anchors, pixels=CAFFE_PIXELS)
 
 
 def vgg16_features(x, extras, conv):

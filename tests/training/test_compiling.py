@@ -38,9 +38,9 @@ def test_a_recipe_for_a_compiled_model_and_what_is_passed(model, tmp_path):
     assert model.optimizer is sgd and not isinstance(sgd, RatedSGD)
 
 
-@pytest.mark.parametrize("recipe", [None, mb.recipes.finetune])
-def test_plain_augmentation(model, recipe):
-    assert chosen_augmentation(model, DATA, recipe, 10) == mb.ssd_augmentation((64, 64))
+def test_plain_augmentation(model):
+    for recipe, preset in ((None, mb.ssd_augmentation), (mb.recipes.finetune, mb.ssdlite_augmentation)):
+        assert chosen_augmentation(model, DATA, recipe, 10) == preset((64, 64))
 
 
 def test_mosaics_end_before_the_training(model):
