@@ -144,6 +144,7 @@ def test_normalization_of_channels():
 
 
 def test_the_kernel_for_rgb_is_fitted_to_other_channels(tmp_path):
+    keras.utils.set_random_seed(0)
     rgb = mb.SSDMobileNet(2, alpha=0.25)
     rgb.save_weights(tmp_path / "rgb.weights.h5")
     kernel = rgb.get_layer("conv1").get_weights()[0]

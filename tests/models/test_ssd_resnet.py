@@ -221,7 +221,8 @@ def test_trains_saves_and_detects(thin, tmp_path, build):
     again = keras.models.load_model(tmp_path / "m.keras")
     for saved, weight in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(saved, weight)
-    (found,) = mb.detect(again, list(images[:1]), min_score=0.0)
+    detector = mb.to_inference(again, confidence_threshold=0.0)
+    (found,) = mb.detect(detector, list(images[:1]), min_score=0.0)
     assert len(found.boxes) == len(found.scores) > 0
 
 
