@@ -199,6 +199,9 @@ def an_object_of_each_level(spec):
 @pytest.mark.parametrize("build", NETWORKS)
 def test_trains_saves_and_detects(thin, tmp_path, build):
     model = build(class_names=("cat", "dog"), image_size=SIZE, weight_decay=0.0)
+    for layer in model.layers:  # four steps are too few for their statistics, and products of maps grow fast
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.1
     spec = mb.anchors_of(model)
     assert [level.grid for level in spec.levels] == GRIDS
     encode = mb.GroundTruthEncoder(spec, 2)
@@ -221,9 +224,12 @@ def test_trains_saves_and_detects(thin, tmp_path, build):
     again = keras.models.load_model(tmp_path / "m.keras")
     for saved, weight in zip(again.get_weights(), model.get_weights(), strict=True):
         np.testing.assert_array_equal(saved, weight)
-    detector = mb.to_inference(again, confidence_threshold=0.0)
-    (found,) = mb.detect(detector, list(images[:1]), min_score=0.0)
-    assert len(found.boxes) == len(found.scores) > 0
+    assert np.isfinite(again.predict(images, verbose=0)).all()
+    for layer in again.layers:  # after four steps, scores and boxes mean nothing
+        if layer.name.endswith(("_mbox_loc", "_mbox_conf")):
+            layer.set_weights([np.zeros_like(weight) for weight in layer.get_weights()])
+    (found,) = mb.detect(again, list(images[:1]), min_score=0.3)
+    assert len(found) == 200 and found.scores == pytest.approx(1 / 3)
 
 
 @pytest.mark.parametrize("build", NETWORKS)
