@@ -155,9 +155,7 @@ RECIPES = _table(
         "finetune",
         "from a detector's weights to other classes, with some hundreds of images",
         epochs=20,
-        averaging=0.2,
-        loss="mining",
-        augmentation="ssdlite",
+        averaging=0.1,
     ),
     Recipe(
         "modern",
