@@ -86,7 +86,7 @@ def start_run(
     """
     config = make_config(msgspec.structs.asdict(config), "start_run")
     recipe = RECIPES[config.recipe]
-    config = msgspec.structs.replace(config, epochs=config.epochs or recipe.epochs)  # for run.yaml
+    config = msgspec.structs.replace(config, epochs=config.epochs or recipe.epochs)  # config.yaml has them
     report = Report(quiet)
     folder = config.folder
     find_network(config.model)  # an unknown name fails before anything is read

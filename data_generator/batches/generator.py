@@ -62,7 +62,7 @@ class DataGenerator(keras.utils.PyDataset):
     Args:
         dataset: a `DetectionDataset`.
         batch_size: samples in a batch.
-        transform: a `SampleTransform`, such as `ssd_augmentation((300, 300))`.
+        transform: a `SampleTransform`, such as `ssd_augmentation((300, 300))`, or `Stages` of two.
         encoder: a `GroundTruthEncoder`, or None. If it was made from a model with class names, the labels
             follow the model's order, see `align_classes`.
         shuffle: whether each epoch has its own order.
