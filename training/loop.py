@@ -95,12 +95,13 @@ def train(
         validation_data: like `dataset`, or None.
         optimizer: a Keras optimizer, or the name of one. None: that of the recipe, or of the model if it is
             compiled, otherwise `recipes.default_optimizer`.
-        batch_size: images per step; None: 16, or all images if there are fewer. A `DataGenerator` has its own
-            batch size, augmentation and seed.
-        augmentation: a `SampleTransform` for the training images. None: `ssdlite_augmentation` of torchvision
-            for SSDLite, `ssd_augmentation` for the other models, at the model's image size.
-        loss: a Keras loss. None: `SSDFocalLoss(alpha=0.75)` for sigmoid scores, with which the published SSD
-            MobileNet was trained; otherwise `loss_of(model)`.
+        batch_size: images per step; None: that of the recipe, or 16; all images if there are fewer. A
+            `DataGenerator` has its own batch size, augmentation and seed.
+        augmentation: a `SampleTransform` for the training images, or `Stages` of two. None: that of the
+            recipe, if it has one; otherwise `ssdlite_augmentation` of torchvision for SSDLite,
+            `ssd_augmentation` for the other models, at the model's image size.
+        loss: a Keras loss. None: that of the recipe, if it has one; otherwise `SSDFocalLoss(alpha=0.75)` for
+            sigmoid scores, with which the published SSD MobileNet was trained, and `loss_of(model)`.
         best_by: what decides about `best.keras`. "val_map": the highest mAP, which `MeanAveragePrecision`
             measures after each epoch; that takes as long as `predict_dataset` on the validation data.
             "val_loss": the lowest validation loss. None: "val_map" if the validation data are a
