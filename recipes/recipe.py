@@ -52,6 +52,7 @@ class Recipe:
         clip_norm: length to which the gradient is cut, or None.
         loss: "mining" (`loss_of`), "focal" (`SSDFocalLoss(alpha=0.75)`), or None: what `train` takes.
         augmentation: "ssd" or "ssdlite" (the presets of these names), or None: what `train` takes.
+        matching: "paper" or "atss", see `GroundTruthEncoder`.
         mosaic: share of the epochs, from the first on, in which half of the images are a `Mosaic`.
 
     Raises:
@@ -74,6 +75,7 @@ class Recipe:
     clip_norm: float | None = None
     loss: Literal["mining", "focal"] | None = None
     augmentation: Literal["ssd", "ssdlite"] | None = None
+    matching: Literal["paper", "atss"] = "paper"
     mosaic: float = 0.0
 
     def __str__(self) -> str:

@@ -48,7 +48,8 @@ def training_batches(model, dataset, name, *, batch_size, augmentation, seed, re
         augmentation = chosen_augmentation(model, dataset, recipe, epochs)
     if batch_size is None:
         batch_size = min(recipe.batch_size if recipe else BATCH_SIZE, max(len(dataset), 1))
-    encoder = GroundTruthEncoder(model, sparse=True)
+    matching = recipe.matching if recipe else "paper"
+    encoder = GroundTruthEncoder(model, matching=matching, sparse=True)
     return DataGenerator(dataset, batch_size, augmentation, encoder, seed=seed)
 
 
@@ -66,14 +67,13 @@ def chosen_augmentation(
     return Stages(mosaic, mixed, plain)
 
 
-def validation_batches(model, dataset, batch_size):
+def validation_batches(model, dataset, batch_size, recipe):
     """As `training_batches`; the images of a data set are whole, and not shuffled."""
     if not isinstance(dataset, DetectionDataset):
         return training_batches(model, dataset, "validation_data", batch_size=None, augmentation=None, seed=0)
     plain = resize_only(anchors_of(model).image_size)
-    data = training_batches(
-        model, dataset, "validation_data", batch_size=batch_size, augmentation=plain, seed=0
-    )
+    options = {"batch_size": batch_size, "augmentation": plain, "recipe": recipe}
+    data = training_batches(model, dataset, "validation_data", seed=0, **options)
     data.shuffle = False
     return data
 

@@ -91,7 +91,8 @@ def train(
         epochs: number of the last epoch. Epochs are counted from the start of the first run. None: that of
             the recipe.
         recipe: a `multibox.recipes.Recipe` or the name of one, such as "finetune". It chooses what is not
-            passed: epochs, optimizer, batch size, augmentation and loss.
+            passed: epochs, optimizer, batch size, augmentation and loss; and how the objects of a
+            `DetectionDataset` are matched with anchors.
         validation_data: like `dataset`, or None.
         optimizer: a Keras optimizer, or the name of one. None: that of the recipe, or of the model if it is
             compiled, otherwise `recipes.default_optimizer`.
@@ -142,7 +143,7 @@ def train(
         check_objects(data.dataset)
     validation = None
     if validation_data is not None:
-        validation = validation_batches(model, validation_data, batch_size)
+        validation = validation_batches(model, validation_data, batch_size, recipe)
     take_over(model, data, validation)
     compile_model(model, data, optimizer, loss, recipe, epochs=epochs, on_nan=on_nan)
     check_rate(model, callbacks)
