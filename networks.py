@@ -83,6 +83,19 @@ NETWORKS = {
         ("dssd321", "DSSD321"),
     )
 }
+# Backbones by name: of `SSD` those of keras.applications, of `SSDLite` its own.
+BACKBONES = {
+    "ssd": (
+        *("MobileNet", "MobileNetV2", "MobileNetV3Small", "MobileNetV3Large"),
+        *(f"EfficientNetB{i}" for i in range(8)),
+        *(f"EfficientNetV2{size}" for size in ("B0", "B1", "B2", "B3", "S", "M", "L")),
+        *(f"ConvNeXt{size}" for size in ("Tiny", "Small", "Base", "Large", "XLarge")),
+        *(f"ResNet{layers}{version}" for version in ("", "V2") for layers in (50, 101, 152)),
+        *("DenseNet121", "DenseNet169", "DenseNet201"),
+        *("VGG16", "VGG19", "Xception", "InceptionV3", "InceptionResNetV2"),
+    ),
+    "ssdlite": ("mobilenet_v3_large", "mobilenet_v2", "efficientnet_lite0"),
+}
 FORMER_NAMES = {"ssdlite320": "ssdlite"}
 NAMED_ANCHORS = {
     "ssd300": NamedAnchors("ssd300_anchors"),

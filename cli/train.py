@@ -13,6 +13,7 @@ EXAMPLES = (
     "multibox train my_data:train --val my_data:val --epochs 50 --name second",
     "multibox train my_data --print-config > run.yaml",
     "multibox train run.yaml --epochs 5",
+    "multibox train my_data --model ssd --backbone EfficientNetV2B0 --head separable --size 320x320",
     "multibox train --resume runs/my_data",
 )
 
@@ -33,9 +34,22 @@ def train(
     model: Annotated[
         str | None,
         typer.Option(
-            help="ssd-mobilenet (the default), ssd300, ssd512, ssdlite, ssd7, ssd321, ssd513 or dssd321."
+            help="ssd-mobilenet (the default), ssd300, ssd512, ssdlite, ssd7, ssd321, ssd513 or dssd321; or "
+            "ssd with --backbone."
         ),
     ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="Of ssd: a network of keras.applications, such as EfficientNetV2B0, MobileNetV3Large or "
+            "ResNet50. Of ssdlite: mobilenet_v2 or efficientnet_lite0."
+        ),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(help="Of ssd: conv (the default), separable for small backbones, residual or shared."),
+    ] = None,
+    neck: Annotated[str | None, typer.Option(help="Of ssd: fpn or deconvolution. Default: none.")] = None,
     weights: Annotated[
         str | None,
         typer.Option(help="coco, imagenet, none, a weight file or a model. Default: published ones if any."),
@@ -50,6 +64,13 @@ def train(
     recipe: Annotated[
         str | None,
         typer.Option(help="finetune (the default), modern, paper or torchvision_ssdlite; see docs/train.md."),
+    ] = None,
+    box_loss: Annotated[
+        str | None,
+        typer.Option(help="smooth_l1, giou, diou or ciou. Default: that of the recipe, smooth_l1."),
+    ] = None,
+    matching: Annotated[
+        str | None, typer.Option(help="paper or atss. Default: that of the recipe, paper.")
     ] = None,
     precision: Annotated[
         str | None, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")

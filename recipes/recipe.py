@@ -29,7 +29,7 @@ STEPS = (2 / 3, 5 / 6)  # of the run, where the paper divides the rate by 10: 80
         "bias_rate": 0,
         "feature_rate": 0,
     },
-    **{"warmup": (0, 1), "averaging": (0, 1), "mosaic": (0, 1), "clip_norm": 0},
+    **{"warmup": (0, 1), "averaging": (0, 1), "mosaic": (0, 1), "clip_norm": 0, "localization_weight": 0},
 )
 @dataclass(frozen=True)
 class Recipe:
@@ -51,6 +51,8 @@ class Recipe:
         averaging: window of the average of the weights, as a share of the steps; 0: no average.
         clip_norm: length to which the gradient is cut, or None.
         loss: "mining" (`loss_of`), "focal" (`SSDFocalLoss(alpha=0.75)`), or None: what `train` takes.
+        box_loss: what a wrong box costs: "smooth_l1", "giou", "diou" or "ciou", see `SSDLoss`.
+        localization_weight: weight of that loss. None: 1 for "smooth_l1", 5 for the others.
         augmentation: "ssd" or "ssdlite" (the presets of these names), or None: what `train` takes.
         matching: "paper" or "atss", see `GroundTruthEncoder`.
         mosaic: share of the epochs, from the first on, in which half of the images are a `Mosaic`.
@@ -74,6 +76,8 @@ class Recipe:
     averaging: float = 0.0
     clip_norm: float | None = None
     loss: Literal["mining", "focal"] | None = None
+    box_loss: Literal["smooth_l1", "giou", "diou", "ciou"] = "smooth_l1"
+    localization_weight: float | None = None
     augmentation: Literal["ssd", "ssdlite"] | None = None
     matching: Literal["paper", "atss"] = "paper"
     mosaic: float = 0.0

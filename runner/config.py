@@ -14,8 +14,10 @@ import yaml
 from ..arguments import checked
 from ..data_generator.formats.plain_yaml import read_yaml
 from ..messages import did_you_mean, printable
+from ..networks import BACKBONES
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
+OF_BACKBONES = ("sources", "extras", "head", "neck")  # keys that `SSD` takes as they are
 
 
 class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,14 +27,18 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         data: a data set in any layout that `load_dataset` reads: a path, or "path:set".
         val: validation data, like `data`. None: the validation set of `data` if its layout has one, otherwise
             a fifth of the images, chosen with `seed`.
-        model: name of a network, see `networks.NETWORKS`.
+        model: name of a network, see `networks.NETWORKS`; or "ssd", which needs a backbone.
+        backbone: of "ssd" the name of a network of `keras.applications`, such as "EfficientNetV2B0"; of
+            "ssdlite" that of one of its backbones. `networks.BACKBONES` lists them.
+        sources, extras, head, neck: of "ssd", see `SSD`. None: its defaults.
         weights: "coco" or "imagenet" (published weights), "none", or the path of a weight file or a model
             (`.keras`). None: "coco" for networks that have such weights, otherwise "imagenet" or "none".
         size: the model's input in pixels, "HEIGHTxWIDTH". None: the network's default.
         epochs: number of the last epoch, counted from the start of the first run. None: that of the recipe.
         batch: images per step. None: that of the recipe, or all images if there are fewer.
         recipe: name of a recipe, see `multibox.recipes`: optimizer and schedule, augmentation, loss, and the
-            epochs and the batch that are not given.
+            epochs, the batch, the box loss and the matching that are not given.
+        box_loss, matching: see `multibox.recipes.Recipe`. None: those of the recipe.
         precision: a policy of Keras: "float32", "mixed_bfloat16" or "mixed_float16". "auto": the one that
             Keras is set to, float32 unless somebody has changed it.
         check: what the data check does at an error in the data: "stop", or "warn" and go on; "off": no check.
@@ -44,11 +50,18 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     data: str
     val: str | None = None
     model: str = "ssd-mobilenet"
+    backbone: str | None = None
+    sources: tuple[int | str, ...] | None = None
+    extras: tuple[Count, ...] | None = None
+    head: Literal["conv", "separable", "shared", "residual"] | None = None
+    neck: Literal["fpn", "deconvolution"] | None = None
     weights: str | None = None
     size: str | None = None
     epochs: Count | None = None
     batch: Count | None = None
     recipe: Literal["finetune", "modern", "paper", "torchvision_ssdlite"] = "finetune"
+    box_loss: Literal["smooth_l1", "giou", "diou", "ciou"] | None = None
+    matching: Literal["paper", "atss"] | None = None
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     check: Literal["stop", "warn", "off"] = "stop"
     name: str | None = None
@@ -109,7 +122,24 @@ def make_config(values: Mapping[str, Any], owner: str) -> RunConfig:
         raise ValueError(
             f"{owner}: name: expected letters, digits, -, _ and dots, got {printable(config.name)!r}"
         )
-    return config
+    _check_backbone(config, owner)
+    if config.sources is None:
+        return config
+    strides = tuple(int(source) if str(source).isdecimal() else source for source in config.sources)
+    return msgspec.structs.replace(config, sources=strides)
+
+
+def _check_backbone(config, owner):
+    """Refuses an unknown backbone, one that the model does not take, and "ssd" without one."""
+    model, name, known = printable(config.model), config.backbone, BACKBONES.get(config.model, ())
+    if name is not None and not known:
+        raise ValueError(f"{owner}: backbone: {model} has its own; add model: ssd, or --model ssd")
+    if name not in known and (name is not None or config.model == "ssd"):
+        got = "none" if name is None else f"{printable(name)!r}{did_you_mean(name, known)}"
+        raise ValueError(f"{owner}: backbone: of {model} one of {', '.join(known)}; got {got}")
+    for key in OF_BACKBONES:
+        if getattr(config, key) is not None and config.model != "ssd":
+            raise ValueError(f"{owner}: {key}: only with model: ssd, got model: {model}")
 
 
 def read_values(path: str | os.PathLike[str]) -> dict[str, Any]:

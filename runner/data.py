@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..anchors import AnchorSpec
 from ..data_check import CheckReport, check_dataset
 from ..data_generator import DetectionDataset
 from ..data_generator.formats.annotation import Annotation
@@ -66,7 +67,7 @@ class RunData:
             return "a fifth of the images, drawn with the seed, is for validation"
         return f"the images of {self.validation.text} are for validation"
 
-    def check(self, anchors: str, progress: bool) -> CheckReport:
+    def check(self, anchors: AnchorSpec | str, progress: bool) -> CheckReport:
         """Checks all images; arguments as for `check_dataset`."""
         splits = self.training.scans() | (self.validation.scans() if self.validation else {})
         classes = self.training.layout.classes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -31,7 +31,7 @@ from ..training.batches import chosen_augmentation
 from .config import RunConfig, make_config
 from .data import find_data
 from .folder import CONFIG, FILES, HISTORY, LOG, VERSIONS, new_folder, save_figure, save_versions, write_text
-from .model import build_model, chosen_weights
+from .model import build_model, chosen_anchors, chosen_weights
 from .progress import Progress, Report, events_folder
 from .reports import run_settings
 
@@ -85,11 +85,12 @@ def start_run(
             the readers and `train`.
     """
     config = make_config(msgspec.structs.asdict(config), "start_run")
-    recipe = RECIPES[config.recipe]
+    recipe = _recipe(config)
     config = msgspec.structs.replace(config, epochs=config.epochs or recipe.epochs)  # config.yaml has them
     report = Report(quiet)
     folder = config.folder
-    find_network(config.model)  # an unknown name fails before anything is read
+    if config.model != "ssd":
+        find_network(config.model)  # an unknown name fails before anything is read
     if resume and not (folder / "last.keras").exists():
         raise FileNotFoundError(f"{folder}: no run to resume: there is no last.keras")
     if not resume and not force and folder.exists() and any(folder.iterdir()):
@@ -123,13 +124,23 @@ def start_run(
     return _finish(folder, history, model, validation, report)
 
 
+def _recipe(config):
+    changes = {"box_loss": config.box_loss, "matching": config.matching}
+    given = {key: value for key, value in changes.items() if value is not None}
+    return replace(RECIPES[config.recipe], **given)
+
+
+def _network_name(config):
+    name = config.model if config.model == "ssd" else find_network(config.model).name
+    return name + (f" on {config.backbone}" if config.backbone else "")
+
+
 def _data(config, report, check):
     """The training and validation images, checked."""
     data, progress = find_data(config), not report.quiet and sys.stderr.isatty()
     report(f"Data: {data.training.text}, {data.training.layout.name}; {data.explanation}.")
     if check and config.check != "off":
-        anchors = config.model + (f":{config.size}" if config.size else "")
-        checked = data.check(anchors, progress)
+        checked = data.check(chosen_anchors(config), progress)
         _tell_findings(checked, report)
         errors = checked.counts()[ERROR]
         if errors and config.check == "stop":
@@ -158,7 +169,7 @@ def _tell_plan(config, model, training, validation, batch, steps, report):
         report(f"{name}: {len(dataset)} images with {objects} objects.")
     counts = training.class_counts()
     report("Classes: " + ", ".join(f"{printable(name)} ({count})" for name, count in counts.items()) + ".")
-    name, (height, width) = find_network(config.model).name, anchors_of(model).image_size
+    name, (height, width) = _network_name(config), anchors_of(model).image_size
     report(
         f"Model: {name}, input {height}x{width}, {model.count_params():,} parameters, "
         f"weights: {chosen_weights(config)}, precision: {keras.config.dtype_policy().name}."

@@ -2,8 +2,9 @@ import keras
 import pytest
 
 import multibox as mb
+from multibox.models import ssdlite
 from multibox.models.unallocated import unallocated_weights
-from multibox.networks import NAMED_ANCHORS, NETWORKS, find_network, named_anchors
+from multibox.networks import BACKBONES, NAMED_ANCHORS, NETWORKS, find_network, named_anchors
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if name != "ssd512"])  # that one takes long
@@ -15,6 +16,11 @@ def test_a_network_builds_with_the_anchors_of_its_row(name):
     assert model.input_shape == (None, *network.image_size, 3)
     assert mb.anchors_of(model) == network.anchors == named_anchors(name)
     keras.backend.clear_session()
+
+
+def test_backbones():
+    assert all(hasattr(keras.applications, name) for name in BACKBONES["ssd"])
+    assert BACKBONES["ssdlite"] == tuple(ssdlite.BACKBONES)
 
 
 def test_the_table():

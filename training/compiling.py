@@ -14,6 +14,10 @@ from ..recipes import default_optimizer
 from .batches import number_of_steps
 from .skip import skipping
 
+# Of the box losses that compare overlaps. 1 is too little for their short gradients; with 10 the first steps
+# are as long as with smooth L1: see docs/train.md.
+OVERLAP_WEIGHT = 5.0
+
 
 @checked()
 def loss_of(model: keras.Model, **options: Any) -> SSDLoss:
@@ -26,9 +30,14 @@ def loss_of(model: keras.Model, **options: Any) -> SSDLoss:
     """
     if isinstance(options.get("class_weights"), Mapping):
         options["class_weights"] = class_weights_of(model, options["class_weights"])
-    if options.get("box_loss", "smooth_l1") != "smooth_l1":
-        options.setdefault("anchors", anchors_of(model))
-    return SSDLoss(activation=activation_of(model), **options)
+    return SSDLoss(activation=activation_of(model), **_with_anchors(model, options))
+
+
+def _with_anchors(model, options):
+    """Options of a loss, with the model's anchors if the box loss needs some."""
+    if options.get("box_loss", "smooth_l1") == "smooth_l1":
+        return options
+    return {"anchors": anchors_of(model), **options}
 
 
 def compile_model(model, data, optimizer, loss, recipe, *, epochs, on_nan):
@@ -43,7 +52,7 @@ def compile_model(model, data, optimizer, loss, recipe, *, epochs, on_nan):
             raise ValueError('train: on_nan="skip" needs an optimizer=, which it can wrap')
         return
     if loss is None:
-        loss = _LOSSES[recipe.loss if recipe else None](model)
+        loss = _loss_of_recipe(model, recipe)
     _check_loss(model, loss)
     optimizer = _chosen_optimizer(model, data, recipe, epochs) if optimizer is None else _optimizer(optimizer)
     if on_nan == "skip":
@@ -69,15 +78,24 @@ def _optimizer(optimizer):
         ) from None
 
 
-def _focal_loss(model):
+def _loss_of_recipe(model, recipe):
+    if recipe is None:
+        return _default_loss(model)
+    weight = recipe.localization_weight
+    if weight is None:
+        weight = 1.0 if recipe.box_loss == "smooth_l1" else OVERLAP_WEIGHT
+    return _LOSSES[recipe.loss](model, box_loss=recipe.box_loss, localization_weight=weight)
+
+
+def _focal_loss(model, **options):
     if (activation := activation_of(model)) != "sigmoid":
         raise ValueError(f"train: the focal loss is for sigmoid scores, the model's are {activation}")
-    return SSDFocalLoss(alpha=0.75)
+    return SSDFocalLoss(alpha=0.75, **_with_anchors(model, options))
 
 
-def _default_loss(model):
+def _default_loss(model, **options):
     """Focal loss for sigmoid scores. Mining would shift all scores of a model trained with focal loss."""
-    return _focal_loss(model) if activation_of(model) == "sigmoid" else loss_of(model)
+    return _focal_loss(model, **options) if activation_of(model) == "sigmoid" else loss_of(model, **options)
 
 
 _LOSSES = {None: _default_loss, "focal": _focal_loss, "mining": loss_of}  # as a `Recipe` names them

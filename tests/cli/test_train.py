@@ -38,6 +38,14 @@ def test_options_become_a_description(started, monkeypatch, capsys):
     assert "detections.jpg" in capsys.readouterr().out
 
 
+def test_options_of_the_model_and_of_the_training(started, monkeypatch):
+    options = {"model": "ssd", "backbone": "ResNet50", "head": "shared", "neck": "fpn"}
+    options |= {"box_loss": "giou", "matching": "atss"}
+    arguments = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
+    assert run(monkeypatch, "my_data", *arguments) == 0
+    assert started[0][0] == runner.RunConfig(data="my_data", **options)
+
+
 def test_a_file_and_options_that_beat_it(started, monkeypatch, tmp_path):
     (tmp_path / "run.yaml").write_text("data: my_data\nepochs: 5\nbatch: 4\n")
     assert run(monkeypatch, "run.yaml", "--epochs", "7") == 0

@@ -24,6 +24,20 @@ def test_what_is_written_reads_back(tmp_path):
     assert read_config(written(tmp_path, config.to_yaml())) == config
 
 
+def test_a_backbone_with_all_its_keys(tmp_path):
+    text = (
+        "data: a\nmodel: ssd\nbackbone: ResNet50\nsources: [8, conv4_block6_out]\nextras: [64]\nneck: fpn\n"
+    )
+    config = read_config(written(tmp_path, text))
+    assert (config.sources, config.extras, config.neck) == ((8, "conv4_block6_out"), (64,), "fpn")
+    assert read_config(written(tmp_path, config.to_yaml())) == config
+
+
+def test_a_backbone_that_is_nearly_right(tmp_path):
+    with pytest.raises(ValueError, match=r"; got 'efficientnetv2b0'; did you mean 'EfficientNetV2B0'\?"):
+        read_config(written(tmp_path, "data: a\nmodel: ssd\nbackbone: efficientnetv2b0\n"))
+
+
 def test_changes_beat_the_file(tmp_path):
     file = written(tmp_path, "data: my_data\nepochs: 5\nseed: 3\n")
     assert read_config(file, epochs=7) == RunConfig(data="my_data", epochs=7, seed=3)
@@ -40,6 +54,16 @@ def test_changes_beat_the_file(tmp_path):
         ("data: a\nsize: 300\n", "size: expected HEIGHTxWIDTH such as 300x300, got '300'"),
         ("data: a\nname: ../b\n", "name: expected letters, digits, -, _ and dots, got '../b'"),
         ("- a\n", "expected keys and values"),
+        ("data: a\nbackbone: ResNet50\n", "backbone: ssd-mobilenet has its own; add model: ssd, or --model"),
+        ("data: a\nmodel: ssd\n", "backbone: of ssd one of MobileNet, MobileNetV2, "),
+        (
+            "data: a\nmodel: ssdlite\nbackbone: ResNet50\n",
+            "backbone: of ssdlite one of mobilenet_v3_large, mo",
+        ),
+        ("data: a\nhead: conv\n", "head: only with model: ssd, got model: ssd-mobilenet"),
+        ("data: a\nneck: bifpn\n", "neck: Invalid enum value 'bifpn'"),
+        ("data: a\nbox_loss: iou\n", "box_loss: Invalid enum value 'iou'"),
+        ("data: a\nmatching: sim_ota\n", "matching: Invalid enum value 'sim_ota'"),
     ],
 )
 def test_what_a_file_must_not_hold(tmp_path, text, message):

@@ -3,12 +3,15 @@ import json
 from dataclasses import replace
 
 import cv2
+import keras
 import msgspec
+import numpy as np
 import pytest
 
 import multibox as mb
+from multibox.runner import start
 from multibox.runner.data import find_data
-from multibox.runner.model import build_model, chosen_weights
+from multibox.runner.model import build_model, chosen_anchors, chosen_weights
 
 SIZE = (96, 96)
 SMALL = {"model": "ssd7", "size": "96x96", "batch": 4}
@@ -141,6 +144,72 @@ def test_the_validation_data(shapes):
 def test_weights_that_are_chosen(model, weights):
     assert chosen_weights(mb.RunConfig(data="a", model=model)) == weights
     assert chosen_weights(mb.RunConfig(data="a", model=model, weights="x.pth")) == "x.pth"
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """The arguments of a small network in place of keras.applications.MobileNet."""
+    calls = []
+
+    def small(**options):
+        calls.append(options)
+        image = x = keras.Input(options["input_shape"])
+        for i in range(5):
+            x = keras.layers.Conv2D(8, 3, 2, padding="same", activation="relu", name=f"conv{i}")(x)
+        return keras.Model(image, x, name="mobilenet")
+
+    monkeypatch.setattr(keras.applications, "MobileNet", small)
+    return calls
+
+
+BACKBONE = {"model": "ssd", "backbone": "MobileNet"}
+
+
+def test_a_run_on_a_backbone_with_another_loss_and_matching(shapes, tmp_path, built, monkeypatch):
+    trained = []
+    monkeypatch.setattr(
+        start, "train", lambda *a, **options: trained.append(options) or mb.train(*a, **options)
+    )
+    config = mb.RunConfig(
+        **BACKBONE,
+        **{"data": str(shapes), "epochs": 1, "batch": 4, "size": "96x128", "output": str(tmp_path / "a")},
+        **{"weights": "none", "check": "warn", "box_loss": "giou", "matching": "atss"},
+        **{"sources": (8, 16), "extras": (8, 8), "head": "separable", "neck": "fpn"},
+    )
+    result = mb.start_run(config, quiet=True)
+    assert "Model: ssd on MobileNet, input 96x128, " in (tmp_path / "a/log.txt").read_text()
+    assert {"input_shape": (96, 128, 3), "weights": None, "include_top": False} in built
+    grids = [level.grid for level in mb.anchors_of(result.model).levels]
+    assert grids == [(12, 16), (6, 8), (3, 4), (2, 2)]
+    assert {"conv2", "conv3"} <= {layer.name for layer in result.model.layers}
+    recipe = trained[0]["recipe"]
+    assert (recipe.name, recipe.box_loss, recipe.matching) == ("finetune", "giou", "atss")
+    assert mb.read_config(tmp_path / "a/config.yaml") == config
+
+
+def test_weights_of_a_backbone(built, tmp_path):
+    imagenet = mb.RunConfig(data="a", **BACKBONE)
+    assert chosen_weights(imagenet) == "imagenet"
+    model = build_model(imagenet, ("a",), 3)
+    assert built == [{"input_shape": (300, 300, 3), "weights": "imagenet", "include_top": False}]
+    assert chosen_anchors(imagenet) == mb.anchors_of(model)
+    model.save_weights(tmp_path / "all.weights.h5")
+    again = build_model(
+        mb.RunConfig(data="a", weights=str(tmp_path / "all.weights.h5"), **BACKBONE), ("a",), 3
+    )
+    for a, b in zip(model.get_weights(), again.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert built[-1]["weights"] is None
+
+
+def test_a_backbone_of_ssdlite():
+    lite = {"model": "ssdlite", "backbone": "efficientnet_lite0"}
+    assert chosen_weights(mb.RunConfig(data="a", **lite)) == "imagenet"
+    config = mb.RunConfig(data="a", weights="none", size="64x64", **lite)
+    assert build_model(config, ("a",), 3).name == "ssdlite_efficientnet_lite0"
+    assert chosen_anchors(config) == "ssdlite:64x64"
+    large = mb.RunConfig(data="a", model="ssdlite", backbone="mobilenet_v3_large")
+    assert chosen_weights(large) == "coco"
 
 
 def test_a_model_as_weights_keeps_the_classes_that_it_knows(run):

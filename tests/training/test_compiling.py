@@ -9,6 +9,7 @@ import multibox as mb
 from multibox.data_generator import Mosaic, Stages
 from multibox.recipes import RatedAdam, RatedSGD
 from multibox.training.batches import chosen_augmentation, training_batches, validation_batches
+from multibox.training.compiling import compile_model
 
 DATA = mb.load_shapes(4, (64, 64), seed=0)
 SHORT = replace(mb.recipes.modern, epochs=2, batch_size=2, bias_rate=2.0)
@@ -60,6 +61,26 @@ def test_matching(model, matching):
     options = {"batch_size": None, "augmentation": None, "seed": 0, "recipe": recipe, "epochs": 2}
     assert training_batches(model, DATA, "dataset", **options).encoder.matching == matching
     assert validation_batches(model, DATA, None, recipe).encoder.matching == matching
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation"), [("mining", "softmax"), ("focal", "sigmoid"), (None, "sigmoid")]
+)
+def test_box_loss(loss, activation):
+    """The recipe's, with the model's anchors and a weight of 5, for whichever confidence loss."""
+    detector = mb.SSDMobileNet(1, image_size=(64, 64), alpha=0.25, activation=activation)
+
+    def compiled(**changes):
+        recipe = replace(SHORT, loss=loss, **changes)
+        compile_model(detector, DATA, "sgd", None, recipe, epochs=1, on_nan="stop")
+        found = detector.loss
+        assert type(found) is (mb.SSDLoss if activation == "softmax" else mb.SSDFocalLoss)
+        return found.box_loss, found.localization_weight, found.anchors
+
+    assert compiled() == ("smooth_l1", 1.0, None)
+    assert compiled(box_loss="ciou") == ("ciou", 5.0, mb.anchors_of(detector))
+    assert compiled(box_loss="giou", localization_weight=2.0)[:2] == ("giou", 2.0)
+    assert compiled(localization_weight=0.5)[:2] == ("smooth_l1", 0.5)
 
 
 def test_errors(model, tmp_path):
