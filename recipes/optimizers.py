@@ -59,7 +59,7 @@ def adam_with_cosine_decay(learning_rate: float, steps: int) -> keras.optimizers
 
 
 # Peak learning rates of `default_optimizer`. VGG16 has no BatchNorm and diverges at the rates of the others.
-DEFAULT_RATES = {"ssd300": 1e-4, "ssd512": 1e-4, "ssdlite": 1e-3, "ssd_mobilenet": 3e-4, "ssd7": 4e-3}
+DEFAULT_RATES = {"ssd300": 1e-4, "ssd512": 1e-4, "ssdlite": 1e-3, "ssd_mobilenet": 1e-3, "ssd7": 4e-3}
 
 
 def default_rate(model: keras.Model) -> float:

@@ -28,6 +28,7 @@ STEPS = (2 / 3, 5 / 6)  # of the run, where the paper divides the rate by 10: 80
         "warmup_steps": 0,
         "bias_rate": 0,
         "feature_rate": 0,
+        "known_rate": 0,
     },
     **{"warmup": (0, 1), "averaging": (0, 1), "mosaic": (0, 1), "clip_norm": 0, "localization_weight": 0},
 )
@@ -48,6 +49,8 @@ class Recipe:
         warmup_steps: the same share ends after that many steps at the latest.
         bias_rate: factor of the learning rate of biases.
         feature_rate: factor of the learning rate of all layers before the heads.
+        known_rate: factor of the learning rate if the model finds the objects before the training, see
+            `train`.
         averaging: window of the average of the weights, as a share of the steps; 0: no average.
         clip_norm: length to which the gradient is cut, or None.
         loss: "mining" (`loss_of`), "focal" (`SSDFocalLoss(alpha=0.75)`), or None: what `train` takes.
@@ -73,6 +76,7 @@ class Recipe:
     warmup_steps: int = 1000
     bias_rate: float = 1.0
     feature_rate: float = 1.0
+    known_rate: float = 1.0
     averaging: float = 0.0
     clip_norm: float | None = None
     loss: Literal["mining", "focal"] | None = None
@@ -88,15 +92,20 @@ class Recipe:
         return "\n".join(f"{name:{width}}  {'-' if value is None else value}" for name, value in rows)
 
     @checked(steps=1, batch_size=1)
-    def build_optimizer(self, model: keras.Model, steps: int, batch_size: int) -> keras.optimizers.Optimizer:
+    def build_optimizer(
+        self, model: keras.Model, steps: int, batch_size: int, *, known: bool = False
+    ) -> keras.optimizers.Optimizer:
         """The optimizer for a training.
 
         Args:
             model: a model of this package.
             steps: number of steps of the whole training.
             batch_size: images per step.
+            known: whether the model already finds the objects.
         """
         rate = default_rate(model) if self.learning_rate is None else self.learning_rate
+        if known:
+            rate *= self.known_rate
         if self.optimizer == "sgd":
             rate *= batch_size / self.batch_size
         plain, rated, options = OPTIMIZERS[self.optimizer]
@@ -159,9 +168,11 @@ RECIPES = _table(
     ),
     Recipe(
         "finetune",
-        "from a detector's weights to other classes, with some hundreds of images",
+        "from a detector's weights to your classes, with some hundreds of images",
         epochs=20,
-        averaging=0.1,
+        known_rate=0.1,
+        averaging=0.2,
+        augmentation="ssdlite",
     ),
     Recipe(
         "modern",

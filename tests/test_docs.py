@@ -81,7 +81,7 @@ def reader(tmp_path, monkeypatch):
     detectors._detectors.clear()
 
 
-def train_one_epoch(train, model, dataset, output, *, epochs, resume=False, **options):
+def train_one_epoch(train, model, dataset, output, *, epochs=None, resume=False, **options):
     return train(model, dataset, output, epochs=1 + resume, resume=resume, **{**options, "verbose": 0})
 
 

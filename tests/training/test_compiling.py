@@ -40,11 +40,10 @@ def test_a_recipe_for_a_compiled_model_and_what_is_passed(model, tmp_path):
 
 
 def test_plain_augmentation(model):
-    crops = replace(mb.recipes.finetune, augmentation="ssdlite")
     for recipe, preset in (
         (None, mb.ssd_augmentation),
-        (mb.recipes.finetune, mb.ssd_augmentation),
-        (crops, mb.ssdlite_augmentation),
+        (replace(mb.recipes.modern, mosaic=0.0), mb.ssd_augmentation),
+        (mb.recipes.finetune, mb.ssdlite_augmentation),
     ):
         assert chosen_augmentation(model, DATA, recipe, 10) == preset((64, 64))
 

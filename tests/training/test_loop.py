@@ -230,7 +230,7 @@ def test_other_classes_are_refused(tmp_path):
 
 
 def test_default_optimizers():
-    for build, rate in ((mb.SSD7, 4e-3), (mb.SSDMobileNet, 3e-4)):
+    for build, rate in ((mb.SSD7, 4e-3), (mb.SSDMobileNet, 1e-3)):
         optimizer = mb.recipes.default_optimizer(build(2), 100)
         assert isinstance(optimizer, keras.optimizers.Adam)
         schedule = optimizer._learning_rate
