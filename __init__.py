@@ -92,6 +92,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         anchors_of,
         class_names_of,
         class_weights_of,
+        fold_batch_norm,
         num_classes_of,
         pretrained,
         sample_classes,
@@ -151,6 +152,7 @@ __all__ = [
     "evaluate_coco",
     "evaluate_voc",
     "export",
+    "fold_batch_norm",
     "load_coco",
     "load_csv",
     "load_dataset",
@@ -229,7 +231,8 @@ _MODULES = {
     "losses": "SSDFocalLoss SSDLoss",
     "models": """
         DSSD321 SSD SSD7 SSD300 SSD321 SSD512 SSD513 SSDLite SSDMobileNet activation_of anchors_of
-        class_names_of class_weights_of num_classes_of pretrained sample_classes to_inference
+        class_names_of class_weights_of fold_batch_norm num_classes_of pretrained sample_classes
+        to_inference
     """,
     "profiling": "complexity measure_stages",
     "report": "save_report",

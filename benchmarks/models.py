@@ -3,7 +3,8 @@
     python benchmarks/models.py
 
 The forward pass processes one image with random weights, without decoding and NMS. "times" is the ratio to
-SSD300 in the same run. Parameters and multiply-adds are counted for 20 classes.
+SSD300 in the same run. "folded" is the ratio of `mb.fold_batch_norm` to the network itself, in the same run,
+or "-" without BatchNorm. Parameters and multiply-adds are counted for 20 classes.
 """
 
 import argparse
@@ -32,7 +33,11 @@ def main():
     args = parser.parse_args()
 
     models = {name: build(CLASSES) for name, build in NETWORKS.items()}
-    seconds = time_in_turn({name: forward_pass(model) for name, model in models.items()}, args.rounds)
+    folded = {
+        f"{name}, folded": mb.fold_batch_norm(model) for name, model in models.items() if has_norms(model)
+    }
+    passes = {name: forward_pass(model) for name, model in (models | folded).items()}
+    seconds = time_in_turn(passes, args.rounds)
     rows = [
         {
             "network": name,
@@ -41,6 +46,7 @@ def main():
             "multiply-adds": f"{mb.complexity(model).multiply_adds / 1e9:.2f} G",
             "ms": 1e3 * seconds[name],
             "times": seconds[name] / seconds["SSD300"],
+            "folded": seconds[f"{name}, folded"] / seconds[name] if f"{name}, folded" in seconds else "-",
         }
         for name, model in models.items()
     ]
@@ -48,6 +54,10 @@ def main():
     report(
         f"networks, {CLASSES} classes, batch 1", rows, backend=keras.backend.backend(), cores=cores, batch=1
     )
+
+
+def has_norms(model):
+    return any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers)
 
 
 def forward_pass(model):

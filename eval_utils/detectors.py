@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Callable
 from weakref import WeakKeyDictionary
 
 import keras
@@ -11,22 +13,51 @@ import numpy as np
 from ..arguments import checked
 from ..boxes import clip
 from ..layers.multibox import multibox_of, unwrapped
-from ..models.detector import channels_of, is_detector, model_of, to_inference, value_range_of
+from ..models.compiled import compiled
+from ..models.detector import channels_of, decoder_of, for_detect, model_of, value_range_of
 from .exported import ExportedDetector, Facts, is_exported, load_detector
 
-# The detectors of training models. With them, a second call of `detect` does not compile again.
-_detectors: WeakKeyDictionary = WeakKeyDictionary()
+# Images (batch, height, width, channels) and the lowest score that matters, to (batch, max_detections, 6).
+Run = Callable[[np.ndarray, float], np.ndarray]
+
+# {model: (options of its decoder, what runs it)}. A second call compiles nothing. What runs a model holds its
+# layers and not the model itself, which would then never be freed.
+_runs: WeakKeyDictionary[keras.Model, tuple[dict | None, Run]] = WeakKeyDictionary()
+_lock = threading.Lock()
 
 
-def detector_of(model: keras.Model | ExportedDetector) -> keras.Model | ExportedDetector:
-    """The model itself if it decodes, else its inference model, which is kept for the next call."""
+def run_of(model: keras.Model | ExportedDetector) -> Run:
+    """The function that runs a model, for training or for inference. It is compiled once, see `compiled`.
+
+    Rows whose scores are below the lowest one may be left out. Threads may share the function.
+    """
     if isinstance(model, ExportedDetector):
-        return model
-    if is_detector(model := unwrapped(model)):
-        return model
-    if model not in _detectors:
-        _detectors[model] = to_inference(model)
-    return _detectors[model]
+        return lambda images, min_score: model.predict_on_batch(images)
+    model = unwrapped(model)
+    decoder = decoder_of(model)
+    options = decoder and decoder.get_config()
+    with _lock:
+        if model not in _runs or _runs[model][0] != options:
+            _runs[model] = options, _run(model, decoder)
+        return _runs[model][1]
+
+
+def _run(model, decoder):
+    if decoder is not None and model.outputs[0]._keras_history.operation is not decoder:
+        whole = compiled(keras.Model(model.inputs, model.outputs))  # something follows the decoder
+        return lambda images, min_score: _on_host(whole([images]))
+    with_score = compiled(for_detect(model))
+
+    def run(images, min_score):
+        # The decoder takes scores above a number, and this is the next lower one.
+        below = np.nextafter(np.float32(min_score), np.float32(-1))
+        return _on_host(with_score([images, below]))
+
+    return run
+
+
+def _on_host(outputs):
+    return keras.ops.convert_to_numpy(outputs[0])
 
 
 def facts_of(model: keras.Model | ExportedDetector) -> Facts:

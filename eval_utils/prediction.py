@@ -14,14 +14,13 @@ import numpy as np
 from tqdm import tqdm
 
 from ..arguments import checked
-from ..data_generator import DataGenerator, DetectionDataset, SampleTransform, resize_only
-from ..data_generator.batches.generator import naming_failures
+from ..data_generator import DetectionDataset, SampleTransform, resize_only
 from ..data_generator.class_order import align_classes
 from ..data_generator.formats.fields import IMAGE_SUFFIXES
 from ..data_generator.pixels import ValueRange, checked_pixels
 from ..limits import BATCH_SIZE, WORKERS
 from .detections import Detections
-from .detectors import detector_of, facts_of, opened, to_pixels
+from .detectors import facts_of, opened
 from .exported import ExportedDetector, Facts
 from .given_images import files_in, given_source, image_record, is_folder
 from .views import THREADS, TILED_AHEAD, Tiles, ViewDetector, checked_look, joined_rows, read_ahead
@@ -140,7 +139,9 @@ def detect(
     dataset = DetectionDataset([str(i + 1) for i in range(facts.num_classes)], records, "detect")
     show = len(records) >= MIN_IMAGES_FOR_PROGRESS if progress is None else progress
     transform = resize_only(facts.image_size)
-    found = _predict(model, dataset, batch_size, transform, show, None, look)
+    size = min(batch_size, len(records)) if look.is_plain else batch_size
+    workers = 0 if len(records) == 1 else None  # there is nothing to read ahead
+    found = _predict(model, dataset, size, transform, show, workers, look, min_score)
     names = facts.class_names
     detections = [
         Detections.from_rows(
@@ -248,44 +249,17 @@ def _with_pixels_of(facts, dataset):
     return dataset.with_pixels(channels=channels, value_range=value_range)
 
 
-class _Progress(keras.callbacks.Callback):
-    """Advances a tqdm bar by the number of images in each batch."""
-
-    def __init__(self, bar, batch_size):
-        super().__init__()
-        self.bar = bar
-        self.batch_size = batch_size
-
-    def on_predict_batch_end(self, batch, logs=None):
-        self.bar.update(min(self.batch_size, self.bar.total - self.bar.n))
-
-
-class _Images(DataGenerator):
-    """A generator of images without targets, for `Model.predict`."""
-
-    def __getitem__(self, batch):
-        return (super().__getitem__(batch)[0],)
-
-
-def _predict(model, dataset, batch_size, transform, progress, workers, look):
+def _predict(model, dataset, batch_size, transform, progress, workers, look, min_score=0.0):
     """Detections in pixels for each image of a data set."""
-    bar = tqdm(total=len(dataset), desc="predict", unit=" images", disable=not progress, leave=False)
-    if look.is_plain and isinstance(model, keras.Model):
-        return _predict_whole(model, dataset, batch_size, transform, bar, workers)
-    viewer = ViewDetector(model, look, transform, batch_size)
-    ahead = TILED_AHEAD if look.tiles else batch_size
+    viewer = ViewDetector(model, look, transform, batch_size, min_score)
+    ahead = TILED_AHEAD if look.tiles else MAX_QUEUED * batch_size
+    threads = THREADS if workers is None else workers
     found = []
-    with bar, closing(read_ahead(dataset, viewer.prepare, ahead, threads=workers or THREADS)) as pictures:
+    with (
+        tqdm(total=len(dataset), desc="predict", unit=" images", disable=not progress, leave=False) as bar,
+        closing(read_ahead(dataset, viewer.prepare, ahead, threads=threads)) as pictures,
+    ):
         for picture in viewer.run(pictures):
             found.append(joined_rows(picture))
             bar.update()
     return found
-
-
-def _predict_whole(model, dataset, batch_size, transform, bar, workers):
-    images = _Images(
-        dataset, batch_size, transform, shuffle=False, workers=workers, max_queue_size=MAX_QUEUED
-    )
-    with bar, closing(images), naming_failures(images):
-        rows = detector_of(model).predict(images, verbose=0, callbacks=[_Progress(bar, batch_size)])
-    return [to_pixels(r, record.width, record.height) for r, record in zip(rows, dataset, strict=True)]

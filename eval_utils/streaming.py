@@ -153,7 +153,7 @@ class _Run:
         facts = facts_of(model)
         self.names = facts.class_names
         self.pixels = checked_pixels("predict_files", facts.channels, facts.value_range)
-        self.viewer = ViewDetector(model, look, resize_only(facts.image_size), batch_size)
+        self.viewer = ViewDetector(model, look, resize_only(facts.image_size), batch_size, min_score)
         self.ahead = TILED_AHEAD if look.tiles else 2 * max(batch_size, THREADS)
 
     def results(self, sources, progress):

@@ -16,7 +16,7 @@ import numpy as np
 from ..data_generator import Record, SampleTransform
 from ..limits import SIDE
 from ..messages import printable
-from .detectors import detector_of, to_pixels
+from .detectors import run_of, to_pixels
 from .exported import ExportedDetector
 from .tiles import Window, join_windows, tile_windows
 
@@ -108,6 +108,7 @@ class ViewDetector:
         look: the `Look`.
         transform: makes the model's input of a `Record`; keeps whole images.
         batch_size: views per batch.
+        min_score: lowest score that matters; the fewer detections, the faster.
     """
 
     def __init__(
@@ -116,8 +117,12 @@ class ViewDetector:
         look: Look,
         transform: SampleTransform | Callable,
         batch_size: int,
+        min_score: float = 0.0,
     ):
-        self.detector = detector_of(model)
+        self.detector = run_of(model)
+        self.min_score = min_score
+        # JAX and some runtimes compile for each size of a batch.
+        self.fills_batches = isinstance(model, ExportedDetector) or keras.backend.backend() == "jax"
         self.look = look
         self.transform = transform
         self.batch_size = batch_size
@@ -147,12 +152,12 @@ class ViewDetector:
                     yield picture
 
     def _rows(self, inputs):
-        """(n, 6) relative detections of each input; the batch is filled up to its full size."""
+        """(n, 6) relative detections of each input."""
         images = np.stack(inputs)
-        missing = self.batch_size - len(inputs)
+        missing = self.batch_size - len(inputs) if self.fills_batches else 0
         if missing:
             images = np.concatenate([images, np.repeat(images[:1], missing, axis=0)])
-        return np.asarray(self.detector.predict_on_batch(images))[: len(inputs)]
+        return self.detector(images, self.min_score)[: len(inputs)]
 
 
 def joined_rows(picture: Viewed, keep: Callable[[np.ndarray], np.ndarray] | None = None) -> np.ndarray:
@@ -192,9 +197,12 @@ def read_ahead(
         items: the items; taken one by one in the caller's thread.
         prepare: runs in a thread.
         ahead: how many items may be under way.
-        threads: number of threads.
+        threads: number of threads; 0: the caller's.
         waits: whether an item must be finished before the next one is taken.
     """
+    if threads == 0:
+        yield from map(prepare, items)
+        return
     waiting = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="multibox")
     try:

@@ -8,6 +8,7 @@ from .detector import (
     num_classes_of,
     to_inference,
 )
+from .folding import fold_batch_norm
 from .pretrained import pretrained
 from .sample_classes import sample_classes
 from .ssd import SSD
@@ -31,6 +32,7 @@ __all__ = [
     "anchors_of",
     "class_names_of",
     "class_weights_of",
+    "fold_batch_norm",
     "num_classes_of",
     "pretrained",
     "sample_classes",

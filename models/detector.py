@@ -56,21 +56,37 @@ def to_inference(
     Raises:
         ValueError: if the model has no `MultiBox` layer.
     """
-    multibox = multibox_of(model)
-    predictions = multibox.output
     decode = DecodeDetections(
         confidence_threshold=confidence_threshold,
         iou_threshold=iou_threshold,
         max_detections=max_detections,
         max_candidates=max_candidates,
         class_agnostic=class_agnostic,
-        activation=multibox.activation,
+        activation=multibox_of(model).activation,
         name="detections",
     )
-    detections = decode(predictions, AnchorBoxes(multibox.anchors, name="anchors")(predictions))
-    model = unwrapped(model)
+    return _with_decoder(model, decode)
+
+
+def for_detect(model: keras.Model) -> keras.Model:
+    """A model from [image, min_score] to the detections whose score is above that number, a scalar.
+
+    Args:
+        model: a model of this package. If it decodes, its options are kept, else they are the default ones.
+    """
+    decoder = decoder_of(model) or decoder_of(to_inference(model))
+    decode = DecodeDetections.from_config(decoder.get_config())
+    return _with_decoder(model, decode, keras.Input(batch_shape=(), name="min_score"))
+
+
+def _with_decoder(model, decode, min_score=None):
+    multibox, model = multibox_of(model), unwrapped(model)
+    predictions = multibox.output
+    anchors = AnchorBoxes(multibox.anchors, name="anchors")(predictions)
     (image,) = model.inputs  # with a list, Keras would warn of each call with a tensor
-    return keras.Model(image, detections, name=model.name)
+    if min_score is None:
+        return keras.Model(image, decode(predictions, anchors), name=model.name)
+    return keras.Model([image, min_score], decode(predictions, anchors, min_score), name=model.name)
 
 
 def as_detector(model: keras.Model, **decoding: Unpack[Decoding]) -> keras.Model:
@@ -185,7 +201,13 @@ def model_of(model: keras.Model | str | os.PathLike[str], owner: str) -> keras.M
 
 def is_detector(model: keras.Model) -> bool:
     """Whether the model contains `DecodeDetections`, as models for inference do."""
-    return any(isinstance(layer, DecodeDetections) for layer in unwrapped(model).layers)
+    return decoder_of(model) is not None
+
+
+def decoder_of(model: keras.Model) -> DecodeDetections | None:
+    """The `DecodeDetections` of a model for inference, or None."""
+    layers = unwrapped(model).layers
+    return next((layer for layer in layers if isinstance(layer, DecodeDetections)), None)
 
 
 def feature_layers(model: keras.Model) -> tuple[str, ...]:

@@ -8,6 +8,9 @@ from collections.abc import Callable, Mapping
 import keras
 import numpy as np
 
+from ..models.compiled import Run
+from ..models.compiled import compiled as compiled_run
+
 
 def of_backend(functions: Mapping[str, Callable]) -> Callable:
     """The function for the backend of Keras.
@@ -24,66 +27,32 @@ def of_backend(functions: Mapping[str, Callable]) -> Callable:
     return functions[name]
 
 
-def compiled(model: keras.Model, *, training: bool = False) -> Callable:
-    """A function (list of inputs) -> list of outputs that runs the model and waits for the result.
-
-    It is compiled as `predict` and `fit` compile it: by XLA on JAX, to a graph on TensorFlow, not at all on
-    PyTorch. Inputs and outputs stay on the device.
-    """
-    return of_backend({"jax": _jax, "tensorflow": _tensorflow, "torch": _torch})(model, training)
+def compiled(model: keras.Model, *, training: bool = False) -> Run:
+    """`multibox.models.compiled`, which waits for the result. Inputs and outputs stay on the device."""
+    wait = of_backend({"jax": _wait_jax, "tensorflow": _wait_tensorflow, "torch": _wait_torch})
+    run = compiled_run(model, training=training)
+    return lambda inputs: wait(run(inputs))
 
 
-def _jax(model, training):
+def _wait_jax(outputs):
     import jax
 
-    @jax.jit
-    def run(trained, others, inputs):
-        return _listed(model.stateless_call(trained, others, _passed(inputs), training=training)[0])
-
-    def wait(inputs):
-        # A training step gives variables new values and deletes the former.
-        trained = [variable.value for variable in model.trainable_variables]
-        others = [variable.value for variable in model.non_trainable_variables]
-        return jax.block_until_ready(run(trained, others, inputs))
-
-    return wait
+    return jax.block_until_ready(outputs)
 
 
-def _tensorflow(model, training):
+def _wait_tensorflow(outputs):
     import tensorflow as tf
 
-    graph = tf.function(lambda inputs: _listed(model(_passed(inputs), training=training)))
-    traced = []
-
-    def run(inputs):
-        if not traced:  # a call of `graph` would warn after some models that it is traced too often
-            traced.append(graph.get_concrete_function(inputs))
-        outputs = traced[0](inputs)
-        tf.test.experimental.sync_devices()
-        return outputs
-
-    return run
+    tf.test.experimental.sync_devices()
+    return outputs
 
 
-def _torch(model, training):
+def _wait_torch(outputs):
     import torch
 
-    def run(inputs):
-        with torch.set_grad_enabled(training):
-            outputs = _listed(model(_passed(inputs), training=training))
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        return outputs
-
-    return run
-
-
-def _passed(inputs):
-    return inputs if len(inputs) > 1 else inputs[0]
-
-
-def _listed(outputs):
-    return list(outputs) if isinstance(outputs, list | tuple) else [outputs]
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return outputs
 
 
 def time_in_turn(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:

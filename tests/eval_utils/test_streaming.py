@@ -1,5 +1,6 @@
 import threading
 
+import keras
 import numpy as np
 import pytest
 from annotated_images import write_image
@@ -68,19 +69,19 @@ def test_tiles(model, place, monkeypatch):
     """A small object is found in its tile, at the place where it is in the picture."""
     seen = []
 
-    def predict(images):
-        seen.append(images.shape)
+    def predict(images, min_score):
+        seen.append((*images.shape, min_score))
         rows = np.zeros((len(images), 3, 6), np.float32)
         rows[:, 0] = [1, 0.9, 0.25, 0.25, 0.5, 0.5]
         return rows
 
-    detector = mb.to_inference(model)
-    monkeypatch.setattr(detector, "predict_on_batch", predict)
-    ((_, found),) = run(detector, f"{place}/0.jpg", tiles=60, overlap=0.5, batch_size=4)  # 90 x 60
-    assert seen == [(4, 64, 64, 3)]  # the whole picture, tiles at 0 and 30, and one to fill the batch
+    monkeypatch.setattr("multibox.eval_utils.views.run_of", lambda model: predict)
+    ((_, found),) = run(model, f"{place}/0.jpg", tiles=60, overlap=0.5, batch_size=4)  # 90 x 60
+    views = 3 + (keras.backend.backend() == "jax")  # the whole picture, tiles at 0 and 30, and one to fill up
+    assert seen == [(views, 64, 64, 3, 0)]
     expected = [[22.5, 15, 45, 30], [15, 15, 30, 30], [45, 15, 60, 30]]
     np.testing.assert_allclose(found.boxes, expected, atol=1e-4)
-    ((_, found),) = run(detector, f"{place}/0.jpg", tiles=90)
+    ((_, found),) = run(model, f"{place}/0.jpg", tiles=90)
     assert len(found) == 1
 
 

@@ -159,3 +159,18 @@ def test_a_config_of_old_is_softmax():
     config = DecodeDetections().get_config()
     del config["activation"]
     assert DecodeDetections.from_config(config).activation == "softmax"
+
+
+@pytest.mark.parametrize("class_agnostic", [False, True])
+@pytest.mark.parametrize("min_score", [0.0, 0.2, 0.5, 0.9, 1.0])
+def test_a_lower_limit_of_the_scores_only_leaves_rows_out(class_agnostic, min_score, monkeypatch):
+    """The scores of 300 anchors are such that with the limits, more and fewer than so many are candidates."""
+    monkeypatch.setattr("multibox.layers.decode_detections.FEW_CANDIDATES", 20)
+    spec = AnchorSpec((100, 100), (AnchorLevel((10, 30), ((20.0, 20.0),), (3.0, 10.0)),))
+    anchors = AnchorBoxes(spec)(np.zeros((1, 300, 7), np.float32))
+    inputs = np.random.default_rng(0).normal(0, 1.5, (2, 300, 7)).astype(np.float32)
+    layer = DecodeDetections(0.1, max_detections=150, max_candidates=100, class_agnostic=class_agnostic)
+    every = keras.ops.convert_to_numpy(layer(inputs, anchors))
+    found = keras.ops.convert_to_numpy(layer(inputs, anchors, np.float32(min_score)))
+    assert (every[..., 1] > 0.5).any() and (every[..., 1] > 0).sum() > 80
+    np.testing.assert_array_equal(found, np.where(every[..., 1:2] > min_score, every, 0))
