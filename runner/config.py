@@ -125,8 +125,9 @@ def make_config(values: Mapping[str, Any], owner: str) -> RunConfig:
     _check_backbone(config, owner)
     if config.sources is None:
         return config
-    strides = tuple(int(source) if str(source).isdecimal() else source for source in config.sources)
-    return msgspec.structs.replace(config, sources=strides)
+    # A file's values are texts, and msgspec cannot know which of them are meant as numbers.
+    sources = tuple(int(source) if str(source).isdecimal() else source for source in config.sources)
+    return msgspec.structs.replace(config, sources=sources)
 
 
 def _check_backbone(config, owner):

@@ -202,14 +202,17 @@ def test_weights_of_a_backbone(built, tmp_path):
     assert built[-1]["weights"] is None
 
 
-def test_a_backbone_of_ssdlite():
-    lite = {"model": "ssdlite", "backbone": "efficientnet_lite0"}
-    assert chosen_weights(mb.RunConfig(data="a", **lite)) == "imagenet"
-    config = mb.RunConfig(data="a", weights="none", size="64x64", **lite)
-    assert build_model(config, ("a",), 3).name == "ssdlite_efficientnet_lite0"
+def test_a_backbone_of_ssdlite(monkeypatch):
+    monkeypatch.setattr(mb.models, "SSDLite", dict)  # returns its arguments
+    lite = {"data": "a", "model": "ssdlite", "size": "64x64", "backbone": "efficientnet_lite0"}
+    assert chosen_weights(mb.RunConfig(**lite)) == "imagenet"
+    config = mb.RunConfig(weights="none", **lite)
+    arguments = {"image_size": (64, 64), "channels": 3, "weights": None, "backbone": "efficientnet_lite0"}
+    assert build_model(config, ("b",), 3) == {"class_names": ("b",), **arguments}
     assert chosen_anchors(config) == "ssdlite:64x64"
-    large = mb.RunConfig(data="a", model="ssdlite", backbone="mobilenet_v3_large")
-    assert chosen_weights(large) == "coco"
+    assert (
+        chosen_weights(msgspec.structs.replace(config, backbone="mobilenet_v3_large", weights=None)) == "coco"
+    )
 
 
 def test_a_model_as_weights_keeps_the_classes_that_it_knows(run):
