@@ -90,8 +90,10 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         SSDMobileNet,
         activation_of,
         anchors_of,
+        cast_model,
         class_names_of,
         class_weights_of,
+        fastest_precision,
         fold_batch_norm,
         num_classes_of,
         pretrained,
@@ -134,6 +136,7 @@ __all__ = [
     "anchors",
     "anchors_of",
     "balanced_class_weights",
+    "cast_model",
     "check_dataset",
     "check_export",
     "class_names",
@@ -152,6 +155,7 @@ __all__ = [
     "evaluate_coco",
     "evaluate_voc",
     "export",
+    "fastest_precision",
     "fold_batch_norm",
     "load_coco",
     "load_csv",
@@ -231,8 +235,8 @@ _MODULES = {
     "losses": "SSDFocalLoss SSDLoss",
     "models": """
         DSSD321 SSD SSD7 SSD300 SSD321 SSD512 SSD513 SSDLite SSDMobileNet activation_of anchors_of
-        class_names_of class_weights_of fold_batch_norm num_classes_of pretrained sample_classes
-        to_inference
+        cast_model class_names_of class_weights_of fastest_precision fold_batch_norm
+        num_classes_of pretrained sample_classes to_inference
     """,
     "profiling": "complexity measure_stages",
     "report": "save_report",

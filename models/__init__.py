@@ -9,6 +9,7 @@ from .detector import (
     to_inference,
 )
 from .folding import fold_batch_norm
+from .precision import cast_model, fastest_precision
 from .pretrained import pretrained
 from .sample_classes import sample_classes
 from .ssd import SSD
@@ -30,8 +31,10 @@ __all__ = [
     "SSDMobileNet",
     "activation_of",
     "anchors_of",
+    "cast_model",
     "class_names_of",
     "class_weights_of",
+    "fastest_precision",
     "fold_batch_norm",
     "num_classes_of",
     "pretrained",

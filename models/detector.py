@@ -15,6 +15,7 @@ from ..deprecated import renamed_arguments
 from ..layers import AnchorBoxes, DecodeDetections, ImageNormalization
 from ..layers.multibox import multibox_of, unwrapped
 from ..limits import MAX_CANDIDATES, MAX_DETECTIONS
+from .precision import Precision, cast_model
 from .saved_model import load_saved_model
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def to_inference(
     max_detections: int = 200,
     max_candidates: int = 400,
     class_agnostic: bool = False,
+    precision: Precision | None = None,
 ) -> keras.Model:
     """Appends `AnchorBoxes` and `DecodeDetections` to a model. The detector shares the model's weights.
 
@@ -48,6 +50,8 @@ def to_inference(
         model: a model of this package, trained or reloaded, also nested in a model that adds nothing to it.
             If the model already decodes, its decoder is replaced by one with these options.
         confidence_threshold: see `DecodeDetections`, as for the other options.
+        precision: None for that of the model. Otherwise the detector has weights of its own; see
+            `cast_model`.
 
     Returns:
         `keras.Model` from images 0..255 to (batch, max_detections, 6) rows
@@ -65,7 +69,8 @@ def to_inference(
         activation=multibox_of(model).activation,
         name="detections",
     )
-    return _with_decoder(model, decode)
+    detector = _with_decoder(model, decode)
+    return detector if precision is None else cast_model(detector, precision)
 
 
 def for_detect(model: keras.Model) -> keras.Model:

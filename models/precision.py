@@ -1,22 +1,71 @@
-"""`cast_model`: a model in another precision."""
+"""Precision: which one is fastest for a network on this device, and models in another one."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
+
 import keras
 
+from ..arguments import checked
+from ..layers.multibox import multibox_of, unwrapped
 
-def cast_model(model: keras.Model, policy: str) -> keras.Model:
-    """A copy of a model whose layers compute in another precision, with the same weights.
+Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 
-    Layers that compute in float32 under any policy, such as `MultiBox` and those of the decoder, still do.
+# What a CPU must have for products of bfloat16 that are faster than those of float32, as Linux calls it.
+BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
+WIDE = 256  # channels; with fewer, casting takes what the products save
+BFLOAT16_CAPABILITY = 8  # of NVIDIA's GPUs: Ampere and later
+
+
+@checked()
+def fastest_precision(model: keras.Model) -> str:
+    """The dtype policy of Keras with which a network runs fastest on this device.
+
+    | device | policy |
+    |---|---|
+    | NVIDIA GPU from Ampere on, TPU | "mixed_bfloat16" |
+    | CPU with bfloat16 and TensorFlow, for a wide network without depthwise convolutions | "mixed_bfloat16" |
+    | all others | "float32" |
+
+    Wide networks have convolutions of 256 channels or more: those on VGG16 and ResNets. Linux lists CPUs with
+    bfloat16 by the flag `amx_bf16` or `avx512_bf16`; on other systems they are not known. Depthwise
+    convolutions and their BatchNorms are slower in bfloat16 on CPUs. `benchmarks/precision.py` measures both.
+
+    Args:
+        model: a model of this package.
+
+    Raises:
+        ValueError: for another model.
+    """
+    multibox_of(model)
+    on_accelerator = _on_accelerator()
+    if on_accelerator is None:
+        faster = keras.backend.backend() == "tensorflow" and _cpu_has_bfloat16() and _is_wide(model)
+    else:
+        faster = on_accelerator
+    return "mixed_bfloat16" if faster else "float32"
+
+
+@checked()
+def cast_model(model: keras.Model, precision: Precision) -> keras.Model:
+    """A copy of a model that computes in another precision, with the same weights.
+
+    A model keeps its precision in its file, whatever `keras.config.set_dtype_policy` says when it is loaded.
+    Anchors, decoding, loss and scores are float32 in any precision, and so are the weights.
 
     Args:
         model: a model of this package, for training or for inference.
-        policy: name of a dtype policy of Keras, such as "float32" or "mixed_bfloat16".
+        precision: a policy of Keras, or "auto": `fastest_precision(model)`.
 
     Returns:
         `keras.Model` with new weights, not compiled. The given model is unchanged.
+
+    Raises:
+        ValueError: for a model of another package, or for "mixed_float16" on a CPU.
     """
+    policy = chosen_precision(model, precision, "cast_model")
+    model = unwrapped(model)
 
     def recast(layer):
         return type(layer).from_config({**layer.get_config(), "dtype": policy})
@@ -27,3 +76,85 @@ def cast_model(model: keras.Model, policy: str) -> keras.Model:
     for layer in model.layers:
         copy.get_layer(layer.name).set_weights(layer.get_weights())
     return copy
+
+
+def set_precision(model: keras.Model, precision: Precision, owner: str) -> None:
+    """Lets a model itself compute in another precision; arguments and errors as for `cast_model`.
+
+    The weights stay as they are: they are float32 in each of the policies.
+    """
+    policy = chosen_precision(model, precision, owner)
+    if kept := {variable.dtype for variable in model.weights} - {"float32"}:
+        raise ValueError(
+            f"{owner}: the weights of the model are {', '.join(sorted(kept))}; cast_model makes one with "
+            "float32"
+        )
+    for layer in unwrapped(model).layers:
+        if isinstance(layer, keras.layers.InputLayer):
+            continue  # its dtype is that of the images
+        # Some layers compute in float32 whatever they are told, and only they know.
+        layer.dtype_policy = type(layer).from_config({**layer.get_config(), "dtype": policy}).dtype_policy
+    model.train_function = model.test_function = model.predict_function = None  # compiled before the change
+
+
+def chosen_precision(model: keras.Model, precision: Precision, owner: str) -> str:
+    """The policy that a precision stands for, which is another one for "auto" only."""
+    multibox_of(model)
+    if precision == "auto":
+        return fastest_precision(model)
+    if precision == "mixed_float16" and _on_accelerator() is None:
+        raise ValueError(
+            f"{owner}: mixed_float16 needs a GPU, since CPUs compute it slowly; "
+            'use "auto", which takes what is fastest here'
+        )
+    return precision
+
+
+def _on_accelerator() -> bool | None:
+    """Whether the accelerator in use has fast bfloat16; None on a CPU."""
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        return _tensorflow_gpu()
+    if backend == "jax":
+        return _jax_device()
+    return _torch_gpu() if backend == "torch" else None
+
+
+def _tensorflow_gpu():
+    import tensorflow as tf
+
+    if not (devices := tf.config.list_physical_devices("GPU")):
+        return None
+    details = tf.config.experimental.get_device_details(devices[0])
+    return details.get("compute_capability", (0, 0))[0] >= BFLOAT16_CAPABILITY
+
+
+def _jax_device():
+    import jax
+
+    device = jax.devices()[0]
+    if device.platform == "gpu":
+        return float(getattr(device, "compute_capability", 0)) >= BFLOAT16_CAPABILITY
+    return True if device.platform == "tpu" else None
+
+
+def _torch_gpu():
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    return torch.cuda.get_device_capability()[0] >= BFLOAT16_CAPABILITY
+
+
+def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """Whether Linux lists such instructions; False on other systems."""
+    return cpuinfo.exists() and bool(BFLOAT16_FLAGS & set(cpuinfo.read_text().split()))
+
+
+def _is_wide(model):
+    """Whether most of the work are products of large matrices."""
+    layers = unwrapped(model).layers
+    kinds = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+    if any(isinstance(layer, kinds) or getattr(layer, "groups", 1) > 1 for layer in layers):
+        return False
+    return max(layer.filters for layer in layers if isinstance(layer, keras.layers.Conv2D)) >= WIDE

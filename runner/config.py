@@ -39,8 +39,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         recipe: name of a recipe, see `multibox.recipes`: optimizer and schedule, augmentation, loss, and the
             epochs, the batch, the box loss and the matching that are not given.
         box_loss, matching: see `multibox.recipes.Recipe`. None: those of the recipe.
-        precision: a policy of Keras: "float32", "mixed_bfloat16" or "mixed_float16". "auto": the one that
-            Keras is set to, float32 unless somebody has changed it.
+        precision: a policy of Keras: "float32", "mixed_bfloat16" or "mixed_float16". "auto": what is
+            fastest for the network on this device, see `fastest_precision`.
         check: what the data check does at an error in the data: "stop", or "warn" and go on; "off": no check.
         name: name of the run. None: that of the data.
         output: the run's folder. None: `runs/NAME`.

@@ -23,6 +23,7 @@ from ..eval_utils import (
 )
 from ..messages import printable
 from ..models.detector import anchors_of
+from ..models.precision import chosen_precision
 from ..networks import find_network
 from ..recipes import RECIPES
 from ..report import save_report
@@ -95,12 +96,12 @@ def start_run(
         raise FileNotFoundError(f"{folder}: no run to resume: there is no last.keras")
     if not resume and not force and folder.exists() and any(folder.iterdir()):
         new_folder(folder, force)  # refuses it before the data are read
-    if config.precision != "auto":
-        keras.config.set_dtype_policy(config.precision)
     training, validation = _data(config, report, check=not resume)
     # Keras draws the seeds of initializers from here. Its set_random_seed imports TensorFlow on any backend.
     random.seed(config.seed)
     model = build_model(config, training.class_names, training.pixels.channels)
+    precision = chosen_precision(model, config.precision, "precision")
+    config = msgspec.structs.replace(config, precision=precision)  # for a resumed run on another device
     batch = config.batch or min(recipe.batch_size, len(training))
     steps = -(-len(training) // batch)
     _tell_plan(config, model, training, validation, batch, steps, report)
@@ -116,6 +117,7 @@ def start_run(
         validation_data=validation,
         recipe=recipe,
         batch_size=batch,
+        precision=precision,
         resume=resume,
         callbacks=[measure, progress],
         seed=config.seed,
@@ -172,7 +174,7 @@ def _tell_plan(config, model, training, validation, batch, steps, report):
     name, (height, width) = _network_name(config), anchors_of(model).image_size
     report(
         f"Model: {name}, input {height}x{width}, {model.count_params():,} parameters, "
-        f"weights: {chosen_weights(config)}, precision: {keras.config.dtype_policy().name}."
+        f"weights: {chosen_weights(config)}, precision: {config.precision}."
     )
     report(f"Plan: {config.epochs} epochs of {steps} steps with {batch} images.")
 

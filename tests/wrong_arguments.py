@@ -128,7 +128,8 @@ def sound_arguments(folder):
         **_each(
             ("activation_of", "anchors_of", "class_names_of", "complexity", "num_classes_of"), model=model
         ),
-        **_each(("fold_batch_norm", "loss_of", "to_inference"), model=model),
+        **_each(("fastest_precision", "fold_batch_norm", "loss_of", "to_inference"), model=model),
+        **_each(("cast_model",), model=model, precision="float32"),
         "anchors.AnchorLevel": level,
         "anchors.AnchorSpec": {"image_size": SIZE, "levels": anchors.levels},
         "anchors.image_hw": {"image_size": SIZE},

@@ -18,6 +18,7 @@ from ..data_generator.batches.generator import naming_failures
 from ..deprecated import renamed_arguments
 from ..layers.multibox import multibox_of
 from ..models.detector import is_detector
+from ..models.precision import Precision, set_precision
 from ..recipes import Recipe, find_recipe
 from .batches import check_objects, number_of_steps, take_over, training_batches, validation_batches
 from .best import in_order, measured
@@ -50,6 +51,7 @@ def train(
     batch_size: int | None = None,
     augmentation: SampleTransform | Callable | None = None,
     loss: keras.losses.Loss | None = None,
+    precision: Precision | None = None,
     best_by: Literal["val_map", "val_loss"] | None = None,
     resume: bool = False,
     checkpoint_minutes: float = 10.0,
@@ -108,6 +110,8 @@ def train(
             `ssd_augmentation` for the other models, at the model's image size.
         loss: a Keras loss. None: that of the recipe, if it has one; otherwise `SSDFocalLoss(alpha=0.75)` for
             sigmoid scores, with which the published SSD MobileNet was trained, and `loss_of(model)`.
+        precision: None for that of the model; "auto" for the fastest one, see `fastest_precision`; or a
+            policy of Keras. The model keeps it, also in its files; `cast_model` copies it into another one.
         best_by: what decides about `best.keras`. "val_map": the highest mAP, which `MeanAveragePrecision`
             measures after each epoch; that takes as long as `predict_dataset` on the validation data.
             "val_loss": the lowest validation loss. None: "val_map" if the validation data are a
@@ -139,6 +143,8 @@ def train(
     output = Path(output)
     if is_detector(model):
         raise ValueError('train: the model is built for inference; build it with mode="training"')
+    if precision is not None:
+        set_precision(model, precision, "train")
     recipe = None if recipe is None else find_recipe(recipe, owner="train")
     if epochs is None:
         epochs = _epochs(recipe)
