@@ -15,7 +15,6 @@ import typer
 import multibox as mb
 from multibox import models
 from multibox.cli import app
-from multibox.eval_utils import detectors
 from multibox.weights import loading
 
 ROOT = Path(__file__).parents[1]
@@ -78,7 +77,6 @@ def reader(tmp_path, monkeypatch):
     monkeypatch.setattr(mb, "pretrained", pretrained)
     yield tmp_path
     plt.close("all")
-    detectors._detectors.clear()
 
 
 def train_one_epoch(train, model, dataset, output, *, epochs=None, resume=False, **options):
