@@ -31,6 +31,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         size: the model's input in pixels, "HEIGHTxWIDTH". None: the network's default.
         epochs: number of the last epoch, counted from the start of the first run. None: that of the recipe.
         batch: images per step. None: that of the recipe, or all images if there are fewer.
+        devices: number of devices that share each batch, or "all", see `train`. None: one.
         recipe: name of a recipe, see `multibox.recipes`: optimizer and schedule, augmentation, loss, and the
             epochs and the batch that are not given.
         precision: a policy of Keras: "float32", "mixed_bfloat16" or "mixed_float16". "auto": the one that
@@ -48,6 +49,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     size: str | None = None
     epochs: Count | None = None
     batch: Count | None = None
+    devices: Count | Literal["all"] | None = None
     recipe: Literal["finetune", "modern", "paper", "torchvision_ssdlite"] = "finetune"
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     check: Literal["stop", "warn", "off"] = "stop"

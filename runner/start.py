@@ -115,6 +115,7 @@ def start_run(
         validation_data=validation,
         recipe=recipe,
         batch_size=batch,
+        devices=config.devices,
         resume=resume,
         callbacks=[measure, progress],
         seed=config.seed,
