@@ -1,8 +1,7 @@
 """Trainings on virtual CPU devices, beside the same ones on one device.
 
-`python training_on_devices.py BACKEND NUMBER FOLDER PART ...` prints the results
-of some PARTS as JSON. Devices have to be made
-before a backend starts, so each number of them needs a process of its own.
+`python training_on_devices.py BACKEND NUMBER FOLDER PART ...` prints the results of some PARTS as
+JSON. Devices have to be made before a backend starts, so each number of them needs a process of its own.
 """
 
 import json
@@ -29,7 +28,7 @@ def start(backend, number):
 
 
 def network(activation="softmax"):
-    """A network of two convolutions without BatchNorm."""
+    """A network without BatchNorm."""
     import keras
 
     import multibox as mb
@@ -37,14 +36,15 @@ def network(activation="softmax"):
     keras.utils.set_random_seed(0)
 
     def backbone(images):
-        return {"map": keras.layers.Conv2D(4, 3, 8, "same", activation="relu")(images)}
+        fine = keras.layers.Conv2D(4, 3, 8, "same", activation="relu")(images)
+        return {"fine": fine, "coarse": keras.layers.Conv2D(4, 3, 2, "same", activation="relu")(fine)}
 
     return mb.SSD(
         backbone,
         CLASSES,
         image_size=(SIDE, SIDE),
-        sources=["map"],
-        extras=[4],
+        sources=["fine", "coarse"],
+        extras=[],
         activation=activation,
         weight_decay=0.1,
     )
@@ -135,7 +135,7 @@ def resumed(number, folder):
 
 
 def whole(number, folder):
-    """A data set with validation, mAP, averaged weights, a cut of the rate and checkpoints after each step."""
+    """A data set with validation, mAP, averaged weights, a cut of the rate, and many checkpoints."""
     import keras
 
     import multibox as mb
@@ -170,6 +170,7 @@ def compared(one, several):
 
     (model, history), (other, history_of_other) = one, several
     weights = [abs(a - b).max() for a, b in zip(model.get_weights(), other.get_weights(), strict=True)]
+    start = network().get_weights()
     assert history.keys() == history_of_other.keys()
     logs = {
         name: float(np.max(np.abs(np.subtract(history[name], values)) / (np.abs(values) + 1e-9)))
@@ -178,15 +179,29 @@ def compared(one, several):
     return {
         "weights": float(max(weights)),
         "logs": logs,
-        "loss": history["loss"],
         "iterations": int(other.optimizer.iterations),
-        "kind": type(other.weights[0].value).__name__,
-        "moved": float(max(abs(a - b).max() for a, b in zip(network().get_weights(), model.get_weights()))),
-        "distribution": keras.distribution.distribution() is not None,
+        "steps": int(model.optimizer.iterations),
+        "moved": float(max(abs(a - b).max() for a, b in zip(start, model.get_weights(), strict=True))),
+        "is_home": type(other.weights[0].value) is type(model.weights[0].value)
+        and keras.distribution.distribution() is None,
     }
 
 
-PARTS = {"losses": losses, "resumed": resumed, "whole": whole}
+def scope(number, folder):
+    """An optimizer that was made outside the scope of its model."""
+    import tensorflow as tf
+
+    import multibox as mb
+
+    with tf.distribute.MirroredStrategy([f"/CPU:{i}" for i in range(number)]).scope():
+        model = network()
+    try:
+        mb.train(model, batches(model), folder / "scope", epochs=1, optimizer=optimizer())
+    except ValueError as error:
+        return {"scope": str(error)}
+
+
+PARTS = {"losses": losses, "resumed": resumed, "whole": whole, "scope": scope}
 
 
 def main(backend, number, folder, *parts):

@@ -10,6 +10,7 @@ looks at the model. Keras has no public way for that. What is used of its inside
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -109,7 +110,7 @@ class _Mirrored(_Several):
 
         super().__init__(model, names)
         self._at_home = tf.distribute.get_strategy()
-        self._strategy = tf.distribute.MirroredStrategy([f"/{name.upper()}" for name in names])
+        self._strategy = _strategy(tuple(names))
         self._twins = {}  # {id: (variable, TensorFlow's at home, TensorFlow's on the devices)}
         self._xla = model.jit_compile
 
@@ -159,6 +160,15 @@ class _Mirrored(_Several):
                 optimizer._trainable_variables_indices[optimizer._var_key(variable)] = number
             optimizer = getattr(optimizer, "inner_optimizer", None)
         self._exchange_functions()
+
+
+@functools.cache  # a second one for the same devices would number its messages to them alike
+def _strategy(names):
+    import tensorflow as tf
+
+    on_cpu = names[0].startswith("cpu")  # virtual devices, which share one memory
+    operations = tf.distribute.ReductionToOneDevice() if on_cpu else None
+    return tf.distribute.MirroredStrategy([f"/{name.upper()}" for name in names], operations)
 
 
 class _Sharded(_Several):
