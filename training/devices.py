@@ -19,7 +19,7 @@ import keras
 import numpy as np
 
 from ..losses.detection_loss import DetectionLoss
-from .even_batches import even_batches
+from .even_batches import Filled, even_batches
 from .state import build_metrics
 
 ALL = "all"
@@ -41,7 +41,7 @@ class Devices:
         """In the block, the model is an ordinary one on one device."""
         yield
 
-    def batches(self, data: Any, added: dict[int, float]) -> Any:
+    def batches(self, data: Any, filled: Filled) -> Any:
         """The data as `fit` needs them on these devices, see `even_batches`."""
         return data
 
@@ -79,8 +79,8 @@ class _Several(Devices):
         finally:
             self._move()
 
-    def batches(self, data, added):
-        return even_batches(data, self.number, added)
+    def batches(self, data, filled):
+        return even_batches(data, self.number, filled)
 
     def _move(self):
         """Puts the model on the devices."""

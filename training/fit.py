@@ -9,7 +9,7 @@ import keras
 
 from ..data_generator import DataGenerator
 from .devices import Devices
-from .even_batches import OwnImages
+from .even_batches import Filled, OwnImages
 from .state import RunState, build_metrics, restore_model
 
 
@@ -76,10 +76,10 @@ class RunCallbacks(keras.callbacks.CallbackList):
         bars = [ShortProgress()] if options["verbose"] != 0 else []
         super().__init__([*callbacks, *bars], add_history=True, **options)
         self.first_step = 0
-        self.added_to_training, self.added_to_validation = {}, {}  # see `even_batches`
+        self.training, self.validation = Filled(), Filled()
         self._devices = devices
-        self._training = OwnImages(self._model, self.added_to_training, devices)
-        self._validation = OwnImages(self._model, self.added_to_validation, devices)
+        self._own_of_training = OwnImages(self._model, self.training, devices)
+        self._own_of_validation = OwnImages(self._model, self.validation, devices)
         self._has_begun = False
 
     def on_train_begin(self, logs=None):
@@ -105,19 +105,19 @@ class RunCallbacks(keras.callbacks.CallbackList):
             super().on_test_end(logs)
 
     def on_train_batch_begin(self, batch, logs=None):
-        self._training.begin(batch)
+        self._own_of_training.begin(batch)
         super().on_train_batch_begin(batch + self.first_step, logs)
 
     def on_train_batch_end(self, batch, logs=None):
-        self._training.end(batch)
+        self._own_of_training.end(batch)
         super().on_train_batch_end(batch + self.first_step, logs)
 
     def on_test_batch_begin(self, batch, logs=None):
-        self._validation.begin(batch)
+        self._own_of_validation.begin(batch)
         super().on_test_batch_begin(batch, logs)
 
     def on_test_batch_end(self, batch, logs=None):
-        self._validation.end(batch)
+        self._own_of_validation.end(batch)
         super().on_test_batch_end(batch, logs)
 
     def on_train_end(self, logs=None):
@@ -150,7 +150,7 @@ def fit(
     options = {
         "validation_data": None
         if validation_data is None
-        else devices.batches(validation_data, callbacks.added_to_validation),
+        else devices.batches(validation_data, callbacks.validation),
         "verbose": verbose,
         "shuffle": False,  # a generator shuffles images itself, reproducibly in resumed runs
         "callbacks": callbacks,
@@ -165,7 +165,7 @@ def fit(
             restore_model(last, model)  # the end of `fit` may have replaced the weights by their averages
     if epoch < epochs and not (step and model.stop_training):
         with devices:
-            batches = devices.batches(data, callbacks.added_to_training)
+            batches = devices.batches(data, callbacks.training)
             model.fit(batches, initial_epoch=epoch, epochs=epochs, **options)
     if averages(model):
         restore_model(last, model)  # as above
@@ -183,7 +183,7 @@ def _finish_epoch(model, data, callbacks, step, epoch, options, devices):
     """The steps of an epoch from number `step` on, and its validation."""
     if step < len(data):
         callbacks.first_step = step
-        rest = devices.batches(RestOfEpoch(data, step), callbacks.added_to_training)
+        rest = devices.batches(RestOfEpoch(data, step), callbacks.training)
         model.fit(rest, initial_epoch=epoch, epochs=epoch + 1, **options)
         callbacks.first_step = 0
         return

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import multibox as mb
-from multibox.training.even_batches import even_batches
+from multibox.training.even_batches import Filled, even_batches
 
 WORKER = Path(__file__).parents[1] / "training_on_devices.py"
 SIZE = (64, 64)
@@ -79,8 +79,8 @@ class Batches(keras.utils.PyDataset):
 
 @pytest.mark.parametrize("columns", [5, 8])
 def test_a_batch_is_filled_up_with_its_own_images_and_neutral_anchors(columns):
-    added = {}
-    data = even_batches(Batches(columns), 4, added)
+    filled = Filled()
+    data = even_batches(Batches(columns), 4, filled)
     full, last = data[0], data[1]
     np.testing.assert_array_equal(full[1], 1)
     assert len(full[0]) == len(last[0]) == 4
@@ -88,10 +88,10 @@ def test_a_batch_is_filled_up_with_its_own_images_and_neutral_anchors(columns):
     np.testing.assert_array_equal(last[1][:3], 1)
     expected = [1, 1, 1, 1, -1] if columns == 5 else [1, 1, 1, 1, 0, 0, 0, 0]
     np.testing.assert_array_equal(last[1][3], [expected] * 5)
-    assert added == {1: 0.75}
+    assert filled == Filled({1: 0.75}, last=1)
 
 
 def test_a_batch_that_is_smaller_than_half_of_the_devices():
-    images, targets = even_batches(Batches(5), 7, {})[1]
+    images, targets = even_batches(Batches(5), 7, Filled())[1]
     assert images[:, 0, 0, 0].tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert (targets[:, 0, 4] == [1, 1, 1, -1, -1, -1, -1]).all()
