@@ -28,6 +28,7 @@ from ..recipes import RECIPES
 from ..report import save_report
 from ..training import MeanAveragePrecision, train
 from ..training.batches import chosen_augmentation
+from ..training.devices import chosen_devices
 from .config import RunConfig, make_config
 from .data import find_data
 from .folder import CONFIG, FILES, HISTORY, LOG, VERSIONS, new_folder, save_figure, save_versions, write_text
@@ -90,6 +91,7 @@ def start_run(
     report = Report(quiet)
     folder = config.folder
     find_network(config.model)  # an unknown name fails before anything is read
+    devices = len(chosen_devices(config.devices))
     if resume and not (folder / "last.keras").exists():
         raise FileNotFoundError(f"{folder}: no run to resume: there is no last.keras")
     if not resume and not force and folder.exists() and any(folder.iterdir()):
@@ -102,7 +104,7 @@ def start_run(
     model = build_model(config, training.class_names, training.pixels.channels)
     batch = config.batch or min(recipe.batch_size, len(training))
     steps = -(-len(training) // batch)
-    _tell_plan(config, model, training, validation, batch, steps, report)
+    _tell_plan(config, model, training, validation, batch, steps, devices, report)
     augmentation = chosen_augmentation(model, training, recipe, config.epochs)
     _begin_folder(config, folder, training, augmentation, report, resume, force)
     progress = Progress(report, config.epochs, steps, events_folder(folder))
@@ -153,7 +155,7 @@ def _tell_findings(checked, report):
         report(f"  ... and {len(worst) - SHOWN_FINDINGS} more")
 
 
-def _tell_plan(config, model, training, validation, batch, steps, report):
+def _tell_plan(config, model, training, validation, batch, steps, devices, report):
     for name, dataset in (("Training", training), ("Validation", validation)):
         objects = sum(len(record.labels) for record in dataset)
         report(f"{name}: {len(dataset)} images with {objects} objects.")
@@ -164,7 +166,8 @@ def _tell_plan(config, model, training, validation, batch, steps, report):
         f"Model: {name}, input {height}x{width}, {model.count_params():,} parameters, "
         f"weights: {chosen_weights(config)}, precision: {keras.config.dtype_policy().name}."
     )
-    report(f"Plan: {config.epochs} epochs of {steps} steps with {batch} images.")
+    on = f" on {devices} devices" if devices else ""
+    report(f"Plan: {config.epochs} epochs of {steps} steps with {batch} images{on}.")
 
 
 def _begin_folder(config, folder, training, augmentation, report, resume, force):
