@@ -76,7 +76,7 @@ def check_arguments(function: Callable, given: Mapping[str, Any], **bounds: Boun
                 raise _refusal(function, name, value, given)
             if isinstance(value, float) and value != value:
                 raise ValueError(f"{_owner(function)}: {name} must be a number, got nan")
-            if name in bounds and value is not None:
+            if name in bounds and isinstance(value, Real):  # None and a word have no size
                 check_bounds(f"{_owner(function)}: {name}", value, bounds[name])
 
 

@@ -61,6 +61,9 @@ def train(
     batch: Annotated[
         int | None, typer.Option(min=1, help="Images per step. Default: 16, or that of the recipe.")
     ] = None,
+    devices: Annotated[
+        str | None, typer.Option(help="Devices that share each batch: a number, or all. Default: one.")
+    ] = None,
     recipe: Annotated[
         str | None,
         typer.Option(help="finetune (the default), modern, paper or torchvision_ssdlite; see docs/train.md."),

@@ -12,6 +12,8 @@ from ..anchors import AnchorSpec
 from ..arguments import checked
 from ..deprecated import renamed_arguments, with_new_names
 from .detection_loss import DetectionLoss
+from .mining import number_of_images
+from .replicas import sum_over_replicas
 
 FORMER_NAMES = {"focus": "gamma", "balance": "alpha", "alpha": "localization_weight"}
 
@@ -23,7 +25,8 @@ class SSDFocalLoss(DetectionLoss):
     Lin et al., "Focal Loss for Dense Object Detection", equation 5. Each binary decision is weighted by
     (probability of the wrong answer) ** gamma, which keeps the many easy background anchors from dominating
     the loss. All background anchors count, so images without objects teach. Targets, predictions and
-    `metrics()`: see `DetectionLoss`. A batch without any positive is divided by the number of its images.
+    `metrics()`: see `DetectionLoss`. A batch without any positive is divided by the number of its images;
+    an image whose anchors are all neutral is none.
 
     Use it for weights that were trained with it. The published SSD MobileNet was trained with gamma=2,
     alpha=0.75 and localization_weight=0.25. Hard negative mining would first shift every score.
@@ -69,7 +72,8 @@ class SSDFocalLoss(DetectionLoss):
         # sigmoid(wrong) ** gamma, whose gradient stays finite where the sigmoid is zero.
         modulation = ops.exp(-self.gamma * ops.softplus(-wrong))
         loss = ops.sum(weight * modulation * ops.softplus(wrong), axis=-1)
-        num_positives, num_images = ops.sum(ops.cast(positive, "float32")), ops.sum(ops.ones_like(loss[:, 0]))
+        num_positives = sum_over_replicas(ops.sum(ops.cast(positive, "float32")))
+        num_images = number_of_images(positive, negative)
         divisor = ops.where(num_positives > 0, num_positives, num_images)
         return ops.where(positive | negative, loss, 0.0), divisor
 

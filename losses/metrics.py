@@ -7,6 +7,8 @@ from typing import Any, Literal
 import keras
 from keras import ops
 
+from .replicas import sum_over_replicas
+
 
 @keras.saving.register_keras_serializable(package="multibox")
 class SSDLossPart(keras.metrics.Mean):
@@ -29,7 +31,7 @@ class SSDLossPart(keras.metrics.Mean):
         self.part = part
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        value = ops.sum(self.loss.parts(y_true, y_pred)[self.part])
+        value = sum_over_replicas(ops.sum(self.loss.parts(y_true, y_pred)[self.part]))
         # Weighted by the batch size, as Keras does for the loss itself.
         super().update_state(value, sample_weight=ops.cast(ops.shape(y_true)[0], "float32"))
 

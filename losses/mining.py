@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from .replicas import sum_over_replicas, with_all_replicas
+
 
 def hard_negatives(confidence_loss, positive, negative, negative_ratio, min_negatives):
     """The paper's rule: chooses, in each image, the background that the network is most wrong about.
@@ -28,8 +30,9 @@ def hard_negatives_of_all_images(confidence_loss, positive, negative, negative_r
     It counts as one positive if the whole batch has no object.
     """
     positives = _count(positive)  # (batch, 1)
-    occupied = ops.sum(ops.cast(positives > 0, "float32"))
-    average = ops.where(occupied > 0, ops.sum(positives) / ops.maximum(occupied, 1.0), 1.0)
+    occupied = sum_over_replicas(ops.sum(ops.cast(positives > 0, "float32")))
+    total = sum_over_replicas(ops.sum(positives))
+    average = ops.where(occupied > 0, total / ops.maximum(occupied, 1.0), 1.0)
     positives = ops.where(positives > 0, positives, average)
     return _hardest(ops.maximum(negative_ratio * positives, min_negatives), confidence_loss, negative)
 
@@ -38,14 +41,13 @@ def hard_negatives_of_the_batch(confidence_loss, positive, negative, negative_ra
     """As `hard_negatives`, but the images share their negatives: the hardest of the whole batch.
 
     A batch without any object counts as one positive for each image. `min_negatives` is multiplied by the
-    number of images, too.
+    number of images, too. An image whose anchors are all neutral is none.
     """
-    images = ops.sum(ops.ones_like(confidence_loss[:, 0]))
-    positives = ops.sum(_count(positive))
+    images = number_of_images(positive, negative)
+    positives = sum_over_replicas(ops.sum(_count(positive)))
     positives = ops.where(positives > 0, positives, images)
     wanted = ops.maximum(negative_ratio * positives, min_negatives * images)
-    chosen = _hardest(wanted, ops.reshape(confidence_loss, (1, -1)), ops.reshape(negative, (1, -1)))
-    return ops.reshape(chosen, ops.shape(negative))
+    return negative & (with_all_replicas(_rank_in_batch, _hardness(confidence_loss, negative)) < wanted)
 
 
 MINING = {
@@ -55,12 +57,28 @@ MINING = {
 }
 
 
+def number_of_images(positive, negative):
+    """The number of images of the whole batch with an anchor that counts."""
+    return sum_over_replicas(ops.sum(ops.cast(ops.any(positive | negative, axis=1), "float32")))
+
+
 def _count(chosen):
     return ops.sum(ops.cast(chosen, "float32"), axis=1, keepdims=True)
 
 
 def _hardest(wanted, confidence_loss, negative):
     """The `wanted` negatives of each row with the highest loss."""
-    hardness = ops.where(negative, confidence_loss, -1.0)  # losses are never negative
-    rank = ops.argsort(ops.argsort(-hardness, axis=1), axis=1)
-    return negative & (ops.cast(rank, "float32") < wanted)
+    return negative & (_rank(_hardness(confidence_loss, negative)) < wanted)
+
+
+def _hardness(confidence_loss, negative):
+    return ops.where(negative, confidence_loss, -1.0)  # losses are never negative
+
+
+def _rank(hardness):
+    """The place of each anchor in its row: 0 for the hardest."""
+    return ops.cast(ops.argsort(ops.argsort(-hardness, axis=1), axis=1), "float32")
+
+
+def _rank_in_batch(hardness):
+    return ops.reshape(_rank(ops.reshape(hardness, (1, -1))), ops.shape(hardness))

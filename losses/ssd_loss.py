@@ -17,6 +17,7 @@ from ..arguments import checked
 from ..deprecated import renamed_arguments
 from .detection_loss import DetectionLoss
 from .mining import MINING
+from .replicas import sum_over_replicas
 
 
 def softmax_cross_entropy(classes, logits):
@@ -114,4 +115,5 @@ class SSDLoss(DetectionLoss):
 
 
 def _total(chosen):
-    return ops.sum(ops.cast(chosen, "float32"))
+    """The number of anchors that are chosen in the whole batch."""
+    return sum_over_replicas(ops.sum(ops.cast(chosen, "float32")))

@@ -36,6 +36,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         size: the model's input in pixels, "HEIGHTxWIDTH". None: the network's default.
         epochs: number of the last epoch, counted from the start of the first run. None: that of the recipe.
         batch: images per step. None: that of the recipe, or all images if there are fewer.
+        devices: number of devices that share each batch, or "all", see `train`. None: one.
         recipe: name of a recipe, see `multibox.recipes`: optimizer and schedule, augmentation, loss, and the
             epochs, the batch, the box loss and the matching that are not given.
         box_loss, matching: see `multibox.recipes.Recipe`. None: those of the recipe.
@@ -59,6 +60,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     size: str | None = None
     epochs: Count | None = None
     batch: Count | None = None
+    devices: Count | Literal["all"] | None = None
     recipe: Literal["finetune", "modern", "paper", "torchvision_ssdlite"] = "finetune"
     box_loss: Literal["smooth_l1", "giou", "diou", "ciou"] | None = None
     matching: Literal["paper", "atss"] | None = None

@@ -29,6 +29,7 @@ from ..recipes import RECIPES
 from ..report import save_report
 from ..training import MeanAveragePrecision, train
 from ..training.batches import chosen_augmentation
+from ..training.devices import chosen_devices
 from .config import RunConfig, make_config
 from .data import find_data
 from .folder import CONFIG, FILES, HISTORY, LOG, VERSIONS, new_folder, save_figure, save_versions, write_text
@@ -92,6 +93,7 @@ def start_run(
     folder = config.folder
     if config.model != "ssd":
         find_network(config.model)  # an unknown name fails before anything is read
+    devices = len(chosen_devices(config.devices))
     if resume and not (folder / "last.keras").exists():
         raise FileNotFoundError(f"{folder}: no run to resume: there is no last.keras")
     if not resume and not force and folder.exists() and any(folder.iterdir()):
@@ -104,7 +106,7 @@ def start_run(
     config = msgspec.structs.replace(config, precision=precision)  # for a resumed run on another device
     batch = config.batch or min(recipe.batch_size, len(training))
     steps = -(-len(training) // batch)
-    _tell_plan(config, model, training, validation, batch, steps, report)
+    _tell_plan(config, model, training, validation, batch, steps, devices, report)
     augmentation = chosen_augmentation(model, training, recipe, config.epochs)
     _begin_folder(config, folder, training, augmentation, report, resume, force)
     progress = Progress(report, config.epochs, steps, events_folder(folder))
@@ -118,6 +120,7 @@ def start_run(
         recipe=recipe,
         batch_size=batch,
         precision=precision,
+        devices=config.devices,
         resume=resume,
         callbacks=[measure, progress],
         seed=config.seed,
@@ -165,7 +168,7 @@ def _tell_findings(checked, report):
         report(f"  ... and {len(worst) - SHOWN_FINDINGS} more")
 
 
-def _tell_plan(config, model, training, validation, batch, steps, report):
+def _tell_plan(config, model, training, validation, batch, steps, devices, report):
     for name, dataset in (("Training", training), ("Validation", validation)):
         objects = sum(len(record.labels) for record in dataset)
         report(f"{name}: {len(dataset)} images with {objects} objects.")
@@ -176,7 +179,8 @@ def _tell_plan(config, model, training, validation, batch, steps, report):
         f"Model: {name}, input {height}x{width}, {model.count_params():,} parameters, "
         f"weights: {chosen_weights(config)}, precision: {config.precision}."
     )
-    report(f"Plan: {config.epochs} epochs of {steps} steps with {batch} images.")
+    on = f" on {devices} devices" if devices else ""
+    report(f"Plan: {config.epochs} epochs of {steps} steps with {batch} images{on}.")
 
 
 def _begin_folder(config, folder, training, augmentation, report, resume, force):

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 
 from ..data_generator import DataGenerator
+from .devices import Devices
+from .even_batches import Filled, OwnImages
 from .state import RunState, build_metrics, restore_model
 
 
@@ -66,25 +68,57 @@ class ShortProgress(keras.callbacks.ProgbarLogger):
 class RunCallbacks(keras.callbacks.CallbackList):
     """The callbacks of a run that takes two calls of `fit`: the rest of an epoch, and the epochs after it.
 
-    They see one training, and the numbers of the steps as if there had been no interruption.
+    They see one training, and the numbers of the steps as if there had been no interruption. Except during
+    steps, they see a model on one device.
     """
 
-    def __init__(self, callbacks: list[keras.callbacks.Callback], **options: Any):
+    def __init__(self, callbacks: list[keras.callbacks.Callback], *, devices: Devices, **options: Any):
         bars = [ShortProgress()] if options["verbose"] != 0 else []
         super().__init__([*callbacks, *bars], add_history=True, **options)
         self.first_step = 0
+        self.training, self.validation = Filled(), Filled()
+        self._devices = devices
+        self._own_of_training = OwnImages(self._model, self.training, devices)
+        self._own_of_validation = OwnImages(self._model, self.validation, devices)
         self._has_begun = False
 
     def on_train_begin(self, logs=None):
         if not self._has_begun:
             self._has_begun = True
-            super().on_train_begin(logs)
+            with self._devices.home():
+                super().on_train_begin(logs)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        with self._devices.home():
+            super().on_epoch_begin(epoch, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        with self._devices.home():
+            super().on_epoch_end(epoch, logs)
+
+    def on_test_begin(self, logs=None):
+        with self._devices.home():
+            super().on_test_begin(logs)
+
+    def on_test_end(self, logs=None):
+        with self._devices.home():
+            super().on_test_end(logs)
 
     def on_train_batch_begin(self, batch, logs=None):
+        self._own_of_training.begin(batch)
         super().on_train_batch_begin(batch + self.first_step, logs)
 
     def on_train_batch_end(self, batch, logs=None):
+        self._own_of_training.end(batch)
         super().on_train_batch_end(batch + self.first_step, logs)
+
+    def on_test_batch_begin(self, batch, logs=None):
+        self._own_of_validation.begin(batch)
+        super().on_test_batch_begin(batch, logs)
+
+    def on_test_batch_end(self, batch, logs=None):
+        self._own_of_validation.end(batch)
+        super().on_test_batch_end(batch, logs)
 
     def on_train_end(self, logs=None):
         """Of one call of `fit`; see `finish`."""
@@ -105,27 +139,34 @@ def fit(
     epochs: int,
     validation_data: Any,
     verbose: str | int,
+    devices: Devices,
 ) -> keras.callbacks.History:
     """Trains from the epoch and step of `state` to the end of epoch number `epochs`.
 
     Args:
         last: the checkpoint that the callbacks write at the end of an epoch.
+        devices: where the steps run.
     """
     options = {
-        "validation_data": validation_data,
+        "validation_data": None
+        if validation_data is None
+        else devices.batches(validation_data, callbacks.validation),
         "verbose": verbose,
         "shuffle": False,  # a generator shuffles images itself, reproducibly in resumed runs
         "callbacks": callbacks,
     }
     epoch, step = state.epoch, state.step
     if step:
-        build_metrics(model, data)
-        _finish_epoch(model, data, callbacks, step, epoch, options)
+        build_metrics(model, data.encoder.target_shape)
+        with devices:
+            _finish_epoch(model, data, callbacks, step, epoch, options, devices)
         epoch += 1
         if not model.stop_training:
             restore_model(last, model)  # the end of `fit` may have replaced the weights by their averages
     if epoch < epochs and not (step and model.stop_training):
-        model.fit(data, initial_epoch=epoch, epochs=epochs, **options)
+        with devices:
+            batches = devices.batches(data, callbacks.training)
+            model.fit(batches, initial_epoch=epoch, epochs=epochs, **options)
     if averages(model):
         restore_model(last, model)  # as above
     callbacks.finish()
@@ -138,11 +179,12 @@ def averages(model: keras.Model) -> bool:
     return getattr(optimizer, "use_ema", False)
 
 
-def _finish_epoch(model, data, callbacks, step, epoch, options):
+def _finish_epoch(model, data, callbacks, step, epoch, options, devices):
     """The steps of an epoch from number `step` on, and its validation."""
     if step < len(data):
         callbacks.first_step = step
-        model.fit(RestOfEpoch(data, step), initial_epoch=epoch, epochs=epoch + 1, **options)
+        rest = devices.batches(RestOfEpoch(data, step), callbacks.training)
+        model.fit(rest, initial_epoch=epoch, epochs=epoch + 1, **options)
         callbacks.first_step = 0
         return
     model.stop_training = False

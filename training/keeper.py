@@ -12,6 +12,7 @@ import keras
 from ..files import atomic
 from .best import is_best
 from .callback_state import changed, pack, restore, snapshot
+from .devices import Devices
 from .interruption import Interruption
 from .log import write_log
 from .state import (
@@ -41,6 +42,7 @@ class RunKeeper(keras.callbacks.Callback):
         interruption: the signals that were noted.
         checks_steps: whether to stop at a step whose loss is not finite.
         best_by: what decides about best.keras, see `train`.
+        devices: where the steps run.
         bad: gets (epoch, step, what) when a loss or a weight is not finite; then nothing is written.
     """
 
@@ -55,6 +57,7 @@ class RunKeeper(keras.callbacks.Callback):
         interruption: Interruption,
         checks_steps: bool,
         best_by: str,
+        devices: Devices,
         bad: list[tuple[int, int, str]],
     ):
         super().__init__()
@@ -66,6 +69,7 @@ class RunKeeper(keras.callbacks.Callback):
         self._interruption = interruption
         self._checks_steps = checks_steps
         self._best_by = best_by
+        self._devices = devices
         self._bad = bad
         self._saved_at = time.monotonic()
         self._loss = None  # of the step before
@@ -95,19 +99,22 @@ class RunKeeper(keras.callbacks.Callback):
         if self._checks_steps and before is not None and not math.isfinite(before):
             self._report(batch - 1, "the loss")
         elif self._interruption.signal is not None:
-            self._save_and_end()
+            with self._devices.home():
+                self._save_and_end()
         elif self._steps is not None and self.state.step < self._steps and self._is_due():
-            self._save(self.state.step)
+            with self._devices.home():
+                self._save(self.state.step)
 
     def on_test_begin(self, logs=None):
         self._sums = as_arrays(metric_sums(self.model))
 
     def on_test_batch_end(self, batch, logs=None):
         if self._interruption.signal is not None:
-            for callback in self._others:
-                callback.on_test_end(logs)  # such as averages that were put into the model
-            assign(metric_sums(self.model), self._sums)
-            self._save_and_end()
+            with self._devices.home():
+                for callback in self._others:
+                    callback.on_test_end(logs)  # such as averages that were put into the model
+                assign(metric_sums(self.model), self._sums)
+                self._save_and_end()
 
     def on_epoch_end(self, epoch, logs=None):
         # Some of Keras' callbacks have noted it already.

@@ -23,6 +23,7 @@ from ..recipes import Recipe, find_recipe
 from .batches import check_objects, number_of_steps, take_over, training_batches, validation_batches
 from .best import in_order, measured
 from .compiling import check_rate, compile_model
+from .devices import check_batches, chosen_devices, on_devices
 from .diagnosis import diagnose
 from .fit import EpochNumber, RunCallbacks, fit
 from .interruption import noted_signals
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 @renamed_arguments(data="dataset")
-@checked(epochs=1, batch_size=limits.BATCH_SIZE, checkpoint_minutes=0, seed=0)
+@checked(epochs=1, batch_size=limits.BATCH_SIZE, checkpoint_minutes=0, seed=0, devices=1)
 def train(
     model: keras.Model,
     dataset: DetectionDataset | DataGenerator | keras.utils.PyDataset | DatasetV2,
@@ -49,6 +50,7 @@ def train(
     validation_data: DetectionDataset | DataGenerator | keras.utils.PyDataset | DatasetV2 | None = None,
     optimizer: keras.optimizers.Optimizer | str | None = None,
     batch_size: int | None = None,
+    devices: int | Literal["all"] | None = None,
     augmentation: SampleTransform | Callable | None = None,
     loss: keras.losses.Loss | None = None,
     precision: Precision | None = None,
@@ -105,6 +107,9 @@ def train(
             compiled, otherwise `recipes.default_optimizer`.
         batch_size: images per step; None: that of the recipe, or 16; all images if there are fewer. A
             `DataGenerator` has its own batch size, augmentation and seed.
+        devices: number of devices that share each batch, or "all" of this machine, with TensorFlow and JAX.
+            The result is that of one device, see docs/devices.md; the learning rate is not changed. None:
+            one device.
         augmentation: a `SampleTransform` for the training images, or `Stages` of two. None: that of the
             recipe, if it has one; otherwise `ssdlite_augmentation` of torchvision for SSDLite,
             `ssd_augmentation` for the other models, at the model's image size.
@@ -137,14 +142,14 @@ def train(
         TypeError: for an argument of another kind; names it.
         ValueError: if model, data, loss and callbacks do not fit together; for a data set without images or
             objects, or with relative boxes; for a loss without an optimizer, if the model is compiled; for a
-            damaged `last.keras`, or one of another network, optimizer or, within an epoch, other data.
+            damaged `last.keras`, or one of another network, optimizer or, within an epoch, other data; for
+            more devices than there are, or batches that they cannot share evenly.
     """
     multibox_of(model)  # refuses anything but a model of this package
     output = Path(output)
     if is_detector(model):
         raise ValueError('train: the model is built for inference; build it with mode="training"')
-    if precision is not None:
-        set_precision(model, precision, "train")
+    names = chosen_devices(devices)
     recipe = None if recipe is None else find_recipe(recipe, owner="train")
     if epochs is None:
         epochs = _epochs(recipe)
@@ -155,13 +160,17 @@ def train(
     validation = None
     if validation_data is not None:
         validation = validation_batches(model, validation_data, batch_size, recipe)
+    check_batches(data, len(names))
     take_over(model, data, validation)
     if not resume:
         check_free(output)
+    if precision is not None:
+        set_precision(model, precision, "train")
     known = optimizer is None and finds_objects(model, data, recipe, output, resume=resume)
     compile_model(model, data, optimizer, loss, recipe, epochs=epochs, on_nan=on_nan, known=known)
     check_rate(model, callbacks)
     check_restoring(callbacks)
+    places = on_devices(model, names)
     measuring, best_by = measured(best_by, validation, callbacks)
     with ExitStack() as stack:
         for generator in (data, validation):
@@ -179,6 +188,7 @@ def train(
             validation,
             output,
             state,
+            devices=places,
             epochs=epochs,
             minutes=checkpoint_minutes,
             skips=on_nan == "skip",
@@ -194,7 +204,9 @@ def _epochs(recipe):
     return recipe.epochs
 
 
-def _run(model, data, validation, output, state, *, epochs, minutes, skips, callbacks, best_by, verbose):
+def _run(
+    model, data, validation, output, state, *, devices, epochs, minutes, skips, callbacks, best_by, verbose
+):
     """Fits a compiled model from a state on, and keeps the files of the run."""
     rows, bad = list(state.rows), []
     others = list(callbacks)
@@ -215,17 +227,27 @@ def _run(model, data, validation, output, state, *, epochs, minutes, skips, call
             interruption=interruption,
             checks_steps=not skips,
             best_by=best_by,
+            devices=devices,
             bad=bad,
         )
         every = RunCallbacks(
             [EpochNumber(data), *others, keeper],
+            devices=devices,
             model=model,
             verbose=verbose,
             epochs=epochs,
             steps=number_of_steps(data),
         )
         history = fit(
-            model, data, every, state, last, epochs=epochs, validation_data=validation, verbose=verbose
+            model,
+            data,
+            every,
+            state,
+            last,
+            epochs=epochs,
+            validation_data=validation,
+            verbose=verbose,
+            devices=devices,
         )
         if interruption.signal is not None:
             interruption.end()

@@ -15,7 +15,6 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..data_generator import DataGenerator
 from ..files import atomic, check_regular
 
 # Members of the `.keras` file, which is a zip archive. Keras ignores them.
@@ -142,9 +141,9 @@ def metric_sums(model: keras.Model) -> dict[str, Any]:
     return {f"metric/{i}": variable for i, variable in enumerate(model.metrics_variables)}
 
 
-def build_metrics(model: keras.Model, data: DataGenerator) -> None:
+def build_metrics(model: keras.Model, target_shape: tuple[int, int]) -> None:
     """Makes the variables of a compiled model's metrics, which Keras makes in the first step."""
-    targets = np.zeros((1, *data.encoder.target_shape), np.float32)
+    targets = np.zeros((1, *target_shape), np.float32)
     predictions = np.zeros((1, *model.output_shape[1:]), np.float32)
     model.compute_loss(y=targets, y_pred=predictions)
     model.compute_metrics(None, targets, predictions)

@@ -32,8 +32,9 @@ def run(monkeypatch, *arguments):
 
 
 def test_options_become_a_description(started, monkeypatch, capsys):
-    assert run(monkeypatch, "my_data", "--epochs", "5", "--size", "96x128", "--seed", "0", "--force") == 0
-    config = runner.RunConfig(data="my_data", epochs=5, size="96x128", seed=0)
+    options = ["--epochs", "5", "--size", "96x128", "--devices", "2", "--seed", "0", "--force"]
+    assert run(monkeypatch, "my_data", *options) == 0
+    config = runner.RunConfig(data="my_data", epochs=5, size="96x128", devices=2, seed=0)
     assert started == [(config, {"resume": False, "force": True})]
     assert "detections.jpg" in capsys.readouterr().out
 

@@ -38,6 +38,13 @@ def test_a_backbone_that_is_nearly_right(tmp_path):
         read_config(written(tmp_path, "data: a\nmodel: ssd\nbackbone: efficientnetv2b0\n"))
 
 
+@pytest.mark.parametrize(("text", "devices"), [("all", "all"), ("4", 4), ("'4'", 4), ("null", None)])
+def test_devices(tmp_path, text, devices):
+    config = read_config(written(tmp_path, f"data: my_data\ndevices: {text}\n"))
+    assert config.devices == devices
+    assert read_config(written(tmp_path, config.to_yaml())) == config
+
+
 def test_changes_beat_the_file(tmp_path):
     file = written(tmp_path, "data: my_data\nepochs: 5\nseed: 3\n")
     assert read_config(file, epochs=7) == RunConfig(data="my_data", epochs=7, seed=3)
@@ -50,6 +57,8 @@ def test_changes_beat_the_file(tmp_path):
         ("epochs: 5\n", "no data; expected the path of a data set"),
         ("data: a\nepochs: many\n", "epochs: Expected `int | null`, got `str`"),
         ("data: a\nepochs: 0\n", "epochs: Expected `int` >= 1"),
+        ("data: a\ndevices: 0\n", "devices: Expected `int` >= 1"),
+        ("data: a\ndevices: both\n", "devices: Invalid enum value 'both'"),
         ("data: a\nrecipe: sgd\n", "recipe: Invalid enum value 'sgd'"),
         ("data: a\nsize: 300\n", "size: expected HEIGHTxWIDTH such as 300x300, got '300'"),
         ("data: a\nname: ../b\n", "name: expected letters, digits, -, _ and dots, got '../b'"),

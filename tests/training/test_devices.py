@@ -1,0 +1,97 @@
+"""`train(devices=)`: trainings on virtual devices against trainings on one; what is refused."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import multibox as mb
+from multibox.training.even_batches import Filled, even_batches
+
+WORKER = Path(__file__).parents[1] / "training_on_devices.py"
+SIZE = (64, 64)
+
+
+@pytest.mark.parametrize(
+    ("backend", "number", "parts"),
+    [
+        ("jax", 2, ("losses", "whole")),
+        ("jax", 4, ("losses", "resumed")),
+        ("tensorflow", 2, ("losses", "whole", "scope")),
+        ("tensorflow", 4, ("losses", "resumed")),
+    ],
+)
+def test_the_result_is_that_of_one_device(backend, number, parts, tmp_path):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"needs {backend}")
+    command = [sys.executable, str(WORKER), backend, str(number), str(tmp_path), *parts]
+    run = subprocess.run(command, env=dict(os.environ), capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr[-3000:]
+    results = json.loads(run.stdout.splitlines()[-1])
+    if "scope" in parts:
+        message = results.pop("scope")
+        assert "the optimizer outside: each of the 2 replicas would count a step" in message
+    assert len(results) == 3
+    for name, result in results.items():
+        assert result["moved"] > 1e-3, name
+        assert result["weights"] < 1e-6, name
+        assert max(result["logs"].values()) < 1e-5, (name, result["logs"])
+        assert result["iterations"] == result["steps"], name
+        assert result["is_home"], name
+
+
+def test_more_devices_than_there_are(tmp_path):
+    model = mb.SSD7(4, image_size=SIZE)
+    if keras.backend.backend() == "torch":
+        message = "Keras trains on one device with the backend torch; set KERAS_BACKEND to jax or tensorflow"
+    else:
+        message = r"train: devices=99, but there are \d+: \w+:0"
+    with pytest.raises(ValueError, match=message):
+        mb.train(model, mb.load_shapes(2, SIZE), tmp_path / "run", epochs=1, devices=99)
+    with pytest.raises(ValueError, match="train: devices must be at least 1, got 0"):
+        mb.train(model, mb.load_shapes(2, SIZE), tmp_path / "run", epochs=1, devices=0)
+    with pytest.raises(ValueError, match=r"train: devices must be .*'all'"):
+        mb.train(model, mb.load_shapes(2, SIZE), tmp_path / "run", epochs=1, devices="both")
+    assert not (tmp_path / "run").exists()
+
+
+class Batches(keras.utils.PyDataset):
+    """Batches of 4 and 3 images, whose pixels are their numbers, with sparse or dense targets."""
+
+    def __init__(self, columns):
+        super().__init__()
+        self.columns = columns
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, batch):
+        size = 4 - batch
+        images = np.arange(size, dtype=np.uint8).reshape(-1, 1, 1, 1) * np.ones((1, 2, 2, 3), np.uint8)
+        return images, np.ones((size, 5, self.columns), np.float32)
+
+
+@pytest.mark.parametrize("columns", [5, 8])
+def test_a_batch_is_filled_up_with_its_own_images_and_neutral_anchors(columns):
+    filled = Filled()
+    data = even_batches(Batches(columns), 4, filled)
+    full, last = data[0], data[1]
+    np.testing.assert_array_equal(full[1], 1)
+    assert len(full[0]) == len(last[0]) == 4
+    assert last[0][:, 0, 0, 0].tolist() == [0, 1, 2, 0]
+    np.testing.assert_array_equal(last[1][:3], 1)
+    expected = [1, 1, 1, 1, -1] if columns == 5 else [1, 1, 1, 1, 0, 0, 0, 0]
+    np.testing.assert_array_equal(last[1][3], [expected] * 5)
+    assert filled == Filled({1: 0.75}, last=1)
+
+
+def test_a_batch_that_is_smaller_than_half_of_the_devices():
+    images, targets = even_batches(Batches(5), 7, Filled())[1]
+    assert images[:, 0, 0, 0].tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert (targets[:, 0, 4] == [1, 1, 1, -1, -1, -1, -1]).all()

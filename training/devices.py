@@ -1,0 +1,280 @@
+"""Where a model is while it trains: on one device, or copied to several that share each batch.
+
+A user builds a model before anybody speaks of devices. Keras wants its variables made for them: inside
+`strategy.scope()` on TensorFlow, after `set_distribution` on JAX. A copy of the model made there would be
+another object than the one that callbacks, checkpoints and the user know. So the variables of the same model
+change places: they are on the devices while steps run, and at home, on one device, whenever anybody else
+looks at the model. Keras has no public way for that. What is used of its insides is in `_Mirrored` and
+`_Sharded`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from ..losses.detection_loss import DetectionLoss
+from .even_batches import Filled, even_batches
+from .state import build_metrics
+
+ALL = "all"
+
+
+class Devices:
+    """One device, with which nothing changes."""
+
+    number = 1
+
+    def __enter__(self) -> Devices:
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+    @contextmanager
+    def home(self) -> Iterator[None]:
+        """In the block, the model is an ordinary one on one device."""
+        yield
+
+    def batches(self, data: Any, filled: Filled) -> Any:
+        """The data as `fit` needs them on these devices, see `even_batches`."""
+        return data
+
+
+class _Several(Devices):
+    """A context in which a model is on several devices.
+
+    Args:
+        model: a compiled model.
+        names: names of at least two devices, as `keras.distribution.list_devices` has them.
+    """
+
+    def __init__(self, model: keras.Model, names: list[str]):
+        self.model = model
+        self.number = len(names)
+        build_metrics(model, model.output_shape[1:])  # Keras would make them on the devices
+        self._functions = {}  # compiled steps, of the place where the model is not
+
+    def __enter__(self):
+        self._move()
+        return self
+
+    def __exit__(self, kind, *error):
+        try:
+            self._return()
+        except Exception:  # what a step has left behind that was interrupted
+            if kind is None:
+                raise
+
+    @contextmanager
+    def home(self):
+        self._return()
+        try:
+            yield
+        finally:
+            self._move()
+
+    def batches(self, data, filled):
+        return even_batches(data, self.number, filled)
+
+    def _move(self):
+        """Puts the model on the devices."""
+        raise NotImplementedError
+
+    def _return(self):
+        """Puts it back."""
+        raise NotImplementedError
+
+    def _variables(self):
+        model = self.model
+        found = [*model.variables, *model.metrics_variables, *model.optimizer.variables]
+        return list({id(variable): variable for variable in found}.values())
+
+    def _exchange_functions(self):
+        for name in ("train_function", "test_function", "predict_function"):
+            other = self._functions.get(name)
+            self._functions[name] = getattr(self.model, name)
+            setattr(self.model, name, other)
+
+
+class _Mirrored(_Several):
+    """TensorFlow: each variable has a twin that `MirroredStrategy` made, with a copy on each device."""
+
+    def __init__(self, model, names):
+        import tensorflow as tf
+
+        super().__init__(model, names)
+        self._at_home = tf.distribute.get_strategy()
+        self._strategy = _strategy(tuple(names))
+        self._twins = {}  # {id: (variable, TensorFlow's at home, TensorFlow's on the devices)}
+        self._xla = model.jit_compile
+
+    def _move(self):
+        with self._strategy.scope():
+            for variable in self._variables():
+                _, own, twin = self._twins.get(id(variable), (None, variable.value, None))
+                if twin is None:
+                    variable._initialize(own.numpy())
+                    self._twins[id(variable)] = variable, own, variable.value
+                else:
+                    twin.assign(own.numpy())
+                    variable._initialize(twin)
+        self.model.jit_compile = False  # as Keras does: XLA cannot compile a step of several replicas
+        self._settle(self._strategy)
+
+    def _return(self):
+        for variable in self._variables():
+            value = self._value(variable)
+            if id(variable) in self._twins:
+                own = self._twins[id(variable)][1]
+                own.assign(value)
+                variable._initialize(own)
+            else:  # of a metric that the first step has made
+                twin = variable.value
+                variable._initialize(value)
+                self._twins[id(variable)] = variable, variable.value, twin
+        self.model.jit_compile = self._xla
+        self._settle(None)
+
+    def _value(self, variable):
+        """The value of a variable; of statistics, which each replica has of its own images, the mean."""
+        if variable.trainable or variable.synchronization == "on_read":
+            return keras.ops.convert_to_numpy(variable)
+        values = [value.numpy() for value in self._strategy.experimental_local_results(variable.value)]
+        if not keras.backend.is_float_dtype(variable.dtype):
+            return values[0]
+        return np.mean(values, axis=0, dtype=np.float64).astype(values[0].dtype)
+
+    def _settle(self, strategy):
+        """Tells the model and the optimizer where the variables are."""
+        self.model._distribute_strategy = strategy
+        optimizer = self.model.optimizer
+        while optimizer is not None:
+            optimizer._distribution_strategy = strategy or self._at_home
+            for number, variable in enumerate(optimizer._trainable_variables):
+                optimizer._trainable_variables_indices[optimizer._var_key(variable)] = number
+            optimizer = getattr(optimizer, "inner_optimizer", None)
+        self._exchange_functions()
+
+
+@functools.cache  # a second one for the same devices would number its messages to them alike
+def _strategy(names):
+    import tensorflow as tf
+
+    on_cpu = names[0].startswith("cpu")  # virtual devices, which share one memory
+    operations = tf.distribute.ReductionToOneDevice() if on_cpu else None
+    return tf.distribute.MirroredStrategy([f"/{name.upper()}" for name in names], operations)
+
+
+class _Sharded(_Several):
+    """JAX: a copy of each variable on each device, and each batch divided among them."""
+
+    def __init__(self, model, names):
+        super().__init__(model, names)
+        self._distribution = keras.distribution.DataParallel(devices=names)
+        self._at_home = keras.distribution.distribution()
+
+    def _move(self):
+        values = [np.asarray(variable.value) for variable in self._variables()]
+        keras.distribution.set_distribution(self._distribution)
+        for variable, value in zip(self._variables(), values, strict=True):
+            variable._initialize(keras.ops.convert_to_tensor(value))
+        self._exchange_functions()
+
+    def _return(self):
+        self.model.jax_state_sync()  # `fit` holds the values of variables elsewhere
+        keras.distribution.set_distribution(self._at_home)
+        for variable in self._variables():
+            value = np.asarray(variable.value)
+            variable._layout = None
+            variable._initialize(keras.ops.convert_to_tensor(value))
+        self._exchange_functions()
+
+
+_BACKENDS = {"tensorflow": _Mirrored, "jax": _Sharded}
+
+
+def chosen_devices(devices: int | str | None) -> list[str]:
+    """The names of the devices to train on; none for today's one device.
+
+    Raises:
+        ValueError: for a number that is not to be had, on PyTorch, and for JAX with several processes.
+    """
+    backend = keras.backend.backend()
+    if backend == "jax":
+        _check_processes()
+    if devices in (None, 1):
+        return []
+    if backend not in _BACKENDS:
+        raise ValueError(
+            f"train: devices={devices!r}: Keras trains on one device with the backend {backend}; "
+            "set KERAS_BACKEND to jax or tensorflow, or leave devices out"
+        )
+    names = keras.distribution.list_devices()
+    if devices == ALL:
+        return names if len(names) > 1 else []
+    if devices > len(names):
+        raise ValueError(f"train: devices={devices}, but there are {len(names)}: {', '.join(names)}")
+    return names[:devices]
+
+
+def check_batches(data: Any, number: int) -> None:
+    """Refuses full batches that cannot be divided evenly among a number of devices."""
+    size = getattr(data, "batch_size", None) or 0
+    if number and size % number and len(data) > 1:
+        below = size - size % number
+        right = f"{below} or {below + number}" if below else f"{number}"
+        raise ValueError(
+            f"train: batches of {size} images cannot be divided evenly among {number} devices; "
+            f"choose batch_size={right}"
+        )
+
+
+def on_devices(model: keras.Model, names: list[str]) -> Devices:
+    """A context in which a compiled model with a built optimizer is on the devices.
+
+    Raises:
+        ValueError: for a loss of another package, or a model made for several devices already.
+    """
+    if keras.backend.backend() == "tensorflow":
+        _check_scope(model, names)
+    if not names:
+        return Devices()
+    if not isinstance(model.loss, DetectionLoss):
+        raise ValueError(
+            f"train: devices needs SSDLoss or SSDFocalLoss, got {type(model.loss).__name__}: another loss "
+            "does not know what counts in the whole batch"
+        )
+    return _BACKENDS[keras.backend.backend()](model, names)
+
+
+def _check_processes():
+    import jax
+
+    if jax.process_count() > 1:
+        raise ValueError(
+            f"train: JAX runs in {jax.process_count()} processes, which would all train on the same images "
+            "and write the same files; use one process, which can have several devices"
+        )
+
+
+def _check_scope(model, names):
+    """Refuses a model made inside another strategy's scope, or an optimizer made outside its model's."""
+    strategy = model.distribute_strategy
+    if strategy.num_replicas_in_sync == 1:
+        return
+    if names:
+        raise ValueError(
+            "train: the model was built inside strategy.scope(): leave devices out, or build it outside"
+        )
+    if not strategy.extended.variable_created_in_scope(model.optimizer.iterations.value):
+        raise ValueError(
+            "train: the model was built inside strategy.scope(), the optimizer outside: each of the "
+            f"{strategy.num_replicas_in_sync} replicas would count a step, and a schedule of the learning "
+            "rate would run so many times as fast; make the optimizer inside the scope, too"
+        )
