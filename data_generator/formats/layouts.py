@@ -25,6 +25,7 @@ from .recognize import (
     recognize_hdf5,
     recognize_labelme,
     recognize_open_images,
+    recognize_shards,
     recognize_tfrecord,
     recognize_voc,
     recognize_xml,
@@ -34,6 +35,7 @@ from .recognize import (
 # Where several fit, the first counts.
 LAYOUTS = {
     "HDF5": recognize_hdf5,
+    "shards": recognize_shards,
     "Pascal VOC": recognize_voc,
     "COCO": recognize_coco,
     "YOLO": recognize_yolo,
@@ -59,6 +61,7 @@ def load_dataset(
     | layout | path | splits |
     |---|---|---|
     | HDF5 | a file of `create_hdf5_dataset` | |
+    | shards | a folder of `save_shards`, or a folder with some | names of the folders |
     | Pascal VOC | a folder in VOC layout, or a devkit | the image sets; "2007:train" if there are years |
     | COCO | an instances file, or a folder with some | names of the files, or of their folders (Roboflow) |
     | YOLO | a yaml file, or the folder with it | those of the yaml file |
@@ -90,8 +93,8 @@ def load_dataset(
         progress: whether to show a progress bar.
 
     Returns:
-        `DetectionDataset`; see `load_voc`, `load_coco`, `load_yolo`, `load_labelme`, `load_csv` and
-        `load_hdf5`.
+        `DetectionDataset`; see `load_voc`, `load_coco`, `load_yolo`, `load_labelme`, `load_csv`,
+        `load_hdf5` and `load_shards`.
 
     Raises:
         FileNotFoundError: if there is nothing at the path, or for a missing image or annotation.
@@ -106,12 +109,16 @@ def load_layout(layout, path, split=None, classes=None, *, max_dropped=MAX_DROPP
     chosen = layout.default if split is None else (split,)
     if split is not None and split not in layout.splits:
         raise ValueError(f"{path}: no split {split!r}; there are: {', '.join(layout.splits)}")
+    name = layout.name if chosen == (ALL,) else f"{layout.name} {'+'.join(chosen)}"
+    if layout.load and len(chosen) == 1:
+        dataset = layout.load(chosen[0])
+        if classes is None or tuple(classes) == dataset.class_names:
+            return DetectionDataset(dataset.class_names, dataset.records, name)
     read = {name: list(layout.splits[name](progress=progress)) for name in chosen}
     if classes is None:
         classes = layout.classes() if layout.classes else _names(layout, read)
     classes = name_tuple(classes, "load_dataset: classes")
     source = f"load_dataset({str(path)!r})"
-    name = layout.name if chosen == (ALL,) else f"{layout.name} {'+'.join(chosen)}"
     return assemble(_joined(read, source), classes, name, source, max_dropped=max_dropped)
 
 
