@@ -107,12 +107,14 @@ def identity_of(data):
     if not isinstance(data, DataGenerator):
         return {}
     names = "\n".join(record.image_id for record in data.dataset)
+    window = {} if data.shuffle_window is None else {"shuffle_window": data.shuffle_window}
     return {
         "images": len(data.dataset),
         "batch_size": data.batch_size,
         "steps": len(data),
         "seed": data.seed,
         "shuffle": data.shuffle,
+        **window,
         "names of the images": hashlib.sha256(names.encode("utf-8", "replace")).hexdigest()[:16],
     }
 
