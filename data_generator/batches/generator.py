@@ -153,7 +153,7 @@ class DataGenerator(keras.utils.PyDataset):
         self._tried = 0
         self._maker = SampleMaker(transform, encoder, dataset.pixels.channels)
         self._pool = None
-        self._ahead = None
+        self._ahead = self._fetching = None
         self._is_open = False  # an epoch, from its beginning to its end
         self._num_taken = 0
 
@@ -171,6 +171,9 @@ class DataGenerator(keras.utils.PyDataset):
         self._num_taken = 0
         if self.in_processes and self._pool is None:
             self._pool = ProcessPool(self._maker, self.num_workers, self.batch_size)
+        self._fetching = self._order.fetching(
+            self.epoch, self.shuffle, self.host, self.first_batch * self.batch_size
+        )
         if self.num_workers:
             make = partial(self._make, self.epoch)
             self._ahead = LookAhead(
@@ -196,6 +199,8 @@ class DataGenerator(keras.utils.PyDataset):
         if not 0 <= batch < len(self):
             raise IndexError(f"batch {batch} of {len(self)}")
         self.failure = None
+        if self._fetching is not None:
+            self._fetching.advance(batch * self.batch_size)
         try:
             if self._ahead is not None and self._ahead.epoch == self.epoch:
                 content, num_tried, failures = self._ahead.take(batch)
@@ -209,6 +214,9 @@ class DataGenerator(keras.utils.PyDataset):
         return content
 
     def _stop_ahead(self):
+        if self._fetching is not None:
+            self._fetching.close()
+            self._fetching = None
         if self._ahead is not None:
             self._ahead.close()
             self._ahead = None

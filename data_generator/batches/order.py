@@ -10,6 +10,7 @@ from ..class_balance import num_repeated, repeated
 from ..dataset import DetectionDataset
 from ..formats.shards import ShardImage, ShardImages
 from ..record_table import RecordTable
+from .fetching import ShardsAhead
 
 WINDOW = 16  # shards whose images are mixed, unless stated
 
@@ -32,7 +33,8 @@ class Order:
     """
 
     def __init__(self, dataset: DetectionDataset, seed: int, factors: np.ndarray | None, window: int | None):
-        self._num_images, self._seed, self._factors = len(dataset), seed, factors
+        self._dataset, self._num_images = dataset, len(dataset)
+        self._seed, self._factors = seed, factors
         self._shards = shard_numbers(dataset)
         if window is not None and self._shards is None:
             raise ValueError(
@@ -49,6 +51,20 @@ class Order:
             order = self._new(np.random.default_rng([self._seed, epoch]), shuffle)
             self._last = (epoch, shuffle), order
         return order
+
+    def fetching(self, epoch: int, shuffle: bool, host: tuple[int, int], first: int) -> ShardsAhead | None:
+        """What fetches the shards of an epoch ahead; None if they are read where they are.
+
+        Args:
+            epoch: number of the epoch.
+            shuffle: as for `of_epoch`.
+            host: (number of the host, number of hosts).
+            first: how many samples of this host are left out at the beginning.
+        """
+        if self._shards is None or self._dataset[0].image.shard.cache is None:
+            return None
+        mine = np.asarray(self.of_epoch(epoch, shuffle))[host[0] :: host[1]] % self._num_images
+        return ShardsAhead(self._dataset, self._shards, mine, self.window, first)
 
     def _new(self, rng, shuffle):
         order = np.arange(self._num_images)
@@ -72,7 +88,7 @@ def shard_numbers(dataset: DetectionDataset) -> np.ndarray | None:
         images = [record.image for record in records]
         if not all(isinstance(image, ShardImage) for image in images):
             return None
-        shards = [image.shard.path for image in images]
+        shards = [image.shard.address for image in images]
     return np.unique(shards, return_inverse=True)[1]
 
 

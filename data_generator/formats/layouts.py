@@ -20,6 +20,7 @@ from .fields import normal_path
 from .recognize import (
     ALL,
     Layout,
+    recognize_address,
     recognize_coco,
     recognize_csv,
     recognize_hdf5,
@@ -31,6 +32,7 @@ from .recognize import (
     recognize_xml,
     recognize_yolo,
 )
+from .shard_cache import is_address
 
 # Where several fit, the first counts.
 LAYOUTS = {
@@ -82,7 +84,7 @@ def load_dataset(
     ```
 
     Args:
-        path: path of the file or folder.
+        path: path of the file or folder, or the address of a folder of `save_shards`, see `load_shards`.
         split: name of a split. None takes all splits. Then an image that several splits list is read once; if
             different images have the same id, all ids become "split/id". Image sets of Pascal VOC that are of
             one class, or that join other sets as trainval does, are read only if they are named.
@@ -131,6 +133,8 @@ def find_layout(path: str | os.PathLike[str]) -> Layout:
         FileNotFoundError: if there is nothing at the path.
         ValueError: if no layout fits; says for each what is missing.
     """
+    if is_address(path):
+        return recognize_address(os.fspath(path))
     path = normal_path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
@@ -157,7 +161,8 @@ def path_and_set(text: str) -> tuple[str, str | None]:
     """Divides `path:set`, which commands take, into the two first arguments of `load_dataset`.
 
     The path is the longest part in front of a colon, or the whole text, that exists. A path with a colon
-    therefore works, and so does a set with one: `VOCdevkit:2007:train`.
+    therefore works, and so does a set with one: `VOCdevkit:2007:train`. An address, such as
+    `s3://bucket/train`, has no set.
 
     Args:
         text: `path`, or `path:set`.
@@ -170,6 +175,8 @@ def path_and_set(text: str) -> tuple[str, str | None]:
         ValueError: if the name of the set is empty.
     """
     path, name = text, None
+    if is_address(text):
+        return path, name
     while not os.path.lexists(path):
         path, colon, _ = path.rpartition(":")
         if not colon:

@@ -48,7 +48,7 @@ class Layout:
 
     Attributes:
         name: name of the layout.
-        at: path of the file or folder that decided.
+        at: path or address of the file or folder that decided.
         splits: {name of a split: function that scans it, see `scan_voc`}.
         default: names of the splits that make up the whole data set.
         classes: function that returns the class names, or None if they are those that occur.
@@ -56,7 +56,7 @@ class Layout:
     """
 
     name: str
-    at: Path
+    at: Path | str
     splits: dict[str, Callable[..., Iterator[Annotation]]]
     default: tuple[str, ...]
     classes: Callable[[], tuple[str, ...]] | None = None
@@ -78,6 +78,10 @@ def recognize_shards(path: Path) -> Layout:
     if not folders:
         raise ValueError(f"no {INDEX} of save_shards")
     return _of_opened("shards", path, {name: load_shards(folder) for name, folder in folders.items()})
+
+
+def recognize_address(address: str) -> Layout:
+    return _of_opened("shards", address, {ALL: load_shards(address)})
 
 
 def _of_opened(name, path, opened):

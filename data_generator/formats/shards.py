@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ...arguments import checked
-from ...files import check_regular
+from ...files import cache_folder, check_regular
+from ...limits import SHARD_BYTES
 from ...messages import one_line, printable
 from ...untrusted_hdf5 import HDF5_ERRORS, LayoutError, open_hdf5, text_attribute
 from ..dataset import DetectionDataset
@@ -20,6 +21,7 @@ from ..images import MAX_BYTES, ImageError
 from ..record_table import RecordTable
 from .fields import normal_path
 from .hdf5_fields import check_shape, check_starts, read_annotations, read_class_names, read_pixels
+from .shard_cache import ShardCache, check_fsspec, is_address
 
 FORMAT = "multibox shards 1"
 INDEX = "index.h5"
@@ -27,12 +29,25 @@ _ARRAYS = ("shard_starts", "shard_sizes", "picture_starts", "picture_sizes")
 _OPEN = 64  # shards that a process has open
 
 
-@checked()
-def load_shards(folder: str | os.PathLike[str]) -> DetectionDataset:
+@checked(cache_bytes=SHARD_BYTES)
+def load_shards(
+    folder: str | os.PathLike[str],
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    cache_bytes: int = 32 << 30,
+) -> DetectionDataset:
     """Opens a data set of `save_shards`. Only the index is read, not the shards.
 
     Args:
-        folder: path of the folder with `index.h5` and the shards.
+        folder: path of the folder with `index.h5` and the shards, or its address in any file system of
+            fsspec, such as `s3://bucket/folder`. This needs the extra `remote`, and the package of the file
+            system (s3fs, gcsfs, ...), which also finds the credentials.
+        cache: folder for copies of shards on a local disk. A shard is copied as a whole before its first
+            picture is read, and `DataGenerator` copies the shards of the next window meanwhile. None: no
+            copies of shards at a path; those at an address are copied to `~/.cache/multibox/shards`
+            (`MULTIBOX_HOME` names another place than `~/.cache/multibox`).
+        cache_bytes: size of all copies, about. Those that were not used for the longest time are deleted.
+            There should be room for two windows, 32 shards.
 
     Returns:
         `DetectionDataset`, whose images are in the order of the shards. A picture is read from its place in
@@ -41,15 +56,26 @@ def load_shards(folder: str | os.PathLike[str]) -> DetectionDataset:
 
     Raises:
         FileNotFoundError: if there is no index.
+        ModuleNotFoundError: for an address without fsspec.
         ValueError: if the index has another format or is damaged; names the file, the field and what is
             wrong.
-        ImageError: (from a picture) if its shard is missing, or has another size than the index states.
+        ImageError: if an address cannot be read; (from a picture) if its shard is missing, or has another
+            size than the index states.
     """
-    index = normal_path(folder) / INDEX
+    if is_address(folder):
+        place = os.fspath(folder).rstrip("/")
+        check_fsspec(place)
+        cache = cache_folder() / "shards" if cache is None else cache
+    else:
+        place = str(normal_path(folder))
+    if cache is not None:
+        copies = ShardCache(str(normal_path(cache)), int(cache_bytes))
+        return _read_index(copies.copy_of_index(f"{place}/{INDEX}"), place, copies)
+    index = Path(place) / INDEX
     if not index.exists():
-        raise FileNotFoundError(f"{index}: no such file; expected the folder that save_shards wrote")
+        raise FileNotFoundError(f"{index}: no such file; expected a folder that save_shards wrote")
     check_regular(index)
-    return read_index(index, str(index.parent))
+    return _read_index(index, place, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +83,22 @@ class Shard:
     """A tar file with pictures.
 
     Attributes:
-        path: path of the file.
+        address: path or address of the file.
         size: its bytes, as the index states.
+        key: differs for other data sets with this address.
+        cache: where its copy is, or None to read the file itself.
     """
 
-    path: str
+    address: str
     size: int
+    key: str = ""
+    cache: ShardCache | None = None
+
+    def path(self) -> str:
+        """The path of the file or of its copy, which is fetched if it is not there."""
+        if self.cache is None:
+            return self.address
+        return str(self.cache.copy_of(self.address, self.size, self.key))
 
     def read(self, start: int, stop: int) -> bytes:
         """These bytes of the file.
@@ -72,13 +108,15 @@ class Shard:
         """
         # A memory map would end the process when a network disk fails.
         try:
-            content = _read(self.path, self.size, start, stop)
+            content = _read(self, start, stop)
         except OSError as error:
-            raise ImageError(f"{self.path}: cannot read the shard: {error.strerror}") from error
+            raise ImageError(f"{self.address}: cannot read the shard: {error.strerror}") from error
+        except ImageError:
+            raise
         except ValueError as error:
             raise ImageError(str(error)) from error
         if len(content) < stop - start:
-            raise ImageError(f"{self.path}: the shard was cut off after it was opened")
+            raise ImageError(f"{self.address}: the shard was cut off after it was opened")
         return content
 
 
@@ -100,7 +138,7 @@ class ShardImage:
         return self.shard.read(self.start, self.stop)
 
     def __str__(self):
-        return f"{self.shard.path} (bytes {self.start} to {self.stop})"
+        return f"{self.shard.address} (bytes {self.start} to {self.stop})"
 
 
 class ShardImages(Sequence[ShardImage]):
@@ -129,30 +167,28 @@ class _OpenFile:
 
     def __init__(self, path):
         self.number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-
-    def __del__(self):
-        with suppress(AttributeError):  # it could not be opened
-            os.close(self.number)
+        weakref.finalize(self, os.close, self.number)
 
 
 @lru_cache(maxsize=_OPEN)
-def _opened(path, size):
+def _opened(shard):
+    path = shard.path()
     check_regular(path)
     file = _OpenFile(path)
-    if (found := os.fstat(file.number).st_size) != size:
+    if (found := os.fstat(file.number).st_size) != shard.size:
         raise ValueError(
-            f"{path}: the shard has {found} bytes, its index states {size}: it is incomplete, or of another "
-            "data set"
+            f"{path}: the shard has {found} bytes, its index states {shard.size}: it is incomplete, or of "
+            "another data set"
         )
     return file
 
 
-def _read(path, size, start, stop):
-    """Bytes of a file. Threads and forked processes may share an open file: it has no position of its own."""
-    file = _opened(path, size)
+def _read(shard, start, stop):
+    """Bytes of a shard. Threads and forked processes may share an open file: its position is not used."""
+    file = _opened(shard)
     if hasattr(os, "pread"):
         return os.pread(file.number, stop - start, start)
-    with Path(path).open("rb") as own:  # Windows
+    with Path(shard.path()).open("rb") as own:  # Windows
         own.seek(start)
         return own.read(stop - start)
 
@@ -162,41 +198,45 @@ def shard_name(number: int) -> str:
     return f"{number:05d}.tar"
 
 
-def read_index(path: Path, folder: str) -> DetectionDataset:
-    """The data set of an index.
-
-    Args:
-        path: path of the index.
-        folder: where the shards are.
-
-    Raises:
-        ValueError: see `load_shards`.
-    """
+def _read_index(path, place, cache):
+    """The data set of an index; `place` is the folder or address of the shards."""
     try:
         with open_hdf5(path) as file:
             found = text_attribute(file, "format")
             if found != FORMAT:
                 raise LayoutError(f"expected the format {FORMAT!r}, got '{one_line(found)}'")
             fields = read_annotations(path, file, _ARRAYS)
-            records = RecordTable(fields["image_id"], _images(fields, folder), fields, read_pixels(file))
+            key = text_attribute(file, "fingerprint")
+            shards = [
+                Shard(f"{place}/{shard_name(i)}", size, key, cache)
+                for i, size in enumerate(_shard_sizes(fields))
+            ]
+            records = RecordTable(fields["image_id"], _images(fields, shards), fields, read_pixels(file))
             return DetectionDataset(read_class_names(file), records, text_attribute(file, "name"))
     except HDF5_ERRORS as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: not an index of save_shards: {printable(reason, limit=300)}") from error
 
 
-def _images(fields, folder):
+def _shard_sizes(fields):
+    sizes = fields["shard_sizes"]
+    check_shape("shard_sizes", sizes, (sizes.size,))
+    _check_range("shard_sizes", sizes, 1, 1 << 60)
+    return sizes.tolist()
+
+
+def _images(fields, shards):
     firsts, shard_sizes, starts, sizes = (fields[name] for name in _ARRAYS)
-    images, shards = len(fields["image_id"]), shard_sizes.size
-    for name, length in zip(_ARRAYS, (shards + 1, shards, images, images), strict=True):
-        check_shape(name, fields[name], (length,))
+    images = len(fields["image_id"])
+    check_shape("shard_starts", firsts, (len(shards) + 1,))
     check_starts("shard_starts", firsts, images)
+    for name in ("picture_starts", "picture_sizes"):
+        check_shape(name, fields[name], (images,))
+    counts = np.diff(firsts.astype(np.int64))
     _check_range("picture_sizes", sizes, 1, MAX_BYTES)
-    _check_range("shard_sizes", shard_sizes, 1, 1 << 60)
-    last = np.repeat(shard_sizes.astype(np.int64), np.diff(firsts.astype(np.int64))) - sizes.astype(np.int64)
-    _check_range("picture_starts", starts, 0, last)
-    all_shards = [Shard(f"{folder}/{shard_name(i)}", size) for i, size in enumerate(shard_sizes.tolist())]
-    return ShardImages(all_shards, np.diff(firsts.astype(np.int64)), starts, sizes)
+    room = np.repeat(shard_sizes.astype(np.int64), counts) - sizes.astype(np.int64)
+    _check_range("picture_starts", starts, 0, room)
+    return ShardImages(shards, counts, starts, sizes)
 
 
 def _check_range(name, numbers, least, most):

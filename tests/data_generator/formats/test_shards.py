@@ -216,7 +216,7 @@ def test_a_damaged_picture_is_an_error_of_the_picture(data, tmp_path):
 
 
 def test_other_folders_are_refused(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"index.h5: no such file; expected the folder"):
+    with pytest.raises(FileNotFoundError, match=r"index.h5: no such file; expected a folder"):
         load_shards(tmp_path)
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((4, 4, 3), np.uint8))
     (tmp_path / "index.h5").write_bytes((tmp_path / "a.png").read_bytes())
