@@ -26,11 +26,26 @@ def taken(records: Records, indices: np.ndarray) -> Records:
     return [records[i] for i in indices]
 
 
+def image_ids(records: Records) -> list[str]:
+    """The image id of each record."""
+    if isinstance(records, RecordTable):
+        return [records.image_ids[row] for row in records.rows]
+    return [record.image_id for record in records]
+
+
+def image_sizes(records: Records) -> np.ndarray:
+    """Width and height of each image, (images, 2)."""
+    if isinstance(records, RecordTable):
+        return records.sizes
+    return np.array([(record.width, record.height) for record in records], np.int64).reshape(-1, 2)
+
+
 def joined(records: Records, field: str) -> np.ndarray:
-    """A field of all objects, image after image, (objects,)."""
+    """A field of all objects, image after image, (objects, ...)."""
     if isinstance(records, RecordTable):
         return records.joined(field)
-    return np.concatenate([np.zeros(0, np.int32), *(getattr(record, field) for record in records)])
+    fields = [getattr(record, field) for record in records]
+    return np.concatenate(fields) if fields else np.zeros(0, np.int32)
 
 
 def object_counts(records: Records) -> np.ndarray:
@@ -71,17 +86,15 @@ def check_records(records, num_classes):
     """Checks all records at once: one by one takes seconds for a large data set."""
     if not len(records):
         return
-    if isinstance(records, RecordTable):
-        boxes, sizes = records.joined("boxes"), records.sizes
-    else:
+    if not isinstance(records, RecordTable):
         for record in records:
             if not isinstance(record, Record):
                 raise TypeError(f"DetectionDataset: records must be Records, got {type(record).__name__}")
             _check_shapes(record)
-        boxes = np.concatenate([record.boxes for record in records])
-        sizes = np.array([(record.width, record.height) for record in records])
+    sizes = image_sizes(records)
     image = np.repeat(np.arange(len(records)), object_counts(records))  # (objects,)
-    bad = ~(_labels_fit(joined(records, "labels"), num_classes) & _boxes_fit(boxes, sizes[image]))
+    labels_fit = _labels_fit(joined(records, "labels"), num_classes)
+    bad = ~(labels_fit & _boxes_fit(joined(records, "boxes"), sizes[image]))
     if bad.any():
         _complain(records[int(image[bad.argmax()])], num_classes)
 

@@ -32,6 +32,7 @@ class RecordTable(Sequence[Record]):
     ):
         self.image_ids, self.images, self.pixels = image_ids, images, pixels
         self.rows = np.arange(len(image_ids))  # of the records that are in this table
+        self._is_whole = True
         self._sizes = np.stack([fields["width"], fields["height"]], axis=1)
         self._starts = np.asarray(fields["object_starts"], np.int64)
         self._objects = {name: fields[name] for name in OBJECT_FIELDS}
@@ -58,7 +59,7 @@ class RecordTable(Sequence[Record]):
     def take(self, indices: np.ndarray) -> RecordTable:
         """The records at these indices, without a copy of the arrays."""
         taken = copy(self)
-        taken.rows = self.rows[indices]
+        taken.rows, taken._is_whole = self.rows[indices], False
         return taken
 
     def with_pixels(self, pixels: Pixels) -> RecordTable:
@@ -79,6 +80,8 @@ class RecordTable(Sequence[Record]):
 
     def joined(self, field: str) -> np.ndarray:
         """A field of all objects, image after image, (objects, ...)."""
+        if self._is_whole:
+            return self._objects[field]
         counts = self.object_counts
         first = np.repeat(self._starts[self.rows] - (np.cumsum(counts) - counts), counts)
         return self._objects[field][first + np.arange(len(first))]

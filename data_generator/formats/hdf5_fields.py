@@ -15,6 +15,7 @@ from ...untrusted_hdf5 import dataset as hdf5_array
 from ..dataset import DetectionDataset
 from ..pixels import RGB, Pixels, checked_pixels
 from ..record import FLAGS
+from ..record_lists import image_ids, image_sizes, joined, kinds_of_pixels, object_counts
 from .fields import LIMIT
 
 # What an array must hold: numpy's kinds of types, in words. All others hold whole numbers.
@@ -26,15 +27,15 @@ FIELDS = ("width", "height", "object_starts", *OBJECT_FIELDS)
 
 def annotation_fields(dataset: DetectionDataset) -> dict[str, np.ndarray]:
     """{name: array} of all annotations, concatenated over the images."""
-    counts = [len(record.labels) for record in dataset]
-    joined = {name: np.concatenate([getattr(record, name) for record in dataset]) for name in OBJECT_FIELDS}
+    records, sizes = dataset.records, image_sizes(dataset.records).astype(np.int32)
+    objects = {name: joined(records, name) for name in OBJECT_FIELDS}
     return {
-        "width": np.array([record.width for record in dataset], np.int32),
-        "height": np.array([record.height for record in dataset], np.int32),
-        "object_starts": np.cumsum([0, *counts]),
-        **joined,
-        "boxes": joined["boxes"].astype(np.float32),
-        "labels": joined["labels"].astype(np.int32),
+        "width": sizes[:, 0],
+        "height": sizes[:, 1],
+        "object_starts": np.cumsum([0, *object_counts(records)]),
+        **objects,
+        "boxes": objects["boxes"].astype(np.float32),
+        "labels": objects["labels"].astype(np.int32),
     }
 
 
@@ -42,7 +43,7 @@ def check_one_kind(dataset: DetectionDataset, owner: str) -> None:
     """Refuses a data set without images, or with images that are read in different ways."""
     if len(dataset) == 0:
         raise ValueError(f"{owner}: the data set is empty: {dataset!r}")
-    if len({record.pixels for record in dataset}) > 1:
+    if len(kinds_of_pixels(dataset.records)) > 1:
         raise ValueError(
             f"{owner}: the images of {dataset!r} are read in different ways; use with_pixels(...)"
         )
@@ -55,7 +56,7 @@ def write_annotations(file: h5py.File, dataset: DetectionDataset, fields: dict[s
         class_names=json.dumps(dataset.class_names),
         pixels=json.dumps(dataset.pixels),
     )
-    file["image_id"] = [record.image_id for record in dataset]
+    file["image_id"] = image_ids(dataset.records)
     for name in FIELDS:
         file[name] = fields[name]
 
