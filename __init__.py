@@ -34,6 +34,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         load_labelme,
         load_open_images,
         load_shapes,
+        load_shards,
         load_tfrecord,
         load_voc,
         load_yolo,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; _MODULES is the same fo
         save_csv,
         save_dataset,
         save_labelme,
+        save_shards,
         save_voc,
         save_yolo,
         ssd_augmentation,
@@ -167,6 +169,7 @@ __all__ = [
     "load_labelme",
     "load_open_images",
     "load_shapes",
+    "load_shards",
     "load_tfrecord",
     "load_voc",
     "load_weights",
@@ -200,6 +203,7 @@ __all__ = [
     "save_labelme",
     "save_predictions",
     "save_report",
+    "save_shards",
     "save_summary",
     "save_voc",
     "save_yolo",
@@ -219,11 +223,12 @@ _MODULES = {
     "data_check": "check_dataset",
     "data_generator": """
         DataGenerator DetectionDataset GroundTruthEncoder ImageError Record SampleTransform
-        balanced_class_weights coco_categories constant_size_augmentation convert_dataset create_hdf5_dataset
-        load_coco load_csv load_dataset load_hdf5 load_huggingface load_labelme load_open_images
-        load_shapes load_tfrecord load_voc load_yolo read_image repeat_factors resize_only
-        satellite_augmentation save_coco save_csv save_dataset save_labelme save_voc save_yolo
-        ssd_augmentation ssdlite_augmentation variable_size_augmentation
+        balanced_class_weights coco_categories constant_size_augmentation convert_dataset
+        create_hdf5_dataset load_coco load_csv load_dataset load_hdf5 load_huggingface load_labelme
+        load_open_images load_shapes load_shards load_tfrecord load_voc load_yolo read_image
+        repeat_factors resize_only satellite_augmentation save_coco save_csv save_dataset
+        save_labelme save_shards save_voc save_yolo ssd_augmentation ssdlite_augmentation
+        variable_size_augmentation
     """,
     "eval_utils": """
         Detections compare confidence_intervals confusion_matrix detect error_types evaluate_coco

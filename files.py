@@ -166,6 +166,15 @@ def check_folder(folder: str | os.PathLike[str]) -> None:
         raise PermissionError(f"{there}: no permission to write into this folder")
 
 
+def cache_folder() -> Path:
+    """The folder of what was fetched: the environment variable MULTIBOX_HOME, or `~/.cache/multibox`.
+
+    Raises:
+        RuntimeError: if the user of the ~ has no home folder.
+    """
+    return Path(os.environ.get("MULTIBOX_HOME") or "~/.cache/multibox").expanduser()
+
+
 def is_file(path: str | os.PathLike[str]) -> bool:
     """As `Path.is_file`, also for names that no file can have, such as those that are too long."""
     try:

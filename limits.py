@@ -17,3 +17,5 @@ PANELS = (1, 100)  # of a figure, side by side
 SIDE = (1, 65_535)  # pixels; a JPEG has no more
 NUM_ANCHORS = (1, 5_000_000)  # SSD300 has 8732, at 4096x4096 pixels 1.6 million
 NUM_SAMPLES = (1, 1 << 28)  # of an epoch
+SHARD_BYTES = (1, 1 << 40)
+SHARDS = (1, 1 << 28)

@@ -14,7 +14,7 @@ def convert_data(
     output: Annotated[
         Path, typer.Argument(metavar="OUTPUT", help="New folder; for hdf5 also a file, NAME.h5.")
     ],
-    to: Annotated[str, typer.Option(help="voc, coco, yolo, csv, labelme or hdf5.")],
+    to: Annotated[str, typer.Option(help="voc, coco, yolo, csv, labelme, hdf5 or shards.")],
     link: Annotated[bool, typer.Option("--link", help="Hard links instead of copies.")] = False,
 ):
     """Write a data set in another layout, with its sets and pictures.

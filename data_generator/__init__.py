@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from .formats.layouts import load_dataset
     from .formats.open_images import load_open_images, scan_open_images
     from .formats.saving import convert_dataset, save_dataset
+    from .formats.shard_writer import save_shards
+    from .formats.shards import load_shards
     from .formats.tfrecord import load_tfrecord, scan_tfrecord
     from .formats.voc import load_voc, scan_voc
     from .formats.voc_writer import save_voc
@@ -96,6 +98,7 @@ __all__ = [
     "load_labelme",
     "load_open_images",
     "load_shapes",
+    "load_shards",
     "load_tfrecord",
     "load_voc",
     "load_yolo",
@@ -107,6 +110,7 @@ __all__ = [
     "save_csv",
     "save_dataset",
     "save_labelme",
+    "save_shards",
     "save_voc",
     "save_yolo",
     "scan_coco",
@@ -153,6 +157,8 @@ _MODULES = {
     "formats.layouts": "load_dataset",
     "formats.open_images": "load_open_images scan_open_images",
     "formats.saving": "convert_dataset save_dataset",
+    "formats.shard_writer": "save_shards",
+    "formats.shards": "load_shards",
     "formats.tfrecord": "load_tfrecord scan_tfrecord",
     "formats.voc": "load_voc scan_voc",
     "formats.voc_writer": "save_voc",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import overload
 
 import numpy as np
@@ -13,7 +12,18 @@ from ..class_names import check_names, name_tuple
 from ..messages import did_you_mean, printable
 from .class_order import class_difference
 from .pixels import RGB, Pixels, ValueRange, checked_pixels
-from .record import FLAGS, Record, check_records, joined, reduced
+from .record import FLAGS, Record
+from .record_lists import (
+    Records,
+    as_records,
+    check_records,
+    joined,
+    kinds_of_pixels,
+    object_counts,
+    reduced,
+    taken,
+    with_pixels,
+)
 
 
 @checked()
@@ -26,7 +36,7 @@ class DetectionDataset(Sequence[Record]):
 
     Args:
         class_names: names of the object classes, without background; label 1 is the first.
-        records: list of `Record`.
+        records: list of `Record`, or a table of them, as `load_shards` makes.
         name: name of the data set, for `repr` and messages.
 
     Raises:
@@ -37,7 +47,7 @@ class DetectionDataset(Sequence[Record]):
 
     def __init__(self, class_names: Iterable[str], records: Iterable[Record], name: str = "DetectionDataset"):
         self.class_names: tuple[str, ...] = check_names(class_names, owner=name, unused=False)
-        self.records: list[Record] = list(records)
+        self.records: Records = as_records(records)
         self.name = name
         if not self.class_names:
             raise ValueError(f"{name}: class_names must have at least one name")
@@ -54,17 +64,18 @@ class DetectionDataset(Sequence[Record]):
         Raises:
             ValueError: if images are read with different channels.
         """
-        if not self.records:
+        kinds = kinds_of_pixels(self.records)
+        if not kinds:
             return RGB
-        first = self.records[0]
-        for record in self.records:
-            if record.pixels.channels != first.pixels.channels:
+        first, *others = kinds
+        for other in others:
+            if other.channels != first.channels:
                 raise ValueError(
-                    f"{self.name}: {first.image_id} has {first.pixels.channels} channels, "
-                    f"{record.image_id} has {record.pixels.channels}; use with_pixels(channels=...)"
+                    f"{self.name}: {kinds[first]} has {first.channels} channels, "
+                    f"{kinds[other]} has {other.channels}; use with_pixels(channels=...)"
                 )
-        ranges = {record.pixels.value_range for record in self.records}
-        return first.pixels._replace(value_range=ranges.pop() if len(ranges) == 1 else None)
+        ranges = {kind.value_range for kind in kinds}
+        return first._replace(value_range=ranges.pop() if len(ranges) == 1 else None)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -98,11 +109,11 @@ class DetectionDataset(Sequence[Record]):
         both = [record.image_id for record in other if record.image_id in ids]
         if both:
             raise ValueError(f"{name}: {len(both)} image ids are in both, first {', '.join(both[:3])}")
-        return DetectionDataset(self.class_names, self.records + other.records, name)
+        return DetectionDataset(self.class_names, [*self.records, *other.records], name)
 
     def __repr__(self):
         labels, flags = joined(self.records, "labels"), {f: joined(self.records, f).sum() for f in FLAGS}
-        empty = sum(len(record.labels) == 0 for record in self)
+        empty = (object_counts(self.records) == 0).sum()
         images = f"{len(self)} images" + (f" ({empty} without objects)" if empty else "")
         objects = f"{len(labels)} objects of {self.num_classes} classes"
         flagged = ", ".join(f"{count} {flag}" for flag, count in flags.items() if count)
@@ -169,8 +180,7 @@ class DetectionDataset(Sequence[Record]):
             ValueError: for channels or a range that cannot be.
         """
         pixels = checked_pixels("with_pixels", channels, value_range)
-        records = [replace(record, pixels=pixels) for record in self.records]
-        return DetectionDataset(self.class_names, records, self.name)
+        return DetectionDataset(self.class_names, with_pixels(self.records, pixels), self.name)
 
     @checked(seed=0)
     def split(self, fraction: float, *, seed: int = 0) -> tuple[DetectionDataset, DetectionDataset]:
@@ -192,7 +202,7 @@ class DetectionDataset(Sequence[Record]):
         if count in (0, len(self)):
             raise ValueError(f"{self.name}: {fraction} of {len(self)} images leaves a part without images")
         order = np.random.default_rng(seed).permutation(len(self))
-        parts = [[self.records[i] for i in part] for part in (order[:count], order[count:])]
+        parts = [taken(self.records, part) for part in (order[:count], order[count:])]
         first, second = (DetectionDataset(self.class_names, records, self.name) for records in parts)
         return first, second
 

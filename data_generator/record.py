@@ -1,11 +1,11 @@
-"""Record: one annotated image, and the checks of many of them."""
+"""Record: one annotated image."""
 
 from __future__ import annotations
 
 import os
 import reprlib
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -77,71 +77,3 @@ def _check_kinds(record):
     if record.width < 1 or record.height < 1:
         name = "width" if record.width < 1 else "height"
         raise ValueError(f"Record: {name} must be at least 1, got {getattr(record, name)}")
-
-
-def joined(records, field):
-    """A field of all objects, image after image, (objects,)."""
-    return np.concatenate([np.zeros(0, np.int32), *(getattr(record, field) for record in records)])
-
-
-def reduced(record, new_labels, excluded):
-    """A record with other labels, without the objects whose new label is 0 or that have an excluded flag."""
-    labels = new_labels[record.labels]
-    keep = labels > 0
-    for flag in excluded:
-        keep &= ~getattr(record, flag)
-    flags = {flag: getattr(record, flag)[keep] for flag in FLAGS}
-    return replace(record, boxes=record.boxes[keep], labels=labels[keep], **flags)
-
-
-def check_records(records, num_classes):
-    """Checks all records at once: one by one takes seconds for a large data set."""
-    if not records:
-        return
-    for record in records:
-        if not isinstance(record, Record):
-            raise TypeError(f"DetectionDataset: records must be Records, got {type(record).__name__}")
-        _check_shapes(record)
-    counts = [len(record.labels) for record in records]
-    image = np.repeat(np.arange(len(records)), counts)  # (objects,)
-    labels = joined(records, "labels")
-    boxes = np.concatenate([record.boxes for record in records])
-    sizes = np.array([(record.width, record.height) for record in records])
-    bad = ~(_labels_fit(labels, num_classes) & _boxes_fit(boxes, sizes[image]))
-    if bad.any():
-        _complain(records[image[bad.argmax()]], num_classes)
-
-
-def _check_shapes(record):
-    boxes, count = record.boxes, len(record.labels)
-    if boxes.shape == (count, 4) and count == len(record.difficult) == len(record.truncated) == len(
-        record.crowd
-    ):
-        return
-    flags = ", ".join(str(len(getattr(record, flag))) for flag in FLAGS)
-    raise ValueError(
-        f"{record.image_id}: expected boxes (objects, 4) and as many labels, {', '.join(FLAGS)}, "
-        f"got {boxes.shape}, {count}, {flags}"
-    )
-
-
-def _labels_fit(labels, num_classes):
-    return (labels >= 1) & (labels <= num_classes)
-
-
-def _boxes_fit(boxes, sizes):
-    low, high = boxes[:, :2], boxes[:, 2:]
-    return ((low >= 0) & (high > low) & (high <= sizes)).all(axis=1)
-
-
-def _complain(record, num_classes):
-    """Raises ValueError for a record that a reader should have cleaned (see `BoxCleaner`)."""
-    if not _labels_fit(record.labels, num_classes).all():
-        raise ValueError(
-            f"{record.image_id}: labels must be in 1..{num_classes} (0 is background), "
-            f"got {record.labels.tolist()}"
-        )
-    raise ValueError(
-        f"{record.image_id}: boxes must have an area and lie inside the image of "
-        f"{record.width}x{record.height} pixels, got {record.boxes.tolist()}"
-    )

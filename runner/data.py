@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..anchors import AnchorSpec
 from ..data_check import CheckReport, check_dataset
@@ -111,7 +110,7 @@ def _training_and_validation(splits):
 
 def _source(text):
     path, name = path_and_set(text)
-    layout = find_layout(Path(path))
+    layout = find_layout(path)
     if name is not None and name not in layout.splits:
         raise ValueError(f"{path}: no set {name!r}; there are: {', '.join(layout.splits)}")
     return Source(path, layout, name)

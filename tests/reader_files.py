@@ -135,6 +135,7 @@ def reader_files(folder, data, model):
     mb.save_coco(data, images / "coco.json", images)
     mb.save_csv(data, images / "boxes.csv", images)
     mb.create_hdf5_dataset(data, folder / "data.h5", progress=False)
+    mb.save_shards(data, folder / "shards", progress=False)
     (folder / "yolo" / "images").mkdir(parents=True)
     (folder / "yolo" / "labels").mkdir()
     cv2.imwrite(str(folder / "yolo" / "images" / "a.jpg"), np.zeros((64, 64, 3), np.uint8))
@@ -158,6 +159,7 @@ def reader_files(folder, data, model):
         "coco": "images/coco.json",
         "csv": "images/boxes.csv",
         "hdf5": "data.h5",
+        "shards": "shards",
         "voc": "voc",
         "images": "images",
     }

@@ -165,6 +165,7 @@ def sound_arguments(folder):
         "load_dataset": {"path": files["voc"], "progress": False},
         "load_detections": {"path": files["detections"], "dataset": data},
         "load_hdf5": {"path": files["hdf5"]},
+        "load_shards": {"folder": files["shards"]},
         "load_huggingface": {"dataset": huggingface_rows(row()), "progress": False},
         "load_open_images": {
             **{"boxes_csv": files["open_images_csv"], "image_folder": files["open_images"]},
@@ -201,6 +202,7 @@ def sound_arguments(folder):
         "save_coco": {"dataset": data, "annotation_file": folder / "new.json", "image_folder": folder},
         "save_csv": {"dataset": data, "csv_file": folder / "new.csv", "image_folder": folder},
         "save_labelme": {"dataset": data, "folder": folder / "new-labelme", "progress": False},
+        "save_shards": {"dataset": data, "folder": folder / "new", "progress": False},
         "save_yolo": {"dataset": data, "folder": folder / "new-yolo", "progress": False},
         "save_dataset": {"dataset": data, "folder": folder / "new", "layout": "coco", "progress": False},
         "save_detections": {"detections": rows, "dataset": data, "path": folder / "new.csv"},

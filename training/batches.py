@@ -19,6 +19,7 @@ from ..data_generator import (
     ssdlite_augmentation,
 )
 from ..data_generator.class_order import class_difference
+from ..data_generator.record_lists import image_ids
 from ..layers.multibox import multibox_of
 from ..models.detector import anchors_of, channels_of, class_names_of, num_classes_of, set_value_range
 from ..recipes import Recipe
@@ -106,13 +107,15 @@ def identity_of(data):
     """
     if not isinstance(data, DataGenerator):
         return {}
-    names = "\n".join(record.image_id for record in data.dataset)
+    names = "\n".join(image_ids(data.dataset.records))
+    window = {} if data.shuffle_window is None else {"shuffle_window": data.shuffle_window}
     return {
         "images": len(data.dataset),
         "batch_size": data.batch_size,
         "steps": len(data),
         "seed": data.seed,
         "shuffle": data.shuffle,
+        **window,
         "names of the images": hashlib.sha256(names.encode("utf-8", "replace")).hexdigest()[:16],
     }
 

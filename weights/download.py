@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import urljoin, urlsplit
 
+from .. import files
 from ..messages import one_line
 
 MAX_BYTES = 2 << 30
@@ -21,12 +22,11 @@ class DownloadError(RuntimeError):
 
 
 def cache_folder() -> Path:
-    """The folder of the downloads: the environment variable MULTIBOX_HOME, or `~/.cache/multibox`."""
-    folder = os.environ.get("MULTIBOX_HOME") or "~/.cache/multibox"
+    """The folder of the downloads, see `files.cache_folder`."""
     try:
-        return Path(folder).expanduser()
-    except RuntimeError as error:  # the user of the ~ has no home folder
-        raise cannot_use(folder, error) from error
+        return files.cache_folder()
+    except RuntimeError as error:
+        raise cannot_use(os.environ.get("MULTIBOX_HOME") or "~/.cache/multibox", error) from error
 
 
 def cached_path(url: str) -> Path:

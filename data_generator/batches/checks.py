@@ -21,6 +21,23 @@ def checked_factors(factors, count):
     return factors
 
 
+def checked_host(host, num_samples, batch_size):
+    """(number of this host, number of hosts) as int, after a check."""
+    number, hosts = (int(value) for value in host)
+    if not 0 <= number < hosts:
+        raise ValueError(
+            "DataGenerator: host must be (number of this host, number of hosts), such as (0, 4) to (3, 4), "
+            f"got {tuple(host)}"
+        )
+    rest = num_samples % (batch_size * hosts)
+    if 0 < rest < hosts:
+        raise ValueError(
+            f"DataGenerator: host: the last batch has {rest} samples for {hosts} hosts; leave {rest} images "
+            f"out, dataset[:-{rest}], or choose another batch_size"
+        )
+    return number, hosts
+
+
 def check_kinds(dataset, transform):
     if not hasattr(dataset, "class_names"):
         raise TypeError(f"DataGenerator: expected a DetectionDataset, got {type(dataset).__name__}")

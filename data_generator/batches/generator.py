@@ -15,16 +15,16 @@ import keras
 import numpy as np
 
 from ...arguments import checked
-from ...limits import BATCH_SIZE, QUEUE_SIZE, WORKERS
+from ...limits import BATCH_SIZE, QUEUE_SIZE, SHARDS, WORKERS
 from ..augmentation.sample import SampleTransform
-from ..class_balance import num_repeated, repeated
 from ..class_order import align_classes
 from ..dataset import DetectionDataset
 from ..encoder import GroundTruthEncoder
 from ..images import ImageError
 from .cache import cache_in_ram
-from .checks import check_encoder, check_kinds, checked_factors
+from .checks import check_encoder, check_kinds, checked_factors, checked_host
 from .lookahead import LookAhead
+from .order import Order, part_of_batch
 from .processes import ProcessPool
 from .samples import SampleMaker
 
@@ -34,7 +34,7 @@ MIN_FAILURES = 10
 MAX_ATTEMPTS = 20  # to replace one sample
 
 
-@checked(batch_size=BATCH_SIZE, workers=WORKERS, max_queue_size=QUEUE_SIZE, seed=0)
+@checked(batch_size=BATCH_SIZE, workers=WORKERS, max_queue_size=QUEUE_SIZE, seed=0, shuffle_window=SHARDS)
 class DataGenerator(keras.utils.PyDataset):
     """Batches of a data set.
 
@@ -66,6 +66,12 @@ class DataGenerator(keras.utils.PyDataset):
         encoder: a `GroundTruthEncoder`, or None. If it was made from a model with class names, the labels
             follow the model's order, see `align_classes`.
         shuffle: whether each epoch has its own order.
+        shuffle_window: of a data set in shards (see `load_shards`), how many shards are read at a time. Each
+            epoch puts the shards into another order, takes so many of them, and shuffles their images. None:
+            16. A window of all shards shuffles all images. Other data sets have no windows.
+        host: (number of this host, number of hosts) where several hosts train one model. The images of an
+            epoch have the same order for any number of hosts, and each batch of all hosts is divided among
+            them: `batch_size` samples for each. Give all hosts the same data set and seed.
         seed: seed of all randomness.
         workers: threads that make batches ahead; None takes one for each processor, up to eight; 0 makes each
             batch when it is asked for.
@@ -85,8 +91,9 @@ class DataGenerator(keras.utils.PyDataset):
     Raises:
         TypeError: for a data set, transform or count of another kind.
         ValueError: for an empty data set, images with different channels, an option out of range, an encoder
-            whose image size or number of classes differs from the transform's or the data set's, or a RAM
-            cache for processes that cannot share it.
+            whose image size or number of classes differs from the transform's or the data set's, a RAM
+            cache for processes that cannot share it, a window for a data set without shards, or a last batch
+            with fewer samples than hosts.
         ImageError: (from a batch) for an image that cannot be read; names it.
     """
 
@@ -105,6 +112,8 @@ class DataGenerator(keras.utils.PyDataset):
         cache: Literal["ram"] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
         repeat_factors: np.ndarray | Sequence[float] | None = None,
+        shuffle_window: int | None = None,
+        host: tuple[int, int] = (0, 1),
     ):
         super().__init__()
         workers = min(8, os.cpu_count() or 1) if workers is None else workers
@@ -128,6 +137,9 @@ class DataGenerator(keras.utils.PyDataset):
             None if repeat_factors is None else checked_factors(repeat_factors, len(dataset))
         )
         self.dataset = cache_in_ram(dataset) if cache == "ram" else dataset
+        self._order = Order(self.dataset, self.seed, self.repeat_factors, shuffle_window)
+        self.shuffle_window = self._order.window
+        self.host = checked_host(host, self._order.num_samples, self.batch_size)
         self.transform = transform
         self.encoder = encoder
         self.shuffle = shuffle
@@ -141,19 +153,16 @@ class DataGenerator(keras.utils.PyDataset):
         self._tried = 0
         self._maker = SampleMaker(transform, encoder, dataset.pixels.channels)
         self._pool = None
-        self._ahead = None
+        self._ahead = self._fetching = None
         self._is_open = False  # an epoch, from its beginning to its end
         self._num_taken = 0
-        self._last_order = None, None  # epoch, and the order of its samples
 
     def __repr__(self):
         encoder = "no encoder" if self.encoder is None else repr(self.encoder)
         return f"<DataGenerator: {len(self)} batches of {self.batch_size}, {self.dataset!r}, {encoder}>"
 
     def __len__(self):
-        factors = self.repeat_factors
-        samples = len(self.dataset) if factors is None else num_repeated(factors)
-        return -(-samples // self.batch_size)
+        return -(-self._order.num_samples // (self.batch_size * self.host[1]))
 
     def on_epoch_begin(self):
         self._stop_ahead()  # of an epoch that was interrupted
@@ -162,6 +171,9 @@ class DataGenerator(keras.utils.PyDataset):
         self._num_taken = 0
         if self.in_processes and self._pool is None:
             self._pool = ProcessPool(self._maker, self.num_workers, self.batch_size)
+        self._fetching = self._order.fetching(
+            self.epoch, self.shuffle, self.host, self.first_batch * self.batch_size
+        )
         if self.num_workers:
             make = partial(self._make, self.epoch)
             self._ahead = LookAhead(
@@ -187,6 +199,8 @@ class DataGenerator(keras.utils.PyDataset):
         if not 0 <= batch < len(self):
             raise IndexError(f"batch {batch} of {len(self)}")
         self.failure = None
+        if self._fetching is not None:
+            self._fetching.advance(batch * self.batch_size)
         try:
             if self._ahead is not None and self._ahead.epoch == self.epoch:
                 content, num_tried, failures = self._ahead.take(batch)
@@ -200,13 +214,17 @@ class DataGenerator(keras.utils.PyDataset):
         return content
 
     def _stop_ahead(self):
+        if self._fetching is not None:
+            self._fetching.close()
+            self._fetching = None
         if self._ahead is not None:
             self._ahead.close()
             self._ahead = None
 
     def _make(self, epoch, batch):
         """A batch, the number of samples tried for it, and [(record, error)] of those that failed."""
-        mine = self._order(epoch)[batch * self.batch_size : (batch + 1) * self.batch_size]
+        order = self._order.of_epoch(epoch, self.shuffle)
+        mine = order[part_of_batch(batch, self.batch_size, self.host)]
         indices = [int(index) for index in mine]
         images = np.empty((len(indices), *self.transform.image_size, self._maker.channels), np.uint8)
         targets = None
@@ -238,21 +256,6 @@ class DataGenerator(keras.utils.PyDataset):
                 "DataGenerator: a worker process died, perhaps for lack of memory; use fewer workers or a "
                 "smaller batch"
             ) from error
-
-    def _order(self, epoch):
-        """The numbers of the samples of an epoch: indices of images, and more for repeats."""
-        if not self.shuffle and self.repeat_factors is None:
-            return range(len(self.dataset))
-        known, order = self._last_order
-        if known != epoch:
-            rng = np.random.default_rng([self.seed, epoch])
-            order = np.arange(len(self.dataset))
-            if self.repeat_factors is not None:
-                order = repeated(self.repeat_factors, rng)
-            if self.shuffle:
-                order = rng.permutation(order)
-            self._last_order = epoch, order
-        return order
 
     def _replacement(self, key, image, target, failures):
         """Makes another sample in place of one that failed; which one follows from its key."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,27 +13,16 @@ import numpy as np
 
 from ...arguments import checked
 from ...files import check_regular
-from ...messages import one_line, printable, quoted
-from ...untrusted_hdf5 import (
-    HDF5_ERRORS,
-    LayoutError,
-    check_sizes,
-    number_attribute,
-    open_hdf5,
-    text_attribute,
-)
+from ...messages import one_line, printable
+from ...untrusted_hdf5 import HDF5_ERRORS, LayoutError, number_attribute, open_hdf5, text_attribute
 from ...untrusted_hdf5 import dataset as hdf5_array
 from ..dataset import DetectionDataset
 from ..images import ImageError
-from ..pixels import RGB, checked_pixels
-from ..record import FLAGS, Record
-from .fields import LIMIT, normal_path
+from ..record_table import RecordTable
+from .fields import normal_path
+from .hdf5_fields import check_shape, check_starts, read_annotations, read_class_names, read_pixels
 
 FORMAT = "multibox 1"
-# What an array must hold: numpy's kinds of types, in words. All others hold whole numbers.
-_WHOLE = ("iu", "whole numbers")
-_KINDS = {"boxes": ("f", "numbers with a decimal point"), **dict.fromkeys(FLAGS, ("b", "bool"))}
-FIELDS = ("width", "height", "object_starts", "boxes", "labels", *FLAGS)
 
 
 @checked()
@@ -112,58 +100,37 @@ def _mapped(path, changed):
         raise ImageError(f"{path}: cannot read the images: {error.strerror}") from error
 
 
+class _StoredImages(Sequence[StoredImage]):
+    """The `StoredImage` of each image, made when it is asked for."""
+
+    def __init__(self, path, starts, shapes):
+        self._path, self._changed = str(path), path.stat().st_mtime_ns
+        self._starts, self._shapes = starts, shapes
+
+    def __len__(self):
+        return len(self._starts) - 1
+
+    def __getitem__(self, i):
+        start, stop = self._starts[i : i + 2].tolist()
+        shape = None if self._shapes is None else tuple(self._shapes[i].tolist())
+        return StoredImage(self._path, self._changed, start, stop, shape)
+
+
 def _read(path, file):
-    decoded, changed = bool(number_attribute(file, "decoded")), path.stat().st_mtime_ns
-    fields = _read_fields(path, file)
-    ids, objects, starts = fields["image_id"], fields["object_starts"], fields["image_starts"]
-    offset = _images_offset(path, file, starts[-1])
-    pixels = _pixels(file)
-    records = []
-    for i, image_id in enumerate(ids):
-        mine = slice(objects[i], objects[i + 1])
-        width, height = int(fields["width"][i]), int(fields["height"][i])
-        shape = (height, width, pixels.channels) if decoded else None
-        image = StoredImage(str(path), changed, int(offset + starts[i]), int(offset + starts[i + 1]), shape)
-        values = (fields[name][mine] for name in FIELDS[3:])
-        records.append(Record(image_id, image, width, height, *values, pixels=pixels))
-    return DetectionDataset(_class_names(file), records, text_attribute(file, "name"))
-
-
-def _read_fields(path, file):
-    """{name: array} of all annotations, after checking their types and lengths."""
-    numbers = {name: hdf5_array(file, name) for name in (*FIELDS, "image_starts", "written")}
-    ids = hdf5_array(file, "image_id", texts=True)
-    check_sizes([*numbers.values(), ids], path.stat().st_size)
-    for name, array in numbers.items():
-        kinds, expected = _KINDS.get(name, _WHOLE)
-        if array.dtype.kind not in kinds:
-            raise LayoutError(f"{name}: expected {expected}, got {array.dtype}")
-    fields = {name: array[()] for name, array in numbers.items()}
-    fields["image_id"] = ids.asstr()[()]
-    images, objects = ids.size, len(np.atleast_1d(fields["labels"]))
-    for name, array in fields.items():
-        expected = _shape(name, images, objects)
-        if array.shape != expected:
-            raise LayoutError(f"{name}: expected the shape {expected}, got {array.shape}")
-    _check_starts("object_starts", fields["object_starts"], objects)
-    _check_starts("image_starts", fields["image_starts"], fields["image_starts"][-1])
-    for name in ("width", "height"):
-        if not ((fields[name] > 0) & (fields[name] < LIMIT)).all():
-            raise LayoutError(f"{name}: expected numbers of pixels from 1 to 999999")
+    fields = read_annotations(path, file, ("image_starts", "written"))
+    ids, starts, pixels = fields["image_id"], fields["image_starts"], read_pixels(file)
+    check_shape("image_starts", starts, (len(ids) + 1,))
+    check_shape("written", fields["written"], (len(ids),))
+    check_starts("image_starts", starts, starts[-1])
     if not fields["written"].all():
         raise LayoutError("the file is incomplete")
-    twice = [image_id for image_id, count in Counter(fields["image_id"]).items() if count > 1]
-    if twice:
-        raise LayoutError(f"image_id: {quoted(twice[0])} occurs more than once")
-    return fields
-
-
-def _shape(name, images, objects):
-    if name == "boxes":
-        return (objects, 4)
-    if name in ("labels", *FLAGS):
-        return (objects,)
-    return (images + 1,) if name.endswith("_starts") else (images,)
+    shapes = None
+    if number_attribute(file, "decoded"):
+        channels = np.full(len(ids), pixels.channels)
+        shapes = np.stack([fields["height"], fields["width"], channels], axis=1)
+    images = _StoredImages(path, starts + _images_offset(path, file, starts[-1]), shapes)
+    records = RecordTable(ids, images, fields, pixels)
+    return DetectionDataset(read_class_names(file), records, text_attribute(file, "name"))
 
 
 def _images_offset(path, file, size):
@@ -178,30 +145,3 @@ def _images_offset(path, file, size):
     if offset + size > path.stat().st_size:
         raise LayoutError(f"images: they need {offset + size} bytes, the file has fewer")
     return offset
-
-
-def _pixels(file):
-    """How the images are read; files of version 0.1 do not state it."""
-    if "pixels" not in file.attrs:
-        return RGB
-    try:
-        channels, value_range = json.loads(text_attribute(file, "pixels"))
-        return checked_pixels("pixels", channels, value_range)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise LayoutError(f"pixels: expected channels and a range: {one_line(error)}") from error
-
-
-def _class_names(file):
-    text = text_attribute(file, "class_names")
-    try:
-        names = json.loads(text)
-    except (ValueError, RecursionError):
-        names = None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise LayoutError(f"class_names: expected a JSON list of texts, got {one_line(text)}")
-    return names
-
-
-def _check_starts(name, starts, total):
-    if starts[0] != 0 or starts[-1] != total or (starts[1:] < starts[:-1]).any():
-        raise LayoutError(f"{name}: expected numbers that rise from 0 to {total}")

@@ -16,7 +16,9 @@ from ...files import atomic, check_absent
 from ..dataset import DetectionDataset
 from ..decoding import encode_png
 from ..images import ImageError
-from .hdf5 import FIELDS, FORMAT
+from ..record import Record
+from .hdf5 import FORMAT
+from .hdf5_fields import FIELDS, annotation_fields, check_one_kind, write_annotations
 
 FLUSH_EVERY = 64  # images; a killed run repeats at most these
 
@@ -44,13 +46,8 @@ def create_hdf5_dataset(
     path = Path(path)
     partial = path.with_name(f"{path.name}.partial")
     check_absent([path])
-    if len(dataset) == 0:
-        raise ValueError(f"create_hdf5_dataset: the data set is empty: {dataset!r}")
-    if len({record.pixels for record in dataset}) > 1:
-        raise ValueError(
-            f"create_hdf5_dataset: the images of {dataset!r} are read in different ways; use with_pixels(...)"
-        )
-    fields = _fields(dataset)
+    check_one_kind(dataset, "create_hdf5_dataset")
+    fields = annotation_fields(dataset)
     fingerprint = _fingerprint(dataset, fields, decoded)
     if not partial.exists():
         _lay_out(partial, dataset, fields, fingerprint, decoded)
@@ -58,20 +55,6 @@ def create_hdf5_dataset(
         bar = tqdm(dataset, path.name, unit=" images", disable=not progress, leave=False)
         _write_images(file, bar, decoded)
     partial.replace(path)
-
-
-def _fields(dataset):
-    """{name: array} of all annotations, concatenated over the images."""
-    counts = [len(record.labels) for record in dataset]
-    joined = {name: np.concatenate([getattr(record, name) for record in dataset]) for name in FIELDS[3:]}
-    return {
-        "width": np.array([record.width for record in dataset], np.int32),
-        "height": np.array([record.height for record in dataset], np.int32),
-        "object_starts": np.cumsum([0, *counts]),
-        **joined,
-        "boxes": joined["boxes"].astype(np.float32),
-        "labels": joined["labels"].astype(np.int32),
-    }
 
 
 def _fingerprint(dataset, fields, decoded):
@@ -93,17 +76,8 @@ def _lay_out(partial, dataset, fields, fingerprint, decoded):
     starts = np.cumsum([0, *sizes])
     # A partial file that exists can always be resumed.
     with atomic(partial) as new, h5py.File(new, "w") as file:
-        file.attrs.update(
-            format=FORMAT,
-            name=dataset.name,
-            class_names=json.dumps(dataset.class_names),
-            decoded=decoded,
-            pixels=json.dumps(dataset.pixels),
-            fingerprint=fingerprint,
-        )
-        file["image_id"] = [record.image_id for record in dataset]
-        for name in FIELDS:
-            file[name] = fields[name]
+        file.attrs.update(format=FORMAT, decoded=decoded, fingerprint=fingerprint)
+        write_annotations(file, dataset, fields)
         file["image_starts"] = starts
         _create_contiguous(file, "written", len(dataset))[:] = 0
         _create_contiguous(file, "images", int(starts[-1]))
@@ -138,7 +112,7 @@ def _write_images(file, records, decoded):
         if done[i]:
             continue
         pixels = record.read()
-        content = pixels.reshape(-1) if decoded else np.frombuffer(_encoded(record), np.uint8)
+        content = pixels.reshape(-1) if decoded else np.frombuffer(encoded_picture(record), np.uint8)
         if len(content) != starts[i + 1] - starts[i]:
             raise ImageError(f"{record.image}: the image file was changed while the data set was written")
         images[starts[i] : starts[i + 1]] = content
@@ -149,14 +123,14 @@ def _write_images(file, records, decoded):
 
 def _encoded_size(record):
     if callable(record.image):
-        return len(_encoded(record))
+        return len(encoded_picture(record))
     try:
         return Path(record.image).stat().st_size
     except OSError as error:
         raise ImageError(f"{record.image}: cannot read the image: {error.strerror}") from error
 
 
-def _encoded(record):
+def encoded_picture(record: Record) -> bytes:
     """Bytes of the image file; a drawn image becomes a PNG."""
     if not callable(record.image):
         return Path(record.image).read_bytes()

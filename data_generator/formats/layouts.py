@@ -20,20 +20,24 @@ from .fields import normal_path
 from .recognize import (
     ALL,
     Layout,
+    recognize_address,
     recognize_coco,
     recognize_csv,
     recognize_hdf5,
     recognize_labelme,
     recognize_open_images,
+    recognize_shards,
     recognize_tfrecord,
     recognize_voc,
     recognize_xml,
     recognize_yolo,
 )
+from .shard_cache import is_address
 
 # Where several fit, the first counts.
 LAYOUTS = {
     "HDF5": recognize_hdf5,
+    "shards": recognize_shards,
     "Pascal VOC": recognize_voc,
     "COCO": recognize_coco,
     "YOLO": recognize_yolo,
@@ -59,6 +63,7 @@ def load_dataset(
     | layout | path | splits |
     |---|---|---|
     | HDF5 | a file of `create_hdf5_dataset` | |
+    | shards | a folder of `save_shards`, or a folder with some | names of the folders |
     | Pascal VOC | a folder in VOC layout, or a devkit | the image sets; "2007:train" if there are years |
     | COCO | an instances file, or a folder with some | names of the files, or of their folders (Roboflow) |
     | YOLO | a yaml file, or the folder with it | those of the yaml file |
@@ -79,7 +84,7 @@ def load_dataset(
     ```
 
     Args:
-        path: path of the file or folder.
+        path: path of the file or folder, or the address of a folder of `save_shards`, see `load_shards`.
         split: name of a split. None takes all splits. Then an image that several splits list is read once; if
             different images have the same id, all ids become "split/id". Image sets of Pascal VOC that are of
             one class, or that join other sets as trainval does, are read only if they are named.
@@ -90,8 +95,8 @@ def load_dataset(
         progress: whether to show a progress bar.
 
     Returns:
-        `DetectionDataset`; see `load_voc`, `load_coco`, `load_yolo`, `load_labelme`, `load_csv` and
-        `load_hdf5`.
+        `DetectionDataset`; see `load_voc`, `load_coco`, `load_yolo`, `load_labelme`, `load_csv`,
+        `load_hdf5` and `load_shards`.
 
     Raises:
         FileNotFoundError: if there is nothing at the path, or for a missing image or annotation.
@@ -106,12 +111,16 @@ def load_layout(layout, path, split=None, classes=None, *, max_dropped=MAX_DROPP
     chosen = layout.default if split is None else (split,)
     if split is not None and split not in layout.splits:
         raise ValueError(f"{path}: no split {split!r}; there are: {', '.join(layout.splits)}")
+    name = layout.name if chosen == (ALL,) else f"{layout.name} {'+'.join(chosen)}"
+    if layout.load and len(chosen) == 1:
+        dataset = layout.load(chosen[0])
+        if classes is None or tuple(classes) == dataset.class_names:
+            return DetectionDataset(dataset.class_names, dataset.records, name)
     read = {name: list(layout.splits[name](progress=progress)) for name in chosen}
     if classes is None:
         classes = layout.classes() if layout.classes else _names(layout, read)
     classes = name_tuple(classes, "load_dataset: classes")
     source = f"load_dataset({str(path)!r})"
-    name = layout.name if chosen == (ALL,) else f"{layout.name} {'+'.join(chosen)}"
     return assemble(_joined(read, source), classes, name, source, max_dropped=max_dropped)
 
 
@@ -124,6 +133,8 @@ def find_layout(path: str | os.PathLike[str]) -> Layout:
         FileNotFoundError: if there is nothing at the path.
         ValueError: if no layout fits; says for each what is missing.
     """
+    if is_address(path):
+        return recognize_address(os.fspath(path))
     path = normal_path(path)
     if not path.exists():
         raise FileNotFoundError(f"{path}: no such file or folder")
@@ -150,7 +161,8 @@ def path_and_set(text: str) -> tuple[str, str | None]:
     """Divides `path:set`, which commands take, into the two first arguments of `load_dataset`.
 
     The path is the longest part in front of a colon, or the whole text, that exists. A path with a colon
-    therefore works, and so does a set with one: `VOCdevkit:2007:train`.
+    therefore works, and so does a set with one: `VOCdevkit:2007:train`. An address, such as
+    `s3://bucket/train`, has no set.
 
     Args:
         text: `path`, or `path:set`.
@@ -163,6 +175,8 @@ def path_and_set(text: str) -> tuple[str, str | None]:
         ValueError: if the name of the set is empty.
     """
     path, name = text, None
+    if is_address(text):
+        return path, name
     while not os.path.lexists(path):
         path, colon, _ = path.rpartition(":")
         if not colon:

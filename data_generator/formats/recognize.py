@@ -17,6 +17,7 @@ import msgspec
 
 from ...class_names import VOC_CLASSES
 from ...files import read_bytes
+from ..dataset import DetectionDataset
 from .annotation import Annotation, annotation_of
 from .coco import coco_categories, scan_coco
 from .coco_content import MAX_BYTES
@@ -25,6 +26,7 @@ from .hdf5 import load_hdf5
 from .labelme import is_labelme, scan_json
 from .open_images import looks_like_open_images, scan_open_images
 from .picture_files import by_split, files_with_suffix
+from .shards import INDEX, load_shards
 from .tf_records import looks_like_tfrecord
 from .tfrecord import read_label_map, record_files, scan_tfrecord
 from .voc import scan_voc, scan_xml, voc_classes
@@ -46,28 +48,53 @@ class Layout:
 
     Attributes:
         name: name of the layout.
-        at: path of the file or folder that decided.
+        at: path or address of the file or folder that decided.
         splits: {name of a split: function that scans it, see `scan_voc`}.
         default: names of the splits that make up the whole data set.
         classes: function that returns the class names, or None if they are those that occur.
+        load: function that opens a split at once, or None if its annotations must be scanned.
     """
 
     name: str
-    at: Path
+    at: Path | str
     splits: dict[str, Callable[..., Iterator[Annotation]]]
     default: tuple[str, ...]
     classes: Callable[[], tuple[str, ...]] | None = None
+    load: Callable[[str], DetectionDataset] | None = None
 
 
 def recognize_hdf5(path: Path) -> Layout:
     if not path.is_file() or not _starts_with(path, _HDF5_START):
         raise ValueError("not an HDF5 file")
-    dataset = load_hdf5(path)
+    return _of_opened("HDF5", path, {ALL: load_hdf5(path)})
 
-    def scan(*, on_error=None, progress=True):
-        return (annotation_of(record, dataset.class_names) for record in dataset)
 
-    return Layout("HDF5", path, {ALL: scan}, (ALL,), lambda: dataset.class_names)
+def recognize_shards(path: Path) -> Layout:
+    folders = {}
+    if path.is_dir():
+        inside = {folder.name: folder for folder in _folders(path)[1:]}
+        found = {ALL: path} if (path / INDEX).exists() else inside
+        folders = {name: folder for name, folder in found.items() if (folder / INDEX).exists()}
+    if not folders:
+        raise ValueError(f"no {INDEX} of save_shards")
+    return _of_opened("shards", path, {name: load_shards(folder) for name, folder in folders.items()})
+
+
+def recognize_address(address: str) -> Layout:
+    return _of_opened("shards", address, {ALL: load_shards(address)})
+
+
+def _of_opened(name, path, opened):
+    """The layout of files that are opened at once, in which images need not be scanned."""
+
+    def scan(split, *, on_error=None, progress=True):
+        return (annotation_of(record, opened[split].class_names) for record in opened[split])
+
+    def classes():
+        return tuple(dict.fromkeys(name for dataset in opened.values() for name in dataset.class_names))
+
+    splits = {split: partial(scan, split) for split in opened}
+    return Layout(name, path, splits, tuple(splits), classes, opened.__getitem__)
 
 
 def recognize_voc(path: Path) -> Layout:

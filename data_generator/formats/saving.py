@@ -20,10 +20,11 @@ from .labelme_writer import save_labelme
 from .layouts import find_layout, load_layout
 from .new_files import names_without_prefix, with_placed_images
 from .recognize import ALL
+from .shard_writer import save_shards
 from .voc_writer import save_voc
 from .yolo_writer import save_yolo
 
-Layout = Literal["voc", "coco", "yolo", "csv", "labelme", "hdf5"]
+Layout = Literal["voc", "coco", "yolo", "csv", "labelme", "hdf5", "shards"]
 LAYOUT_NAMES = get_args(Layout)
 # Their readers take the class names that occur, sorted.
 _WITHOUT_CLASS_LIST = ("voc", "csv", "labelme")
@@ -49,6 +50,7 @@ def save_dataset(
     | `"csv"` | `<split>.csv`, `images/<split>/` | `load_dataset(folder)` |
     | `"labelme"` | `<split>/`, see `save_labelme` | `load_dataset(folder)` |
     | `"hdf5"` | `<split>.h5`, images included | `load_hdf5(file)` |
+    | `"shards"` | `<split>/`, see `save_shards` | `load_dataset(folder)` |
 
     `save_coco` and `save_csv` write the annotations alone.
 
@@ -57,7 +59,7 @@ def save_dataset(
         folder: path of the folder; created if necessary.
         layout: name of the layout.
         split: name of the split.
-        images: "copy", or "link" for hard links. HDF5 always has copies.
+        images: "copy", or "link" for hard links. HDF5 files and shards always have copies.
         progress: whether to show a progress bar.
 
     Raises:
@@ -70,6 +72,8 @@ def save_dataset(
     if layout == "hdf5":
         folder.mkdir(parents=True, exist_ok=True)
         create_hdf5_dataset(dataset, folder / f"{split}.h5", progress=progress)
+    elif layout == "shards":
+        save_shards(dataset, folder / split, progress=progress)
     elif layout in ("voc", "yolo"):
         save = {"voc": save_voc, "yolo": save_yolo}[layout]
         save(dataset, folder, split, images=images, progress=progress)

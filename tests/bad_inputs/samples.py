@@ -264,3 +264,14 @@ def write_hdf5(folder, decoded=False):
     write_csv(source)
     data = mb.load_csv(source / "boxes.csv", progress=False)
     mb.create_hdf5_dataset(data, folder / "data.h5", decoded=decoded, progress=False)
+
+
+# Shards -------------------------------------------------------------------------------------------------
+
+
+def write_shards(folder):
+    source = folder / "source"
+    source.mkdir()
+    write_csv(source)
+    data = mb.load_csv(source / "boxes.csv", progress=False)
+    mb.save_shards(data, folder / "shards", seed=None, progress=False)

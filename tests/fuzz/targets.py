@@ -186,6 +186,8 @@ def data_sets() -> list[Target]:
             named=("label_map.pbtxt", "train.tfrecord"),
         ),
         Target("HDF5 data set", samples.write_hdf5, "data.h5", _hdf5, HDF5, _more_hdf5()),
+        Target("shards, index", samples.write_shards, "shards/index.h5", _shards, HDF5, named=("index.h5",)),
+        Target("shards, tar", samples.write_shards, "shards/00000.tar", _shards, m.change_bytes),
     ]
 
 
@@ -225,6 +227,12 @@ def _tfrecord(folder):
 
 def _hdf5(folder):
     data = mb.load_hdf5(folder / "data.h5")
+    check(data)
+    _read_images(data)
+
+
+def _shards(folder):
+    data = mb.load_shards(folder / "shards")
     check(data)
     _read_images(data)
 

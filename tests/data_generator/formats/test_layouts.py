@@ -189,6 +189,7 @@ def test_what_no_layout_fits(tmp_path):
         find_layout(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: no layout of a data set fits. HDF5: not an HDF5 file. "
+        "shards: no index.h5 of save_shards. "
         "Pascal VOC: no folder with Annotations and ImageSets/Main/*.txt. "
         "COCO: no JSON file with images, annotations and categories. YOLO: "
         f"{tmp_path}: no YOLO data set: no data.yaml or other yaml file with `names`, no obj.data, and no "

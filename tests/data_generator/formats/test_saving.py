@@ -53,6 +53,7 @@ FILES = {
     "csv": ["images/train/train.jpg", "images/val/val.jpg", "train.csv", "val.csv"],
     "labelme": ["train/train.jpg", "train/train.json", "val/val.jpg", "val/val.json"],
     "hdf5": ["train.h5", "val.h5"],
+    "shards": ["train/00000.tar", "train/index.h5", "val/00000.tar", "val/index.h5"],
 }
 
 
