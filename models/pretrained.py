@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 
+from ..anchors import AnchorSpec
 from ..arguments import checked
 from ..class_names import map_names
 from ..messages import did_you_mean
+from ..weights.loading import load_weights
 from ..weights.published import SOURCES
 from .detector import model_of
 from .sample_classes import sample_classes
@@ -32,6 +35,7 @@ def pretrained(
     seed: int = 0,
     channels: int = 3,
     image_size: tuple[int, int] | None = None,
+    anchors: AnchorSpec | None = None,
 ) -> keras.Model:
     """Builds a published detector with its weights and class names, ready to detect or to fine-tune.
 
@@ -44,6 +48,8 @@ def pretrained(
         channels: number of channels of your images; the first layer is extended, see `load_weights`.
         image_size: (height, width) of the input in pixels. None: that of the published model, for which alone
             its mAP is known. "ssd300_coco" takes no other.
+        anchors: anchors of your own, for their image size; None: those of the published model. The model must
+            then be trained. Heads of levels with another number of anchors are initialized.
 
     Returns:
         `keras.Model` for training. `detect`, `predict_dataset` and `to_inference` accept it, too.
@@ -57,14 +63,24 @@ def pretrained(
         raise ValueError(f"pretrained: name must be one of {', '.join(DETECTORS)}, got {name!r}{hint}")
     source = SOURCES[name]
     names = source.class_names[1:]
-    size = {} if image_size is None else {"image_size": image_size}
-    model = FUNCTIONS[source.function](
-        class_names=names, weights="coco", channels=channels, **source.arguments, **size
-    )
+    changes = {"image_size": image_size, "anchors": anchors}
+    changes = {key: value for key, value in changes.items() if value is not None}
+    options = {"class_names": names, "channels": channels, **source.arguments, **changes}
+    model = _with_weights(FUNCTIONS[source.function], options, has_other_anchors=bool(changes))
     if class_names is None:
         return model
     known = map_names(class_names, names)
     return sample_classes(model, class_names, new=[n for n in class_names if known[n] is None], seed=seed)
+
+
+def _with_weights(function, options, has_other_anchors):
+    if not has_other_anchors:
+        return function(weights="coco", **options)
+    model = function(**options)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the other anchors, which are meant
+        load_weights(model, "coco", strict=False)
+    return model
 
 
 def find_model(model: str | os.PathLike[str], class_names: Sequence[str] | None = None) -> keras.Model:

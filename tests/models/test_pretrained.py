@@ -1,4 +1,4 @@
-import sys
+from importlib import import_module
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from multibox.weights import loading
 from multibox.weights.download import DownloadError
 from multibox.weights.published import SOURCES
 
-FUNCTIONS = sys.modules["multibox.models.pretrained"].FUNCTIONS  # the package holds the function
+FUNCTIONS = import_module("multibox.models.pretrained").FUNCTIONS  # the package holds the function
 DETECTORS = ("ssd300_coco", "ssdlite_coco", "ssd_mobilenet_coco")
 
 
@@ -44,6 +44,33 @@ def test_own_classes_keep_what_coco_knows(weights):
 def test_classes_that_coco_knows_nothing_of(weights):
     model = mb.pretrained("ssd_mobilenet_coco", class_names=("WBC", "RBC"))
     assert mb.class_names_of(model) == ("WBC", "RBC")
+
+
+@pytest.mark.filterwarnings("error::UserWarning")
+def test_own_anchors(weights):
+    anchors = mb.anchors.ssd_mobilenet_anchors((160, 200), min_scale=0.1, max_scale=0.8)
+    model = mb.pretrained("ssd_mobilenet_coco", anchors=anchors)
+    assert mb.anchors_of(model) == anchors
+    whole = mb.pretrained("ssd_mobilenet_coco", image_size=(160, 200))
+    for found, expected in zip(model.get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match=r"image_size is \(96, 96\), but the anchors are for \(160, 200\)"):
+        mb.pretrained("ssd_mobilenet_coco", anchors=anchors, image_size=(96, 96))
+
+
+def test_anchors_of_another_number_start_anew(weights):
+    grids = [level.grid for level in mb.anchors.ssd_mobilenet_anchors((160, 200)).levels]
+    anchors = mb.anchors.paper_anchors((160, 200), grids)  # six in each cell of the first level, too
+    model = mb.pretrained("ssd_mobilenet_coco", anchors=anchors, class_names=("dog",))
+    whole = mb.pretrained("ssd_mobilenet_coco", class_names=("dog",))
+    same = {
+        layer.name
+        for layer in whole.layers
+        if layer.name.endswith("_mbox_loc")
+        and all(map(np.array_equal, layer.get_weights(), model.get_layer(layer.name).get_weights()))
+    }
+    every = {layer.name for layer in whole.layers if layer.name.endswith("_mbox_loc")}
+    assert every - same == {"conv_pw_11_mbox_loc"}
 
 
 @pytest.mark.parametrize("name", DETECTORS)
