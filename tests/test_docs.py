@@ -83,7 +83,7 @@ def train_one_epoch(train, model, dataset, output, *, epochs=None, resume=False,
     return train(model, dataset, output, epochs=1 + resume, resume=resume, **{**options, "verbose": 0})
 
 
-def pretrained(name, *, class_names=None):
+def pretrained(name, *, class_names=None, anchors=None):
     """A small network in place of the published one, with COCO's names or those asked for."""
     assert name in ("ssd_mobilenet_coco", "ssdlite_coco", "ssd300_coco")
     keras.utils.set_random_seed(0)
