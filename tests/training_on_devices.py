@@ -187,6 +187,32 @@ def compared(one, several):
     }
 
 
+def skipping(number, folder):
+    """A step whose loss is not finite is left out, also of the averages."""
+    import numpy as np
+
+    import multibox as mb
+
+    runs = []
+    for devices in (None, number):
+        model = network()
+        data = batches(model)
+        get = type(data).__getitem__
+
+        def broken(self, batch, get=get):
+            images, targets = get(self, 0)
+            return images, np.where(batch == 1, np.nan, 1) * targets
+
+        type(data).__getitem__ = broken
+        type(data).__len__ = lambda self: 3
+        path = folder / f"skipping-{devices}"
+        options = {"optimizer": optimizer(), "on_nan": "skip", "devices": devices, "verbose": 0}
+        history = mb.train(model, data, path, epochs=1, **options)
+        runs.append((model, history.history))
+    assert runs[1][1]["skipped_steps"] == [1]
+    return {"skipping": compared(*runs)}
+
+
 def scope(number, folder):
     """An optimizer that was made outside the scope of its model."""
     import tensorflow as tf
@@ -201,7 +227,7 @@ def scope(number, folder):
         return {"scope": str(error)}
 
 
-PARTS = {"losses": losses, "resumed": resumed, "whole": whole, "scope": scope}
+PARTS = {"losses": losses, "resumed": resumed, "whole": whole, "skipping": skipping, "scope": scope}
 
 
 def main(backend, number, folder, *parts):

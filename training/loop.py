@@ -150,7 +150,7 @@ def train(
     validation = None
     if validation_data is not None:
         validation = validation_batches(model, validation_data, batch_size)
-    check_batches(data, len(names))
+    check_batches((data, validation), len(names))
     take_over(model, data, validation)
     compile_model(model, data, optimizer, loss, recipe, epochs=epochs, on_nan=on_nan)
     check_rate(model, callbacks)
