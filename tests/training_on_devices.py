@@ -246,13 +246,6 @@ def scope(number, folder):
 
 
 PARTS = {part.__name__: part for part in (losses, resumed, whole, batch_norm, skipping, scope)}
-    "losses": losses,
-    "resumed": resumed,
-    "whole": whole,
-    "batch_norm": batch_norm,
-    "skipping": skipping,
-    "scope": scope,
-}
 
 
 def main(backend, number, folder, *parts):
