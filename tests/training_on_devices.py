@@ -27,8 +27,8 @@ def start(backend, number):
     tf.config.set_logical_device_configuration(cpu, devices)
 
 
-def network(activation="softmax"):
-    """A network without BatchNorm."""
+def network(activation="softmax", *, batch_norm=False):
+    """A network, without BatchNorm or with one after its first convolution."""
     import keras
 
     import multibox as mb
@@ -37,6 +37,8 @@ def network(activation="softmax"):
 
     def backbone(images):
         fine = keras.layers.Conv2D(4, 3, 8, "same", activation="relu")(images)
+        if batch_norm:
+            fine = keras.layers.BatchNormalization(momentum=0.5)(fine)
         return {"fine": fine, "coarse": keras.layers.Conv2D(4, 3, 2, "same", activation="relu")(fine)}
 
     return mb.SSD(
@@ -187,6 +189,48 @@ def compared(one, several):
     }
 
 
+def batch_norm(number, folder):
+    """The moving averages of a BatchNorm after a step with whole batches."""
+    import multibox as mb
+
+    means = []
+    for devices in (None, number):
+        model = network(batch_norm=True)
+        data = batches(model)
+        type(data).__len__ = lambda self: 1
+        path = folder / f"batch_norm-{devices}"
+        mb.train(model, data, path, epochs=1, optimizer=optimizer(), devices=devices, verbose=0)
+        means.append([weight.numpy() for weight in model.non_trainable_weights])
+    one, several = means
+    return {"batch_norm": [float(abs(a - b).max() / abs(a).max()) for a, b in zip(one, several, strict=True)]}
+
+
+def skipping(number, folder):
+    """A step whose loss is not finite is left out, also of the averages."""
+    import numpy as np
+
+    import multibox as mb
+
+    runs = []
+    for devices in (None, number):
+        model = network()
+        data = batches(model)
+        get = type(data).__getitem__
+
+        def broken(self, batch, get=get):
+            images, targets = get(self, 0)
+            return images, np.where(batch == 1, np.nan, 1) * targets
+
+        type(data).__getitem__ = broken
+        type(data).__len__ = lambda self: 3
+        path = folder / f"skipping-{devices}"
+        options = {"optimizer": optimizer(), "on_nan": "skip", "devices": devices, "verbose": 0}
+        history = mb.train(model, data, path, epochs=1, **options)
+        runs.append((model, history.history))
+    assert runs[1][1]["skipped_steps"] == [1]
+    return {"skipping": compared(*runs)}
+
+
 def scope(number, folder):
     """An optimizer that was made outside the scope of its model."""
     import tensorflow as tf
@@ -201,7 +245,7 @@ def scope(number, folder):
         return {"scope": str(error)}
 
 
-PARTS = {"losses": losses, "resumed": resumed, "whole": whole, "scope": scope}
+PARTS = {part.__name__: part for part in (losses, resumed, whole, batch_norm, skipping, scope)}
 
 
 def main(backend, number, folder, *parts):

@@ -10,8 +10,7 @@ looks at the model. Keras has no public way for that. What is used of its inside
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,8 +26,6 @@ ALL = "all"
 
 class Devices:
     """One device, with which nothing changes."""
-
-    number = 1
 
     def __enter__(self) -> Devices:
         return self
@@ -56,7 +53,7 @@ class _Several(Devices):
 
     def __init__(self, model: keras.Model, names: list[str]):
         self.model = model
-        self.number = len(names)
+        self._number = len(names)
         build_metrics(model, model.output_shape[1:])  # Keras would make them on the devices
         self._functions = {}  # compiled steps, of the place where the model is not
 
@@ -80,7 +77,7 @@ class _Several(Devices):
             self._move()
 
     def batches(self, data, filled):
-        return even_batches(data, self.number, filled)
+        return even_batches(data, self._number, filled)
 
     def _move(self):
         """Puts the model on the devices."""
@@ -109,7 +106,7 @@ class _Mirrored(_Several):
         import tensorflow as tf
 
         super().__init__(model, names)
-        self._at_home = tf.distribute.get_strategy()
+        self._at_home = model._distribute_strategy, tf.distribute.get_strategy()
         self._strategy = _strategy(tuple(names))
         self._twins = {}  # {id: (variable, TensorFlow's at home, TensorFlow's on the devices)}
         self._xla = model.jit_compile
@@ -125,7 +122,7 @@ class _Mirrored(_Several):
                     twin.assign(own.numpy())
                     variable._initialize(twin)
         self.model.jit_compile = False  # as Keras does: XLA cannot compile a step of several replicas
-        self._settle(self._strategy)
+        self._settle(self._strategy, self._strategy)
 
     def _return(self):
         for variable in self._variables():
@@ -139,7 +136,7 @@ class _Mirrored(_Several):
                 variable._initialize(value)
                 self._twins[id(variable)] = variable, variable.value, twin
         self.model.jit_compile = self._xla
-        self._settle(None)
+        self._settle(*self._at_home)
 
     def _value(self, variable):
         """The value of a variable; of statistics, which each replica has of its own images, the mean."""
@@ -150,25 +147,39 @@ class _Mirrored(_Several):
             return values[0]
         return np.mean(values, axis=0, dtype=np.float64).astype(values[0].dtype)
 
-    def _settle(self, strategy):
+    def _settle(self, of_model, of_optimizer):
         """Tells the model and the optimizer where the variables are."""
-        self.model._distribute_strategy = strategy
+        self.model._distribute_strategy = of_model
         optimizer = self.model.optimizer
         while optimizer is not None:
-            optimizer._distribution_strategy = strategy or self._at_home
+            optimizer._distribution_strategy = of_optimizer
             for number, variable in enumerate(optimizer._trainable_variables):
                 optimizer._trainable_variables_indices[optimizer._var_key(variable)] = number
             optimizer = getattr(optimizer, "inner_optimizer", None)
         self._exchange_functions()
 
 
-@functools.cache  # a second one for the same devices would number its messages to them alike
+_strategies = {}  # {names: strategy}, all that this process has made
+
+
 def _strategy(names):
+    """The strategy of these devices. Strategies number their messages alike, so one process can have one.
+
+    Virtual devices on the CPU, as in tests, share a memory and need no messages.
+    """
     import tensorflow as tf
 
-    on_cpu = names[0].startswith("cpu")  # virtual devices, which share one memory
-    operations = tf.distribute.ReductionToOneDevice() if on_cpu else None
-    return tf.distribute.MirroredStrategy([f"/{name.upper()}" for name in names], operations)
+    on_cpu = names[0].startswith("cpu")
+    if names not in _strategies:
+        if _strategies and not on_cpu:
+            raise ValueError(
+                f"train: devices: this process has trained on {', '.join(next(iter(_strategies)))}; "
+                f"TensorFlow needs a new process for {', '.join(names)}"
+            )
+        operations = tf.distribute.ReductionToOneDevice() if on_cpu else None
+        strategy = tf.distribute.MirroredStrategy([f"/{name.upper()}" for name in names], operations)
+        _strategies[names] = strategy
+    return _strategies[names]
 
 
 class _Sharded(_Several):
@@ -223,16 +234,17 @@ def chosen_devices(devices: int | str | None) -> list[str]:
     return names[:devices]
 
 
-def check_batches(data: Any, number: int) -> None:
-    """Refuses full batches that cannot be divided evenly among a number of devices."""
-    size = getattr(data, "batch_size", None) or 0
-    if number and size % number and len(data) > 1:
-        below = size - size % number
-        right = f"{below} or {below + number}" if below else f"{number}"
-        raise ValueError(
-            f"train: batches of {size} images cannot be divided evenly among {number} devices; "
-            f"choose batch_size={right}"
-        )
+def check_batches(generators: Iterable[Any], number: int) -> None:
+    """Refuses `DataGenerator`s with full batches that cannot be divided evenly among a number of devices."""
+    for data in generators:
+        size = getattr(data, "batch_size", None) or 0
+        if number and size % number and len(data) > 1:
+            below = size - size % number
+            right = f"{below} or {below + number}" if below else f"{number}"
+            raise ValueError(
+                f"train: batches of {size} images cannot be divided evenly among {number} devices; "
+                f"choose batch_size={right}"
+            )
 
 
 def on_devices(model: keras.Model, names: list[str]) -> Devices:

@@ -160,7 +160,7 @@ def train(
     validation = None
     if validation_data is not None:
         validation = validation_batches(model, validation_data, batch_size, recipe)
-    check_batches(data, len(names))
+    check_batches((data, validation), len(names))
     take_over(model, data, validation)
     if not resume:
         check_free(output)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import multibox as mb
+from multibox.training.devices import check_batches, on_devices
 from multibox.training.even_batches import Filled, even_batches
 
 WORKER = Path(__file__).parents[1] / "training_on_devices.py"
@@ -21,9 +22,9 @@ SIZE = (64, 64)
 @pytest.mark.parametrize(
     ("backend", "number", "parts"),
     [
-        ("jax", 2, ("losses", "whole")),
+        ("jax", 2, ("losses", "whole", "batch_norm")),
         ("jax", 4, ("losses", "resumed")),
-        ("tensorflow", 2, ("losses", "whole", "scope")),
+        ("tensorflow", 2, ("losses", "skipping", "whole", "batch_norm", "scope")),
         ("tensorflow", 4, ("losses", "resumed")),
     ],
 )
@@ -37,7 +38,11 @@ def test_the_result_is_that_of_one_device(backend, number, parts, tmp_path):
     if "scope" in parts:
         message = results.pop("scope")
         assert "the optimizer outside: each of the 2 replicas would count a step" in message
-    assert len(results) == 3
+    if "batch_norm" in parts:
+        mean, variance = results.pop("batch_norm")
+        assert mean < 1e-5  # on TensorFlow the mean of what each device has found in its images
+        assert (variance < 1e-5) is (backend == "jax")  # TensorFlow's lacks the variance between the devices
+    assert len(results) == (4 if "skipping" in parts else 3)
     for name, result in results.items():
         assert result["moved"] > 1e-3, name
         assert result["weights"] < 1e-6, name
@@ -56,9 +61,28 @@ def test_more_devices_than_there_are(tmp_path):
         mb.train(model, mb.load_shapes(2, SIZE), tmp_path / "run", epochs=1, devices=99)
     with pytest.raises(ValueError, match="train: devices must be at least 1, got 0"):
         mb.train(model, mb.load_shapes(2, SIZE), tmp_path / "run", epochs=1, devices=0)
-    with pytest.raises(ValueError, match=r"train: devices must be .*'all'"):
+    with pytest.raises(ValueError, match='train: devices must be a whole number or "all" or None, got'):
         mb.train(model, mb.load_shapes(2, SIZE), tmp_path / "run", epochs=1, devices="both")
     assert not (tmp_path / "run").exists()
+
+
+def test_batches_that_cannot_be_shared_evenly():
+    data = mb.DataGenerator(mb.load_shapes(10, SIZE), 6, mb.resize_only(SIZE), workers=0)
+    check_batches([data, None], 3)
+    check_batches([data], 0)
+    with pytest.raises(ValueError, match=r"batches of 6 images .* among 4 devices; choose batch_size=4 or 8"):
+        check_batches([None, data], 4)
+    with pytest.raises(ValueError, match=r"choose batch_size=8$"):
+        check_batches([data], 8)
+    data.batch_size = 10  # one batch, which is filled up
+    check_batches([data], 4)
+
+
+def test_a_loss_of_another_package():
+    model = mb.SSD7(4, image_size=SIZE)
+    model.compile(loss=keras.losses.MeanSquaredError())
+    with pytest.raises(ValueError, match="needs SSDLoss or SSDFocalLoss, got MeanSquaredError"):
+        on_devices(model, ["cpu:0", "cpu:1"])
 
 
 class Batches(keras.utils.PyDataset):
