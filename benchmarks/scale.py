@@ -10,8 +10,10 @@ Measured, each in a process of its own:
   and images per second of CPU. A million images are the same 1000 drawn pictures under many names: each shard
   is a hard link to one file.
 
-References in the same run: pictures in files of their own, one worker, 1,000 images, and the memory of a list
-of records.
+* The shuffle: how much the number of images of one class in a batch varies, with windows of 1 to all shards.
+
+References in the same run: a full shuffle, pictures in files of their own, one worker, 1,000 images, and the
+memory of a list of records.
 """
 
 import argparse
@@ -21,6 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -29,6 +32,7 @@ import psutil
 from timing import report
 
 import multibox as mb
+from multibox.data_generator.batches.order import shuffled_in_windows
 from multibox.data_generator.formats.hdf5 import StoredImage
 from multibox.data_generator.formats.shard_writer import write_index
 from multibox.data_generator.formats.shards import INDEX, Shard, ShardImages, load_shards, shard_name
@@ -51,6 +55,7 @@ def main():
         what, folder, number, batches = args.child
         print(json.dumps(_CHILDREN[what](Path(folder), int(number), int(batches))))
         return
+    report("spread of a class over batches", _shuffles())
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write_pictures(folder)
@@ -61,6 +66,26 @@ def main():
         report("workers", rows, pictures=PICTURES)
         report("images", [{"images": n, **_run("images", folder, n, args)} for n in args.images])
         report("a list of records", [_run("list", folder, args.images[-1], args)], images=args.images[-1])
+
+
+def _shuffles():
+    """Standard deviation of the number of images of one class in a batch of 32, over 20 epochs.
+
+    100 shards have 1000 images each, a tenth of them of this class. "as written" has the order of
+    `save_shards`, "sorted" one class after the other.
+    """
+    rng, shards = np.random.default_rng(0), np.repeat(np.arange(100), 1000)
+    classes = {"sorted": shards // 10, "as written": rng.permutation(shards // 10)}
+    samples = np.arange(len(shards))
+
+    def spreads(shuffled):
+        orders = np.stack([shuffled() for _ in range(20)]).reshape(-1, BATCH)
+        return {name: float((of[orders] == 0).sum(axis=1).std()) for name, of in classes.items()}
+
+    rows = [{"window": "full shuffle", **spreads(lambda: rng.permutation(samples))}]
+    for window in (1, 4, 16, 100):
+        rows.append({"window": window, **spreads(partial(shuffled_in_windows, samples, shards, window, rng))})
+    return rows
 
 
 def _run(what, folder, number, args):

@@ -68,7 +68,7 @@ class DataGenerator(keras.utils.PyDataset):
         shuffle: whether each epoch has its own order.
         shuffle_window: of a data set in shards (see `load_shards`), how many shards are read at a time. Each
             epoch puts the shards into another order, takes so many of them, and shuffles their images. None:
-            16. A window of all shards shuffles all images. Other data sets have no windows.
+            16. A window of all shards mixes all images. Other data sets have no windows.
         host: (number of this host, number of hosts) where several hosts train one model. The images of an
             epoch have the same order for any number of hosts, and each batch of all hosts is divided among
             them: `batch_size` samples for each. Give all hosts the same data set and seed.
