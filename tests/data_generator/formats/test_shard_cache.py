@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -49,6 +50,7 @@ def fetched(monkeypatch):
 
     def counting(address, size, target):
         found.append(address.rpartition("/")[2])
+        time.sleep(0.02)  # so that others come meanwhile
         fetch(address, size, target)
 
     monkeypatch.setattr(shard_cache, "_fetch", counting)
@@ -104,6 +106,7 @@ def test_processes_fetch_a_shard_once(shards, tmp_path, monkeypatch):
     def noting(address, size, target):
         with (tmp_path / "fetched").open("a") as file:
             file.write(f"{address}\n")
+        time.sleep(0.5)
         fetch(address, size, target)
 
     monkeypatch.setattr(shard_cache, "_fetch", noting)
@@ -124,9 +127,9 @@ def test_the_least_recently_used_copies_leave(shards, fetched, tmp_path):
     size = names[0].stat().st_size
     cache = ShardCache(str(tmp_path / "cache"), 3 * size)
     copies = []
-    for time, name in enumerate(names[:3]):
+    for second, name in enumerate(names[:3]):
         copies.append(cache.copy_of(str(name), size, ""))
-        os.utime(copies[-1], (time, time))
+        os.utime(copies[-1], (second, second))
     os.utime(copies[0], (9, 9))  # was used again
     cache.copy_of(str(names[3]), size, "")
     assert [copy.exists() for copy in copies] == [True, False, True]
