@@ -35,7 +35,13 @@ HELPERS = (
 )
 # Their other arguments cannot be sound here: a download, drawn images without files, a training.
 NOT_HERE = (
-    *("pretrained class_names", "pretrained image_size", "save_coco image_folder", "save_csv image_folder"),
+    *(
+        "pretrained anchors",
+        "pretrained class_names",
+        "pretrained image_size",
+        "save_coco image_folder",
+        "save_csv image_folder",
+    ),
     "load_csv relative",
     "check_export progress",  # needs a file that was exported
     *("start_run resume", "start_run force", "start_run quiet"),
