@@ -136,6 +136,40 @@ def resumed(number, folder):
     return {"resumed": compared(*runs)}
 
 
+def interrupted(number, folder):
+    """A run on one device, and one that fails within an epoch on several, goes on there, and ends on one."""
+    import keras
+
+    import multibox as mb
+
+    class Failure(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if fails and batch == 1:
+                raise RuntimeError("power cut")
+
+    runs = []
+    for name, order in (
+        ("plain", [(None, False)]),
+        ("cut", [(number, True), (number, False), (None, False)]),
+    ):
+        for attempt, (devices, fails) in enumerate(order):
+            model = network()
+            given = {"optimizer": optimizer(momentum=0.9), "augmentation": mb.resize_only((SIDE, SIDE))}
+            given |= {"callbacks": [Failure()], "checkpoint_minutes": 0, "verbose": 0, "batch_size": 2}
+            epochs = 2 if name == "plain" or attempt == 2 else 1
+            data = mb.load_shapes(7, (SIDE, SIDE))
+            try:
+                history = mb.train(
+                    model, data, folder / name, epochs=epochs, devices=devices, resume=attempt > 0, **given
+                )
+            except RuntimeError:
+                assert fails
+                assert keras.distribution.distribution() is None
+                model.get_weights()
+        runs.append((model, history.history))
+    return {"interrupted": compared(*runs)}
+
+
 def whole(number, folder):
     """A data set with validation, mAP, averaged weights, a cut of the rate, and many checkpoints."""
     import keras
@@ -245,7 +279,7 @@ def scope(number, folder):
         return {"scope": str(error)}
 
 
-PARTS = {part.__name__: part for part in (losses, resumed, whole, batch_norm, skipping, scope)}
+PARTS = {part.__name__: part for part in (losses, resumed, interrupted, whole, batch_norm, skipping, scope)}
 
 
 def main(backend, number, folder, *parts):
