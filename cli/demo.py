@@ -26,7 +26,7 @@ def demo(
         ("loss.png", "the losses as curves"),
         ("detections.png", "test images with ground truth (dashed) and detections"),
         ("ap.txt", "the table above"),
-        ("best.keras", "the model with the lowest validation loss, written while training"),
+        ("best.keras", "the model with the highest mAP on the test images, written while training"),
         ("last.keras", "the model after the latest epoch, written while training"),
     ):
         print(f"  {name:15} {what}")

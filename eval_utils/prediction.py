@@ -141,8 +141,7 @@ def detect(
     transform = resize_only(facts.image_size)
     size = min(batch_size, len(records)) if look.is_plain else batch_size
     workers = 0 if len(records) == 1 else None  # there is nothing to read ahead
-    lowest = min_score if look.is_plain else 0.0  # a whole box drops the better parts of it in other tiles
-    found = _predict(model, dataset, size, transform, show, workers, look, lowest)
+    found = _predict(model, dataset, size, transform, show, workers, look, min_score)
     names = facts.class_names
     detections = [
         Detections.from_rows(

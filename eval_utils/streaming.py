@@ -202,10 +202,10 @@ class _Run:
     def _detections(self, viewed):
         size = viewed.record.height, viewed.record.width
         rows = joined_rows(viewed, self._wanted)
+        rows = rows[rows[:, 1] >= self.min_score]
         return Detections.from_rows(rows, self.names, size, viewed.origin.image, self.pixels)
 
     def _wanted(self, rows):
-        rows = rows[rows[:, 1] >= self.min_score]
         return rows if self.class_ids is None else rows[np.isin(rows[:, 0], self.class_ids)]
 
 

@@ -120,7 +120,8 @@ class ViewDetector:
         min_score: float = 0.0,
     ):
         self.detector = run_of(model)
-        self.min_score = min_score
+        # In several views, a whole box of any score drops the parts of it that the others see.
+        self.min_score = min_score if look.is_plain else 0.0
         # JAX and some runtimes compile for each size of a batch.
         self.fills_batches = isinstance(model, ExportedDetector) or keras.backend.backend() == "jax"
         self.look = look

@@ -14,8 +14,8 @@ def compiled(model: keras.Model, *, training: bool = False) -> Run:
     """A function (list of inputs) -> list of outputs that runs the model.
 
     It is compiled as `predict` and `fit` compile it: by XLA on JAX, to a graph on TensorFlow, not at all on
-    PyTorch. Outputs stay on the device. Each call reads the weights anew, changes none, and may come from any
-    thread. TensorFlow compiles once for all batch sizes, JAX for each of them.
+    PyTorch. Outputs stay on the device. Each call reads the current weights, changes none, and may come from
+    any thread. TensorFlow compiles once for all batch sizes, JAX for each of them.
     """
     makers = {"jax": _jax, "tensorflow": _tensorflow, "torch": _torch}
     return makers.get(keras.backend.backend(), _eager)(model, training)

@@ -11,6 +11,7 @@ from keras import layers
 
 from ..arguments import checked
 from ..layers.multibox import multibox_of, unwrapped
+from .copies import copied
 from .graph import calls_of
 
 
@@ -71,9 +72,7 @@ def fold_batch_norm(model: keras.Model) -> keras.Model:
     def call(layer, *args, **kwargs):
         return args[0] if layer.name in folded else layer(*args, **kwargs)
 
-    # clone_model would also copy the loss and the optimizer of a compiled model.
-    uncompiled = keras.Model(model.input, model.output, name=model.name)
-    copy = keras.models.clone_model(uncompiled, clone_function=rebuild, call_function=call)
+    copy = copied(model, rebuild, call)
     for layer in copy.layers:
         original = model.get_layer(layer.name)
         norm = pairs.get(layer.name)

@@ -9,6 +9,7 @@ import keras
 
 from ..arguments import checked
 from ..layers.multibox import multibox_of, unwrapped
+from .copies import copied
 
 Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 
@@ -70,9 +71,7 @@ def cast_model(model: keras.Model, precision: Precision) -> keras.Model:
     def recast(layer):
         return type(layer).from_config({**layer.get_config(), "dtype": policy})
 
-    # clone_model would also copy the loss and the optimizer of a compiled model.
-    uncompiled = keras.Model(model.input, model.output, name=model.name)
-    copy = keras.models.clone_model(uncompiled, clone_function=recast)
+    copy = copied(model, recast)
     for layer in model.layers:
         copy.get_layer(layer.name).set_weights(layer.get_weights())
     return copy

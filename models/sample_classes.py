@@ -14,6 +14,7 @@ from ..class_names import check_names, map_names, name_tuple
 from ..layers.multibox import multibox_of, unwrapped
 from ..limits import NUM_CLASSES
 from ..messages import did_you_mean
+from .copies import copied
 from .detector import model_of
 
 
@@ -104,9 +105,7 @@ def _clone(model, multibox, heads, class_names):
             config["filters"] = heads[layer.name] * (1 + num_classes)
         return type(layer).from_config(config)
 
-    # clone_model would also copy the loss and the optimizer of a compiled model.
-    uncompiled = keras.Model(model.input, model.output, name=model.name)
-    return keras.models.clone_model(uncompiled, clone_function=rebuild)
+    return copied(model, rebuild)
 
 
 def _class_heads(model, multibox):

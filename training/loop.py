@@ -176,8 +176,6 @@ def train(
         for generator in (data, validation):
             if isinstance(generator, DataGenerator):
                 stack.callback(generator.close)
-        if not resume:
-            check_free(output)  # again: another training may have begun there meanwhile
         stack.enter_context(locked(output))
         state = begin(model, data, output, resume)
         state.known = known

@@ -11,6 +11,7 @@ SIZE = (64, 96)
 
 @pytest.fixture(scope="module")
 def model():
+    keras.utils.set_random_seed(0)
     return mb.SSD7(4, image_size=SIZE)
 
 
@@ -86,12 +87,20 @@ def test_detect_gives_what_predict_dataset_gives(model):
         assert detections.image_size == (50, 90)
 
 
+def assert_same_rows(found, expected, atol):
+    """The same rows; rounding, which differs with the size of a batch, may swap those of nearly equal scores."""
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found[:, 1], expected[:, 1], atol=atol)
+    apart = np.abs(found[:, None] - expected).max(axis=-1)
+    assert apart.min(axis=0).max() <= atol and apart.min(axis=1).max() <= atol
+
+
 def test_detect_takes_pictures_of_different_sizes_in_their_order(model):
     sizes = [(40, 60), (100, 30), (40, 60), (64, 96)]
     together = mb.detect(model, pictures(*sizes), min_score=0, batch_size=3)
     assert [d.image_size for d in together] == sizes
     for picture, detections in zip(pictures(*sizes), together, strict=True):
-        np.testing.assert_allclose(mb.detect(model, picture, min_score=0).rows, detections.rows, atol=1e-3)
+        assert_same_rows(mb.detect(model, picture, min_score=0).rows, detections.rows, atol=1e-3)
         low, high = detections.boxes[:, :2], detections.boxes[:, 2:]
         assert (low >= 0).all() and (high <= picture.shape[1::-1]).all()
 

@@ -58,7 +58,7 @@ def test_own_anchors(weights):
         mb.pretrained("ssd_mobilenet_coco", anchors=anchors, image_size=(96, 96))
 
 
-def test_anchors_of_another_number_start_anew(weights):
+def test_heads_for_another_number_of_anchors_are_initialized(weights):
     grids = [level.grid for level in mb.anchors.ssd_mobilenet_anchors((160, 200)).levels]
     anchors = mb.anchors.paper_anchors((160, 200), grids)  # six in each cell of the first level, too
     model = mb.pretrained("ssd_mobilenet_coco", anchors=anchors, class_names=("dog",))
