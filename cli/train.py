@@ -72,9 +72,6 @@ def train(
         str | None,
         typer.Option(help="smooth_l1, giou, diou or ciou. Default: that of the recipe, smooth_l1."),
     ] = None,
-    matching: Annotated[
-        str | None, typer.Option(help="paper or atss. Default: that of the recipe, paper.")
-    ] = None,
     precision: Annotated[
         str | None, typer.Option(help="auto, float32, mixed_bfloat16 or mixed_float16.")
     ] = None,

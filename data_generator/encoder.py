@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..adaptive_matching import AdaptiveMatching
 from ..anchors import AnchorSpec
 from ..arguments import checked
 from ..boxes import area, cxcywh_to_xyxy, encode_offsets, iou, xyxy_to_cxcywh
@@ -27,29 +26,23 @@ ROUNDING = 1e-3  # tolerance of areas, far above float32's rounding errors
 class GroundTruthEncoder:
     """Encodes the objects of one image as the targets of `SSDLoss`.
 
-    By default, each object first gets one anchor (greedy bipartite matching), then each remaining anchor
-    takes its best object if their IoU reaches `positive_iou`. Of the rest, anchors whose best IoU reaches
+    Each object first gets one anchor (greedy bipartite matching), then each remaining anchor takes its
+    best object if their IoU reaches `positive_iou`. Of the rest, anchors whose best IoU reaches
     `negative_iou` are neutral (all-zero class row, ignored by the loss), the others background.
-
-    With `matching="atss"` each object has its own threshold, which follows from the anchors around it (Zhang
-    et al., CVPR 2020, see `adaptive_matching`). An object still gets at least one anchor, and no anchor is
-    neutral.
 
     Args:
         model: a model of this package, which provides anchors and classes; or an `AnchorSpec`.
         num_classes: number of object classes without background; only with an `AnchorSpec`.
-        matching: "paper" or "atss".
-        positive_iou: smallest IoU at which an anchor takes an object; only with "paper".
+        positive_iou: smallest IoU at which an anchor takes an object.
         negative_iou: smallest IoU at which an anchor is not background. If it equals `positive_iou`, no
-            anchor is neutral; only with "paper".
+            anchor is neutral.
         sparse: whether targets hold a class id (0 background, -1 neutral) instead of one-hot classes.
             `SSDLoss` takes both and expands the ids on its device. With 20 classes a sparse batch has a fifth
             of the bytes.
 
     Raises:
         TypeError: if `num_classes` is missing with an `AnchorSpec`, or given with a model.
-        ValueError: if num_classes is not from 1 to 10,000, or not 0 < negative_iou <= positive_iou <= 1;
-            for another matching, or "atss" with thresholds.
+        ValueError: if num_classes is not from 1 to 10,000, or not 0 < negative_iou <= positive_iou <= 1.
     """
 
     @renamed_arguments(anchors="model")
@@ -59,7 +52,6 @@ class GroundTruthEncoder:
         model: Model | AnchorSpec,
         num_classes: int | None = None,
         *,
-        matching: Literal["paper", "atss"] = "paper",
         positive_iou: float = 0.5,
         negative_iou: float = 0.5,
         sparse: bool = False,
@@ -70,13 +62,7 @@ class GroundTruthEncoder:
                 "GroundTruthEncoder: expected 0 < negative_iou <= positive_iou <= 1, "
                 f"got negative_iou={negative_iou}, positive_iou={positive_iou}"
             )
-        if matching == "atss" and (positive_iou, negative_iou) != (0.5, 0.5):
-            raise ValueError(
-                'GroundTruthEncoder: matching="atss" finds its own thresholds; leave out positive_iou and '
-                "negative_iou"
-            )
         self.num_classes = num_classes
-        self.matching = matching
         self.positive_iou = positive_iou
         self.negative_iou = negative_iou
         self.sparse = sparse
@@ -88,13 +74,10 @@ class GroundTruthEncoder:
         self._largest = np.maximum.reduceat(self._rough_areas, self._starts[:-1])
         self._largest = np.maximum.accumulate(self._largest)
         self._reach = REACH * negative_iou
-        self._adaptive = AdaptiveMatching(self.anchors) if matching == "atss" else None
 
     def __repr__(self):
-        extra = ("" if self.matching == "paper" else f", {self.matching}") + (
-            ", sparse" if self.sparse else ""
-        )
-        return f"<GroundTruthEncoder: {self.anchors!r}, {self.num_classes} classes{extra}>"
+        layout = ", sparse" if self.sparse else ""
+        return f"<GroundTruthEncoder: {self.anchors!r}, {self.num_classes} classes{layout}>"
 
     @property
     def target_shape(self) -> tuple[int, int]:
@@ -146,13 +129,6 @@ class GroundTruthEncoder:
         """The anchors that are not background (rows,), and the object of each, or `NEUTRAL` (rows,)."""
         if len(boxes) == 0:
             return np.zeros(0, int), np.zeros(0, int)
-        if self._adaptive:
-            matches = self._adaptive(boxes)
-            rows = np.flatnonzero(matches != BACKGROUND)
-            return rows, matches[rows]
-        return self._paper_match(boxes)
-
-    def _paper_match(self, boxes):
         # An object inside several anchors of one area has the same IoU with all of them, so rounding
         # decides. Computing in float64 from box centers breaks ties as ssd_keras does.
         boxes = cxcywh_to_xyxy(xyxy_to_cxcywh(boxes))

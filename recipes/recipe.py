@@ -57,7 +57,6 @@ class Recipe:
         box_loss: what a wrong box costs: "smooth_l1", "giou", "diou" or "ciou", see `SSDLoss`.
         localization_weight: weight of that loss. None: 1 for "smooth_l1", 5 for the others.
         augmentation: "ssd" or "ssdlite" (the presets of these names), or None: what `train` takes.
-        matching: "paper" or "atss", see `GroundTruthEncoder`.
         mosaic: share of the epochs, from the first on, in which half of the images are a `Mosaic`.
 
     Raises:
@@ -83,7 +82,6 @@ class Recipe:
     box_loss: Literal["smooth_l1", "giou", "diou", "ciou"] = "smooth_l1"
     localization_weight: float | None = None
     augmentation: Literal["ssd", "ssdlite"] | None = None
-    matching: Literal["paper", "atss"] = "paper"
     mosaic: float = 0.0
 
     def __str__(self) -> str:

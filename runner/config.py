@@ -38,8 +38,8 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         batch: images per step. None: that of the recipe, or all images if there are fewer.
         devices: number of devices that share each batch, or "all", see `train`. None: one.
         recipe: name of a recipe, see `multibox.recipes`: optimizer and schedule, augmentation, loss, and the
-            epochs, the batch, the box loss and the matching that are not given.
-        box_loss, matching: see `multibox.recipes.Recipe`. None: those of the recipe.
+            epochs, the batch and the box loss that are not given.
+        box_loss: see `multibox.recipes.Recipe`. None: that of the recipe.
         precision: a policy of Keras: "float32", "mixed_bfloat16" or "mixed_float16". "auto": what is
             fastest for the network on this device, see `fastest_precision`.
         check: what the data check does at an error in the data: "stop", or "warn" and go on; "off": no check.
@@ -63,7 +63,6 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     devices: Count | Literal["all"] | None = None
     recipe: Literal["finetune", "modern", "paper", "torchvision_ssdlite"] = "finetune"
     box_loss: Literal["smooth_l1", "giou", "diou", "ciou"] | None = None
-    matching: Literal["paper", "atss"] | None = None
     precision: Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"] = "auto"
     check: Literal["stop", "warn", "off"] = "stop"
     name: str | None = None

@@ -130,9 +130,8 @@ def start_run(
 
 
 def _recipe(config):
-    changes = {"box_loss": config.box_loss, "matching": config.matching}
-    given = {key: value for key, value in changes.items() if value is not None}
-    return replace(RECIPES[config.recipe], **given)
+    recipe = RECIPES[config.recipe]
+    return recipe if config.box_loss is None else replace(recipe, box_loss=config.box_loss)
 
 
 def _network_name(config):

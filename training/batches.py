@@ -49,8 +49,7 @@ def training_batches(model, dataset, name, *, batch_size, augmentation, seed, re
         augmentation = chosen_augmentation(model, dataset, recipe, epochs)
     if batch_size is None:
         batch_size = min(recipe.batch_size if recipe else BATCH_SIZE, max(len(dataset), 1))
-    matching = recipe.matching if recipe else "paper"
-    encoder = GroundTruthEncoder(model, matching=matching, sparse=True)
+    encoder = GroundTruthEncoder(model, sparse=True)
     return DataGenerator(dataset, batch_size, augmentation, encoder, seed=seed)
 
 
@@ -68,13 +67,14 @@ def chosen_augmentation(
     return Stages(mosaic, mixed, plain)
 
 
-def validation_batches(model, dataset, batch_size, recipe):
+def validation_batches(model, dataset, batch_size):
     """As `training_batches`; the images of a data set are whole, and not shuffled."""
     if not isinstance(dataset, DetectionDataset):
         return training_batches(model, dataset, "validation_data", batch_size=None, augmentation=None, seed=0)
     plain = resize_only(anchors_of(model).image_size)
-    options = {"batch_size": batch_size, "augmentation": plain, "recipe": recipe}
-    data = training_batches(model, dataset, "validation_data", seed=0, **options)
+    data = training_batches(
+        model, dataset, "validation_data", batch_size=batch_size, augmentation=plain, seed=0
+    )
     data.shuffle = False
     return data
 

@@ -100,8 +100,7 @@ def train(
         epochs: number of the last epoch. Epochs are counted from the start of the first run. None: that of
             the recipe.
         recipe: a `multibox.recipes.Recipe` or the name of one, such as "finetune". It chooses what is not
-            passed: epochs, optimizer, batch size, augmentation and loss; and how the objects of a
-            `DetectionDataset` are matched with anchors.
+            passed: epochs, optimizer, batch size, augmentation and loss.
         validation_data: like `dataset`, or None.
         optimizer: a Keras optimizer, or the name of one. None: that of the recipe, or of the model if it is
             compiled, otherwise `recipes.default_optimizer`.
@@ -159,7 +158,7 @@ def train(
         check_objects(data.dataset)
     validation = None
     if validation_data is not None:
-        validation = validation_batches(model, validation_data, batch_size, recipe)
+        validation = validation_batches(model, validation_data, batch_size)
     check_batches((data, validation), len(names))
     take_over(model, data, validation)
     if not resume:

@@ -40,8 +40,7 @@ def test_options_become_a_description(started, monkeypatch, capsys):
 
 
 def test_options_of_the_model_and_of_the_training(started, monkeypatch):
-    options = {"model": "ssd", "backbone": "ResNet50", "head": "shared", "neck": "fpn"}
-    options |= {"box_loss": "giou", "matching": "atss"}
+    options = {"model": "ssd", "backbone": "ResNet50", "head": "shared", "neck": "fpn", "box_loss": "giou"}
     arguments = [part for key, value in options.items() for part in (f"--{key.replace('_', '-')}", value)]
     assert run(monkeypatch, "my_data", *arguments) == 0
     assert started[0][0] == runner.RunConfig(data="my_data", **options)

@@ -88,7 +88,7 @@ def test_detect_gives_what_predict_dataset_gives(model):
 
 
 def assert_same_rows(found, expected, atol):
-    """The same rows; rounding, may swap those of nearly equal scores."""
+    """The same rows; rounding may swap those of nearly equal scores."""
     assert found.shape == expected.shape
     np.testing.assert_allclose(found[:, 1], expected[:, 1], atol=atol)
     apart = np.abs(found[:, None] - expected).max(axis=-1)

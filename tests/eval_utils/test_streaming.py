@@ -1,4 +1,5 @@
 import threading
+from functools import partial
 
 import keras
 import numpy as np
@@ -146,7 +147,8 @@ def test_a_camera_has_batches_of_one(model, monkeypatch):
     assert [source for source, _ in found] == [Source(0, i, i / 30, 30.0) for i in range(3)]
 
 
-def test_progress_counts_pictures_and_frames(model, place, capsys):
+def test_progress_counts_pictures_and_frames(model, place, capsys, monkeypatch):
+    monkeypatch.setattr(streaming, "tqdm", partial(streaming.tqdm, mininterval=0))  # shows every step
     run(model, [place, f"{place}/clip.avi"], progress=True)
     error = capsys.readouterr().err
     assert "/25 [" in error and ("images/s" in error or "s/ images" in error)  # tqdm below one image a second

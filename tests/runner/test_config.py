@@ -72,7 +72,6 @@ def test_changes_beat_the_file(tmp_path):
         ("data: a\nhead: conv\n", "head: only with model: ssd, got model: ssd-mobilenet"),
         ("data: a\nneck: bifpn\n", "neck: Invalid enum value 'bifpn'"),
         ("data: a\nbox_loss: iou\n", "box_loss: Invalid enum value 'iou'"),
-        ("data: a\nmatching: sim_ota\n", "matching: Invalid enum value 'sim_ota'"),
     ],
 )
 def test_what_a_file_must_not_hold(tmp_path, text, message):

@@ -167,7 +167,7 @@ def built(monkeypatch):
 BACKBONE = {"model": "ssd", "backbone": "MobileNet"}
 
 
-def test_a_run_on_a_backbone_with_another_loss_and_matching(shapes, tmp_path, built, monkeypatch):
+def test_a_run_on_a_backbone_with_another_box_loss(shapes, tmp_path, built, monkeypatch):
     trained = []
     monkeypatch.setattr(
         start, "train", lambda *a, **options: trained.append(options) or mb.train(*a, **options)
@@ -175,7 +175,7 @@ def test_a_run_on_a_backbone_with_another_loss_and_matching(shapes, tmp_path, bu
     config = mb.RunConfig(
         **BACKBONE,
         **{"data": str(shapes), "epochs": 1, "batch": 4, "size": "96x128", "output": str(tmp_path / "a")},
-        **{"weights": "none", "check": "warn", "box_loss": "giou", "matching": "atss"},
+        **{"weights": "none", "check": "warn", "box_loss": "giou"},
         **{"sources": (8, 16), "extras": (8, 8), "head": "separable", "neck": "fpn"},
     )
     result = mb.start_run(config, quiet=True)
@@ -185,7 +185,7 @@ def test_a_run_on_a_backbone_with_another_loss_and_matching(shapes, tmp_path, bu
     assert grids == [(12, 16), (6, 8), (3, 4), (2, 2)]
     assert {"conv2", "conv3"} <= {layer.name for layer in result.model.layers}
     recipe = trained[0]["recipe"]
-    assert (recipe.name, recipe.box_loss, recipe.matching) == ("finetune", "giou", "atss")
+    assert (recipe.name, recipe.box_loss) == ("finetune", "giou")
     assert mb.read_config(tmp_path / "a/config.yaml") == msgspec.structs.replace(config, precision="float32")
 
 

@@ -8,7 +8,7 @@ import pytest
 import multibox as mb
 from multibox.data_generator import Mosaic, Stages
 from multibox.recipes import RatedAdam, RatedSGD
-from multibox.training.batches import chosen_augmentation, training_batches, validation_batches
+from multibox.training.batches import chosen_augmentation
 from multibox.training.compiling import compile_model
 
 DATA = mb.load_shapes(4, (64, 64), seed=0)
@@ -52,14 +52,6 @@ def test_mosaics_end_before_the_training(model):
     stages = chosen_augmentation(model, DATA, replace(SHORT, mosaic=0.7, augmentation="ssdlite"), 10)
     plain = mb.ssdlite_augmentation((64, 64))
     assert stages == Stages(replace(plain, geometry=(Mosaic(DATA), *plain.geometry)), 7, plain)
-
-
-@pytest.mark.parametrize("matching", ["paper", "atss"])
-def test_matching(model, matching):
-    recipe = replace(SHORT, matching=matching)
-    options = {"batch_size": None, "augmentation": None, "seed": 0, "recipe": recipe, "epochs": 2}
-    assert training_batches(model, DATA, "dataset", **options).encoder.matching == matching
-    assert validation_batches(model, DATA, None, recipe).encoder.matching == matching
 
 
 @pytest.mark.parametrize(
