@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from keras import layers
 
-from ..layers import ImageNormalization, L2Normalization
+from ..layers import BatchNormalization, ImageNormalization, L2Normalization
 from .activations import activated
 from .step import Step, array, pads_of, refused
 
@@ -105,6 +105,7 @@ CONVERTERS: dict[type, Callable[..., str]] = {
     layers.Conv2D: _conv,
     layers.DepthwiseConv2D: _depthwise,
     layers.BatchNormalization: _batch_norm,
+    BatchNormalization: _batch_norm,
     layers.Activation: activated,
     layers.MaxPooling2D: _max_pool,
     layers.ZeroPadding2D: _zero_padding,

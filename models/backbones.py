@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import keras
 
+from ..layers import BatchNormalization
 from ..messages import did_you_mean, printable
 from .graph import Call, calls_of
 
@@ -34,7 +35,7 @@ def feature_maps(
             backbone does not have, or sources that do not get coarser.
     """
     _check(backbone, image.shape, owner)
-    copy = keras.models.clone_model(backbone, input_tensors=image)
+    copy = keras.models.clone_model(backbone, input_tensors=image, clone_function=_copied)
     copy.set_weights(backbone.get_weights())
     strides = None
     if any(isinstance(source, int) for source in sources):
@@ -45,6 +46,13 @@ def feature_maps(
     maps = {name: operations[name].output for name in names}
     check_order(maps, owner)
     return maps
+
+
+def _copied(layer):
+    kind = type(layer)
+    if kind is keras.layers.BatchNormalization:
+        kind = BatchNormalization
+    return kind.from_config(layer.get_config())
 
 
 def layers_by_stride(calls: Sequence[Call], image_size: tuple[int, int]) -> dict[int, str]:

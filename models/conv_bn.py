@@ -1,7 +1,9 @@
-"""The building block of every MobileNet: convolution, BatchNorm, activation."""
+"""The building block of every MobileNet: convolution, BatchNormalization, activation."""
 
 import keras
 from keras import layers
+
+from ..layers import BatchNormalization
 
 BN_EPSILON = 1e-3
 BN_MOMENTUM = 0.97
@@ -20,7 +22,7 @@ def conv_bn(
     batch_norm=True,
     bn_name=None,
 ):
-    """Convolution without bias, BatchNorm, activation.
+    """Convolution without bias, BatchNormalization, activation.
 
     Args:
         x: feature map.
@@ -50,7 +52,7 @@ def conv_bn(
     x = _convolution(x, channels, kernel, kernel_init, regularizer, settings)
     if batch_norm:
         bn = {"momentum": BN_MOMENTUM, "epsilon": BN_EPSILON, "name": bn_name or f"{name}_bn"}
-        x = layers.BatchNormalization(**bn)(x)
+        x = BatchNormalization(**bn)(x)
     return x if activation is None else layers.Activation(activation, name=f"{name}_activation")(x)
 
 

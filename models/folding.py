@@ -10,6 +10,7 @@ import numpy as np
 from keras import layers
 
 from ..arguments import checked
+from ..layers import BatchNormalization
 from ..layers.multibox import multibox_of, unwrapped
 from .copies import copied
 from .graph import calls_of
@@ -90,7 +91,7 @@ def _pairs(model):
     own = {id(layer) for layer in model.layers}  # and not of a nested model
     pairs = {}
     for call in calls:
-        if type(call.operation) is not layers.BatchNormalization:
+        if type(call.operation) not in (layers.BatchNormalization, BatchNormalization):
             continue
         (x,) = call.inputs
         before = makers[id(x)].operation

@@ -12,6 +12,7 @@ from keras import layers
 
 from ..anchors import AnchorSpec, ssd7_anchors
 from ..arguments import checked
+from ..layers import BatchNormalization
 from ..limits import NUM_CLASSES
 from .builder import Request, choose_anchors, l2
 from .ssd import detector_on
@@ -72,7 +73,7 @@ def SSD7(
                 # "same" rounds up, so the cells cover images of any size.
                 x = layers.MaxPooling2D(2, padding="same", name=f"pool{i - 1}")(x)
             x = conv(channels, kernel, use_bias=False, name=f"conv{i}")(x)
-            x = layers.BatchNormalization(momentum=BN_MOMENTUM, name=f"bn{i}")(x)
+            x = BatchNormalization(momentum=BN_MOMENTUM, name=f"bn{i}")(x)
             x = layers.Activation("elu", name=f"elu{i}")(x)
             if i >= FIRST_SOURCE:
                 sources[f"conv{i}"] = x

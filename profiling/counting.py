@@ -12,7 +12,14 @@ from typing import NamedTuple
 import keras
 from keras import layers
 
-from ..layers import AnchorBoxes, DecodeDetections, ImageNormalization, L2Normalization, MultiBox
+from ..layers import (
+    AnchorBoxes,
+    BatchNormalization,
+    DecodeDetections,
+    ImageNormalization,
+    L2Normalization,
+    MultiBox,
+)
 from ..models.graph import Call
 
 # The layers with one kernel that is applied at each position of the output.
@@ -26,7 +33,13 @@ SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 POINTWISE = (
     *(layers.InputLayer, layers.Identity, ImageNormalization, L2Normalization),
     *(layers.Activation, layers.ReLU, layers.LeakyReLU, layers.PReLU, layers.ELU, layers.Softmax),
-    *(layers.BatchNormalization, layers.UnitNormalization, layers.Rescaling, layers.Normalization),
+    *(
+        BatchNormalization,
+        layers.BatchNormalization,
+        layers.UnitNormalization,
+        layers.Rescaling,
+        layers.Normalization,
+    ),
     *(layers.Dropout, layers.SpatialDropout2D, layers.GaussianNoise, layers.GaussianDropout),
     *(layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.Maximum, layers.Minimum),
     *(layers.Concatenate, layers.ZeroPadding2D, layers.Cropping2D),
