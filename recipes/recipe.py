@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import keras
@@ -28,7 +29,7 @@ STEPS = (2 / 3, 5 / 6)  # of the run, where the paper divides the rate by 10: 80
         "warmup_steps": 0,
         "bias_rate": 0,
         "feature_rate": 0,
-        "known_rate": 0,
+        "rate_factor": 0,
     },
     **{"warmup": (0, 1), "averaging": (0, 1), "mosaic": (0, 1), "clip_norm": 0, "localization_weight": 0},
 )
@@ -44,13 +45,12 @@ class Recipe:
         optimizer: "sgd" (momentum 0.9) or "adam".
         learning_rate: highest learning rate. With "sgd" it is for `batch_size` images, and is scaled to the
             batches of the training. None: the rate of the network, see `default_optimizer`.
+        rate_factor: factor of that rate.
         decay: "cosine" down to a hundredth, or "steps": divided by 10 after two thirds and five sixths.
         warmup: share of the steps over which the rate rises to the highest one.
         warmup_steps: the same share ends after that many steps at the latest.
         bias_rate: factor of the learning rate of biases.
         feature_rate: factor of the learning rate of all layers before the heads.
-        known_rate: factor of the learning rate if the model finds the objects before the training, see
-            `train`.
         averaging: window of the average of the weights, as a share of the steps; 0: no average.
         clip_norm: length to which the gradient is cut, or None.
         loss: "mining" (`loss_of`), "focal" (`SSDFocalLoss(alpha=0.75)`), or None: what `train` takes.
@@ -58,6 +58,8 @@ class Recipe:
         localization_weight: weight of that loss. None: 1 for "smooth_l1", 5 for the others.
         augmentation: "ssd" or "ssdlite" (the presets of these names), or None: what `train` takes.
         mosaic: share of the epochs, from the first on, in which half of the images are a `Mosaic`.
+        known: what is different if the model finds the objects before the training, see `train`: attributes
+            and their values, but for name, purpose and epochs.
 
     Raises:
         TypeError: for a value of another kind.
@@ -70,12 +72,12 @@ class Recipe:
     batch_size: int = 16
     optimizer: Literal["sgd", "adam"] = "adam"
     learning_rate: float | None = None
+    rate_factor: float = 1.0
     decay: Literal["cosine", "steps"] = "cosine"
     warmup: float = 0.05
     warmup_steps: int = 1000
     bias_rate: float = 1.0
     feature_rate: float = 1.0
-    known_rate: float = 1.0
     averaging: float = 0.0
     clip_norm: float | None = None
     loss: Literal["mining", "focal"] | None = None
@@ -83,27 +85,37 @@ class Recipe:
     localization_weight: float | None = None
     augmentation: Literal["ssd", "ssdlite"] | None = None
     mosaic: float = 0.0
+    known: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self):
+        allowed = {each.name for each in fields(self)} - {"name", "purpose", "epochs", "known"}
+        if unknown := [str(name) for name in self.known if name not in allowed]:
+            hint = did_you_mean(unknown[0], allowed)
+            raise ValueError(f"Recipe: known has no attribute {printable(unknown[0])!r}{hint}")
+        if self.known:
+            self.for_known_objects()  # checks the values
 
     def __str__(self) -> str:
-        rows = [(field.name, getattr(self, field.name)) for field in fields(self)]
-        width = max(len(name) for name, _ in rows)
-        return "\n".join(f"{name:{width}}  {'-' if value is None else value}" for name, value in rows)
+        rows = {each.name: getattr(self, each.name) for each in fields(self)}
+        rows["known"] = ", ".join(f"{name} {value}" for name, value in self.known.items()) or None
+        width = max(map(len, rows))
+        return "\n".join(f"{name:{width}}  {'-' if value is None else value}" for name, value in rows.items())
+
+    def for_known_objects(self) -> Recipe:
+        """The recipe for a model that finds the objects before the training."""
+        return replace(self, name=f"{self.name}, known objects", **self.known, known={})
 
     @checked(steps=1, batch_size=1)
-    def build_optimizer(
-        self, model: keras.Model, steps: int, batch_size: int, *, known: bool = False
-    ) -> keras.optimizers.Optimizer:
+    def build_optimizer(self, model: keras.Model, steps: int, batch_size: int) -> keras.optimizers.Optimizer:
         """The optimizer for a training.
 
         Args:
             model: a model of this package.
             steps: number of steps of the whole training.
             batch_size: images per step.
-            known: whether the model already finds the objects.
         """
         rate = default_rate(model) if self.learning_rate is None else self.learning_rate
-        if known:
-            rate *= self.known_rate
+        rate *= self.rate_factor
         if self.optimizer == "sgd":
             rate *= batch_size / self.batch_size
         plain, rated, options = OPTIMIZERS[self.optimizer]
@@ -168,9 +180,9 @@ RECIPES = _table(
         "finetune",
         "from a detector's weights to your classes, with some hundreds of images",
         epochs=20,
-        known_rate=0.1,
         averaging=0.2,
         augmentation="ssdlite",
+        known={"rate_factor": 0.1, "batch_size": 32, "averaging": 0.5, "augmentation": "ssd"},
     ),
     Recipe(
         "modern",

@@ -22,7 +22,7 @@ from ..eval_utils import (
     predict_dataset,
 )
 from ..messages import printable
-from ..models.detector import anchors_of
+from ..models.detector import anchors_of, set_value_range
 from ..models.precision import chosen_precision
 from ..networks import find_network
 from ..recipes import RECIPES
@@ -30,6 +30,7 @@ from ..report import save_report
 from ..training import MeanAveragePrecision, train
 from ..training.batches import chosen_augmentation
 from ..training.devices import chosen_devices
+from ..training.known import fitting_recipe
 from .config import RunConfig, make_config
 from .data import find_data
 from .folder import CONFIG, FILES, HISTORY, LOG, VERSIONS, new_folder, save_figure, save_versions, write_text
@@ -104,6 +105,10 @@ def start_run(
     model = build_model(config, training.class_names, training.pixels.channels)
     precision = chosen_precision(model, config.precision, "precision")
     config = msgspec.structs.replace(config, precision=precision)  # for a resumed run on another device
+    set_value_range(model, training.pixels.value_range)
+    recipe = fitting_recipe(recipe, model, training, folder, resume=resume)
+    if recipe.name != config.recipe:
+        report("The model finds the objects already: a lower rate and a longer average keep what it knows.")
     batch = config.batch or min(recipe.batch_size, len(training))
     steps = -(-len(training) // batch)
     _tell_plan(config, model, training, validation, batch, steps, devices, report)

@@ -40,12 +40,8 @@ def _with_anchors(model, options):
     return {"anchors": anchors_of(model), **options}
 
 
-def compile_model(model, data, optimizer, loss, recipe, *, epochs, on_nan, known=False):
-    """Compiles the model. A compiled model keeps its optimizer and loss if no optimizer is given.
-
-    Args:
-        known: whether the model finds the objects already.
-    """
+def compile_model(model, data, optimizer, loss, recipe, *, epochs, on_nan):
+    """Compiles the model. A compiled model keeps its optimizer and loss if no optimizer is given."""
     if optimizer is None and recipe is None and model.compiled:
         if loss is not None:
             raise ValueError(
@@ -58,23 +54,21 @@ def compile_model(model, data, optimizer, loss, recipe, *, epochs, on_nan, known
     if loss is None:
         loss = _loss_of_recipe(model, recipe)
     _check_loss(model, loss)
-    if optimizer is None:
-        optimizer = _chosen_optimizer(model, data, recipe, epochs, known)
-    else:
-        optimizer = _optimizer(optimizer)
+    given = optimizer is not None
+    optimizer = _optimizer(optimizer) if given else _chosen_optimizer(model, data, recipe, epochs)
     if on_nan == "skip":
         optimizer = skipping(optimizer)
     model.compile(optimizer=optimizer, loss=loss, metrics=loss.metrics())
 
 
-def _chosen_optimizer(model, data, recipe, epochs, known):
+def _chosen_optimizer(model, data, recipe, epochs):
     steps = number_of_steps(data)
     if steps is None:
         raise ValueError("train: the length of the tf.data.Dataset is unknown, so pass an optimizer")
     if recipe is None:
         return default_optimizer(model, epochs * steps)
     batch_size = getattr(data, "batch_size", recipe.batch_size)
-    return recipe.build_optimizer(model, epochs * steps, batch_size, known=known)
+    return recipe.build_optimizer(model, epochs * steps, batch_size)
 
 
 def _optimizer(optimizer):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from ..data_generator import DataGenerator
+from ..data_generator import DataGenerator, DetectionDataset
 from ..eval_utils import evaluate_voc, predict_dataset
 from ..recipes import Recipe
 from .state import load_run
@@ -16,16 +16,21 @@ IMAGES = 100  # of the training images, spread over the data set; enough to tell
 ENOUGH = 0.3  # mAP at IoU 0.5. New class heads have less than 0.05, COCO's on VOC's classes 0.63.
 
 
-def finds_objects(
-    model: keras.Model, data: object, recipe: Recipe | None, output: Path, *, resume: bool
-) -> bool:
-    """Whether a model finds the objects already, if the recipe asks; in a resumed run, whether it did."""
-    if recipe is None or recipe.known_rate == 1 or not isinstance(data, DataGenerator):
-        return False
-    last = output / "last.keras"
+def fitting_recipe(
+    recipe: Recipe | None, model: keras.Model, data: object, output: Path, *, resume: bool
+) -> Recipe | None:
+    """A recipe, or what it says of known objects if the model finds those of the data.
+
+    A resumed run keeps the recipe that it began with.
+    """
+    if isinstance(data, DataGenerator):
+        data = data.dataset
+    if recipe is None or not recipe.known or not isinstance(data, DetectionDataset):
+        return recipe
+    last, known = output / "last.keras", recipe.for_known_objects()
     if resume and last.exists():
-        return load_run(last).known
-    return mean_ap(model, data.dataset) >= ENOUGH
+        return known if load_run(last).recipe == known.name else recipe
+    return known if mean_ap(model, data) >= ENOUGH else recipe
 
 
 def mean_ap(model, dataset):

@@ -28,7 +28,7 @@ from .diagnosis import diagnose
 from .fit import EpochNumber, RunCallbacks, fit
 from .interruption import noted_signals
 from .keeper import RunKeeper
-from .known import finds_objects
+from .known import fitting_recipe
 from .lock import locked
 from .resume import begin, check_callbacks, check_free, check_restoring, end_again, with_earlier
 from .skip import SkipBadSteps
@@ -78,9 +78,10 @@ def train(
     Ctrl-C and SIGTERM end a run after the step in hand: `last.keras` is written, then KeyboardInterrupt or
     SystemExit(143) is raised. A second signal ends it at once.
 
-    A model that already finds the objects keeps more of what it knows at a lower rate. Some recipes therefore
-    have a `known_rate`, and `train` with such a recipe first measures the mAP on 100 of the training images
-    (IoU 0.5): from 0.3 on, the rate of the network is multiplied by it.
+    A model that already finds the objects keeps more of what it knows if it is trained otherwise, at a lower
+    rate for example. `train` with a recipe that says how (`Recipe.known`), and without an optimizer, first
+    measures the mAP on 100 of the training images (IoU 0.5). From 0.3 on, it takes
+    `recipe.for_known_objects()`.
 
     If the loss or a weight becomes NaN, training stops with a warning that names the likely cause. The files
     keep the last good weights, and the model has them again. The folder `diagnosis` shows the images of the
@@ -165,8 +166,11 @@ def train(
         check_free(output)
     if precision is not None:
         set_precision(model, precision, "train")
-    known = optimizer is None and finds_objects(model, data, recipe, output, resume=resume)
-    compile_model(model, data, optimizer, loss, recipe, epochs=epochs, on_nan=on_nan, known=known)
+    if optimizer is None:
+        recipe = fitting_recipe(recipe, model, dataset, output, resume=resume)
+        data = training_batches(model, dataset, "dataset", seed=seed, **options | {"recipe": recipe})
+        check_batches([data], len(names))
+    compile_model(model, data, optimizer, loss, recipe, epochs=epochs, on_nan=on_nan)
     check_rate(model, callbacks)
     check_restoring(callbacks)
     places = on_devices(model, names)
@@ -177,7 +181,7 @@ def train(
                 stack.callback(generator.close)
         stack.enter_context(locked(output))
         state = begin(model, data, output, resume)
-        state.known = known
+        state.recipe = recipe.name if recipe else ""
         stack.enter_context(naming_failures(data, validation))
         return _run(
             model,

@@ -21,7 +21,7 @@ from ..files import atomic, check_regular
 _STATE = "multibox/run.json"
 _ARRAYS = "multibox/run.npz"
 _MAX_STATE_BYTES = 256 << 20
-_VERSION = 1
+_VERSION = 2
 # What zipfile, json and NumPy raise for a damaged file.
 _DAMAGES = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, NotImplementedError, RuntimeError)
 
@@ -36,7 +36,7 @@ class RunState:
         stopped: the `epochs` of the run that a callback has stopped; 0 if none has.
         rows: the log, a dictionary for each finished epoch.
         data: what must be the same for a run to go on within an epoch.
-        known: whether the model found the objects before the training, see `known.finds_objects`.
+        recipe: name of the recipe; "" without one.
         callbacks: [class name, attributes that have changed] of each callback.
         arrays: running sums of metrics and states of random generators by name, and arrays of callbacks.
     """
@@ -46,7 +46,7 @@ class RunState:
     stopped: int = 0
     rows: list[dict[str, float]] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
-    known: bool = False
+    recipe: str = ""
     callbacks: list[list[Any]] = field(default_factory=list)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 

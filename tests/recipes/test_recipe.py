@@ -38,9 +38,8 @@ def test_torchvision_ssdlite(model):
 def test_a_rate_of_its_own_or_that_of_the_network(model):
     assert rate(PLAIN.build_optimizer(model, 100, 16), 0) == pytest.approx(1e-3)
     assert rate(PLAIN.build_optimizer(model, 100, 4), 0) == pytest.approx(1e-3)  # Adam: whatever the batch
-    known = replace(PLAIN, known_rate=0.1)
-    assert rate(known.build_optimizer(model, 100, 16), 0) == pytest.approx(1e-3)
-    assert rate(known.build_optimizer(model, 100, 16, known=True), 0) == pytest.approx(1e-4)
+    tenth = replace(PLAIN, rate_factor=0.1)
+    assert rate(tenth.build_optimizer(model, 100, 16), 0) == pytest.approx(1e-4)
     own = replace(PLAIN, learning_rate=0.01)
     assert rate(own.build_optimizer(model, 100, 16), 0) == pytest.approx(0.01)
     assert rate(replace(own, optimizer="sgd").build_optimizer(model, 100, 4), 0) == pytest.approx(0.0025)
@@ -79,6 +78,19 @@ def test_it_is_a_value():
     assert lines[5].split() == ["learning_rate", "-"]
 
 
+def test_the_recipe_for_known_objects():
+    recipe = replace(PLAIN, known={"rate_factor": 0.1, "batch_size": 32, "averaging": 0.5})
+    known = recipe.for_known_objects()
+    expected = replace(PLAIN, name="plain, known objects", rate_factor=0.1, batch_size=32, averaging=0.5)
+    assert known == expected
+    assert str(recipe).splitlines()[-1].split(maxsplit=1) == [
+        "known",
+        "rate_factor 0.1, batch_size 32, averaging 0.5",
+    ]
+    assert replace(recipe, box_loss="giou").for_known_objects().box_loss == "giou"
+    assert len({recipe, replace(recipe)}) == 1  # it can be hashed
+
+
 def test_names():
     for name, recipe in RECIPES.items():
         assert find_recipe(name) is getattr(mb.recipes, name) is recipe and recipe.name == name
@@ -101,6 +113,10 @@ def test_names():
         ),
         ({"loss": 3}, ValueError, 'loss must be "mining" or "focal" or None'),
         ({"learning_rate": "fast"}, TypeError, "learning_rate must be a number or None"),
+        ({"known": {"rate": 1}}, ValueError, "known has no attribute 'rate'; did you mean 'bias_rate'"),
+        ({"known": {"epochs": 3}}, ValueError, "known has no attribute 'epochs'"),
+        ({"known": {"averaging": 2}}, ValueError, "averaging must be at most 1, got 2"),
+        ({"known": 3}, TypeError, "known must be a dictionary, got int 3"),
     ],
 )
 def test_values_that_do_not_fit(values, error, message):

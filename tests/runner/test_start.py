@@ -12,6 +12,7 @@ import multibox as mb
 from multibox.runner import start
 from multibox.runner.data import find_data
 from multibox.runner.model import build_model, chosen_anchors, chosen_weights
+from multibox.training import known
 
 SIZE = (96, 96)
 SMALL = {"model": "ssd7", "size": "96x96", "batch": 4}
@@ -187,6 +188,25 @@ def test_a_run_on_a_backbone_with_another_box_loss(shapes, tmp_path, built, monk
     recipe = trained[0]["recipe"]
     assert (recipe.name, recipe.box_loss) == ("finetune", "giou")
     assert mb.read_config(tmp_path / "a/config.yaml") == msgspec.structs.replace(config, precision="float32")
+
+
+def test_a_model_that_knows_the_objects(shapes, tmp_path, monkeypatch):
+    """A run says so, and keeps the recipe when it goes on."""
+    trained = []
+    monkeypatch.setattr(
+        start, "train", lambda *a, **options: trained.append(options) or mb.train(*a, **options)
+    )
+    config = mb.RunConfig(
+        data=str(shapes), epochs=1, output=str(tmp_path / "a"), check="warn", **SMALL | {"batch": None}
+    )
+    monkeypatch.setattr(known, "mean_ap", lambda model, data: 0.5)
+    mb.start_run(config, quiet=True)
+    text = (tmp_path / "a/log.txt").read_text()
+    assert "The model finds the objects already: a lower rate" in text and "steps with 6 images" in text
+    monkeypatch.setattr(known, "mean_ap", lambda model, data: 0.0)
+    mb.start_run(msgspec.structs.replace(config, epochs=2), resume=True, quiet=True)
+    expected = mb.recipes.finetune.for_known_objects()
+    assert [options["recipe"] for options in trained] == [expected, expected]
 
 
 def test_weights_of_a_backbone(built, tmp_path):

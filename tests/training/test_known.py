@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 import multibox as mb
-from multibox.training import known
+from multibox.training import known, loop
 
 DATA = mb.load_shapes(12, (64, 64), seed=0)
-RECIPE = replace(mb.recipes.finetune, name="short", batch_size=8, averaging=0.0, known_rate=0.01, warmup=0.0)
+RECIPE = replace(mb.recipes.finetune, name="short", batch_size=8, averaging=0.0, warmup=0.0)
+RECIPE = replace(RECIPE, known={"rate_factor": 0.01, "batch_size": 4, "augmentation": "ssd"})
 
 
 @pytest.fixture(scope="module")
@@ -45,26 +46,47 @@ def rate(model):
     return float(keras.ops.convert_to_numpy(model.optimizer._learning_rate(0)))
 
 
-@pytest.mark.parametrize(("found", "factor"), [(perfect, 0.01), (nothing, 1.0)])
-def test_a_model_that_finds_the_objects_has_a_lower_rate(model, detections, tmp_path, found, factor):
+@pytest.fixture
+def batches(monkeypatch):
+    """The generators that `train` makes, the one that it takes last."""
+    made = []
+    whole = loop.training_batches
+    monkeypatch.setattr(loop, "training_batches", lambda *a, **k: made.append(whole(*a, **k)) or made[-1])
+    return made
+
+
+@pytest.mark.parametrize(
+    ("found", "factor", "size", "augmentation"),
+    [(perfect, 0.01, 4, mb.ssd_augmentation), (nothing, 1.0, 8, mb.ssdlite_augmentation)],
+)
+def test_a_model_that_finds_the_objects_is_trained_otherwise(
+    model, detections, batches, tmp_path, found, factor, size, augmentation
+):
     detections(found)
     mb.train(model, DATA, tmp_path / "run", recipe=RECIPE, epochs=1, verbose=0)
     assert rate(model) == pytest.approx(4e-3 * factor)
+    assert batches[-1].batch_size == size and batches[-1].transform == augmentation((64, 64))
 
 
-def test_a_resumed_run_keeps_its_rate(model, detections, tmp_path):
+def test_a_resumed_run_keeps_its_recipe(model, detections, batches, tmp_path):
     options = {"recipe": RECIPE, "verbose": 0, "resume": True}
     asked = detections(perfect)
     mb.train(model, DATA, tmp_path / "run", epochs=1, **options)
     detections(nothing)
     mb.train(model, DATA, tmp_path / "run", epochs=2, **options)
-    assert rate(model) == pytest.approx(4e-5)
+    assert rate(model) == pytest.approx(4e-5) and batches[-1].batch_size == 4
     assert len(asked) == 1
+
+
+def test_what_is_passed_takes_the_place_of_the_recipe(model, detections, batches, tmp_path):
+    detections(perfect)
+    mb.train(model, DATA, tmp_path / "run", recipe=RECIPE, epochs=1, batch_size=6, verbose=0)
+    assert rate(model) == pytest.approx(4e-5) and batches[-1].batch_size == 6
 
 
 def test_nothing_is_measured_where_it_does_not_matter(model, detections, tmp_path):
     asked = detections(perfect)
-    mb.train(model, DATA, tmp_path / "one", recipe=replace(RECIPE, known_rate=1.0), epochs=1, verbose=0)
+    mb.train(model, DATA, tmp_path / "one", recipe=replace(RECIPE, known={}), epochs=1, verbose=0)
     mb.train(model, DATA, tmp_path / "two", recipe=RECIPE, optimizer="adam", epochs=1, verbose=0)
     assert not asked
 
