@@ -162,7 +162,7 @@ def as_arrays(variables: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def not_finite(model: keras.Model) -> str | None:
-    """The path of the first weight, or sum of gradients, with a NaN or infinite value; None if there is none."""
+    """The path of the first weight, or sum of gradients, with a NaN or infinite value, or None."""
     sums = [variable for variable in model.optimizer.variables if "gradient_accumulator" in variable.path]
     for weight in [*model.weights, *sums]:
         values = keras.ops.convert_to_numpy(weight)
