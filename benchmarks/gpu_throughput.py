@@ -1,13 +1,9 @@
-"""Images per second of SSD300 on a GPU, in training and inference, compared with torchvision if installed.
+"""Throughput of SSD300 and of torchvision's on this machine, for gpu.py."""
 
-    KERAS_BACKEND=jax python benchmarks/gpu_throughput.py
-    KERAS_BACKEND=torch python benchmarks/gpu_throughput.py
-
-The peak of the GPU is measured with a large matrix product of the same type in the same run. A forward pass
-takes 31.4 billion multiplications per image, a training step three times as many.
-"""
-
-import argparse
+import gc
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 
 import keras
 import numpy as np
@@ -15,122 +11,160 @@ from keras import ops
 from timing import report
 
 import multibox as mb
-from multibox.profiling.compiled import time_in_turn
+from multibox.profiling.compiled import compiled, time_in_turn
 
-FORWARD_FLOPS = 2 * 31_373_537_792
-PRODUCT = 8192
+OBJECTS = np.array([[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]])  # of each image of a training step
 TYPES = {"float32": "float32", "mixed_bfloat16": "bfloat16"}
+CLASSES = 20
+SMALL = (96, 128)
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--training-batch", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--product", type=int, default=PRODUCT, help="side of the matrices for the peak")
-    args = parser.parse_args()
+@dataclass(frozen=True)
+class Scale:
+    """How much is measured.
 
+    Attributes:
+        network: makes a network of so many classes.
+        training: batch sizes of training steps.
+        inference: batch sizes of forward passes.
+        rounds: timed runs of each.
+        side: of the matrices whose product is the peak.
+        feeding: batch size and number of JPEGs for `fit`.
+        images: drawn images to fine-tune with, where no data are given; a quarter of them is to measure with.
+        epochs: of the fine-tuning.
+    """
+
+    network: Callable = mb.SSD300
+    training: tuple[int, ...] = (32, 64, 128)
+    inference: tuple[int, ...] = (1, 8, 64)
+    rounds: int = 20
+    side: int = 8192
+    feeding: tuple[int, int] = (32, 1024)
+    images: int = 800
+    epochs: int = 20
+
+
+QUICK = Scale(lambda classes: mb.SSD7(classes, image_size=SMALL), (2,), (2,), 2, 256, (4, 16), 16, 2)
+
+
+def throughput(scale, policy):
+    keras.config.set_dtype_policy(policy)
+    peak = peak_of(scale.side, TYPES[policy])
+    flops = 2 * mb.complexity(scale.network(CLASSES)).multiply_adds
     rows = []
-    for policy, dtype in TYPES.items():
-        keras.config.set_dtype_policy(policy)
-        functions = {f"inference, batch {n}": (n, FORWARD_FLOPS, inference(n)) for n in args.batches}
-        n = args.training_batch
-        functions[f"training, batch {n}"] = (n, 3 * FORWARD_FLOPS, training(n))
-        functions.update(torchvision_functions(args, dtype))
-        functions["matrix product"] = (1, 2 * args.product**3, matrix_product(args.product, dtype))
-        seconds = time_in_turn({k: f for k, (_, _, f) in functions.items()}, args.rounds)
-        peak = 2 * args.product**3 / seconds["matrix product"]
-        for name, (count, flops, _) in functions.items():
-            rate = count / seconds[name]
-            rows.append(
-                {
-                    "type": policy,
-                    "what": name,
-                    "images per second": rate,
-                    "TFLOP/s": rate * flops / 1e12,
-                    "percent of peak": 100 * rate * flops / peak,
-                }
-            )
-    report("SSD300 throughput", rows, backend=keras.backend.backend())
-
-
-def pixels(count):
-    images = np.random.default_rng(0).integers(0, 256, (count, 300, 300, 3)).astype("float32")
-    return ops.convert_to_tensor(images)
-
-
-def inference(count):
-    model, images = mb.SSD300(20, mode="inference"), pixels(count)
-    return lambda: model.predict_on_batch(images)
-
-
-def training(count):
-    model, loss, images = mb.SSD300(20), mb.SSDLoss(), pixels(count)
-    model.compile(keras.optimizers.SGD(1e-6, momentum=0.9), loss)
-    boxes = np.array([[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]])
-    target = mb.GroundTruthEncoder(mb.anchors.SSD300_VOC, 20)(boxes, [1, 2])
-    targets = ops.convert_to_tensor(np.stack([target] * count))
-    return lambda: model.train_on_batch(images, targets)
-
-
-def matrix_product(side, dtype):
-    a = ops.cast(ops.convert_to_tensor(np.random.default_rng(0).normal(size=(side, side))), dtype)
-    return lambda: ops.convert_to_numpy(ops.sum(ops.matmul(a, a)[:1, :1]))
-
-
-def torchvision_functions(args, dtype):
-    """The same functions for torchvision's SSD300; empty if torchvision or CUDA is missing."""
-    try:
-        import torch
-        from torchvision.models.detection import ssd300_vgg16
-    except ImportError:
-        return {}
-    if not torch.cuda.is_available():
-        return {}
-
-    def model():
-        return ssd300_vgg16(weights=None, weights_backbone=None, num_classes=21).cuda()
-
-    def images(count):
-        return list(torch.rand(count, 3, 300, 300, device="cuda"))
-
-    cast = torch.autocast("cuda", torch.bfloat16, enabled=dtype == "bfloat16")
-
-    def detect(net, batch):
-        with torch.inference_mode(), cast:
-            net(batch)
-        torch.cuda.synchronize()
-
-    def train(net, optimizer, batch, targets):
-        with cast:
-            loss = sum(net(batch, targets).values())
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        torch.cuda.synchronize()
-
-    functions = {}
-    for n in args.batches:
-        net, batch = model().eval(), images(n)
-        functions[f"torchvision, inference, batch {n}"] = (
-            n,
-            FORWARD_FLOPS,
-            lambda net=net, batch=batch: detect(net, batch),
+    for count in scale.training:
+        [seconds] = measured(partial(training_step, scale.network(CLASSES), count), 1, scale.rounds)
+        rows.append(row(f"training, batch {count}", count, seconds, 3 * flops, peak))
+    for count in scale.inference:
+        network, detector = measured(
+            lambda n=count: forward_passes(scale.network(CLASSES), n), 2, scale.rounds
         )
-    n, net = args.training_batch, model().train()
-    optimizer = torch.optim.SGD(net.parameters(), 1e-6, momentum=0.9)
-    boxes = torch.tensor([[30.0, 30.0, 150.0, 180.0], [120.0, 90.0, 270.0, 270.0]], device="cuda")
-    targets = [{"boxes": boxes, "labels": torch.tensor([1, 2], device="cuda")}] * n
-    batch = images(n)
-    functions[f"torchvision, training, batch {n}"] = (
-        n,
-        3 * FORWARD_FLOPS,
-        lambda: train(net, optimizer, batch, targets),
-    )
-    return functions
+        rows.append(row(f"network, batch {count}", count, network, flops, peak))
+        rows.append(row(f"detector, batch {count}", count, detector, flops, peak))
+        if network and detector:
+            rows[-1]["% decoding and NMS"] = 100 * (1 - network / detector)
+    report(f"throughput, {policy}", rows, **facts(peak))
 
 
-if __name__ == "__main__":
-    main()
+def row(what, count, seconds, flops, peak):
+    """A row of the tables of throughput; `seconds` is None where the memory did not suffice."""
+    rate = count / seconds if seconds else None
+    return {
+        "what": what,
+        "ms": 1e3 * seconds if seconds else "out of memory",
+        "images/s": rate or "-",
+        "TFLOP/s": rate * flops / 1e12 if rate else "-",
+        "% of peak": 100 * rate * flops / peak if rate else "-",
+        "% decoding and NMS": "",
+    }
+
+
+def measured(make, number, rounds):
+    """Median seconds of each of the functions that `make` makes, or None for each if the memory is full."""
+    try:
+        functions = dict(enumerate(make()))
+        return list(time_in_turn(functions, rounds).values())
+    except Exception as error:
+        words = f"{type(error).__name__} {error}".lower()
+        if not any(sign in words for sign in ("out of memory", "outofmemory", "resourceexhausted")):
+            raise
+    gc.collect()
+    return [None] * number
+
+
+def training_step(model, count):
+    model.compile(keras.optimizers.SGD(1e-6, momentum=0.9), mb.SSDLoss())
+    target = mb.GroundTruthEncoder(model, sparse=True)(OBJECTS, [1, 2])
+    images, targets = pixels(model, count), ops.convert_to_tensor(np.stack([target] * count))
+    return [lambda: model.train_on_batch(images, targets)]
+
+
+def forward_passes(model, count):
+    images = [pixels(model, count)]
+    network, detector = compiled(model), compiled(mb.to_inference(model))
+    return [lambda: network(images), lambda: detector(images)]
+
+
+def pixels(model, count):
+    shape = (count, *model.input_shape[1:])
+    return ops.convert_to_tensor(np.random.default_rng(0).integers(0, 256, shape).astype("float32"))
+
+
+def peak_of(side, dtype):
+    """Floating-point operations per second of a product of two square matrices."""
+    a = ops.cast(ops.convert_to_tensor(np.random.default_rng(0).normal(size=(side, side))), dtype)
+    product = {"": lambda: ops.convert_to_numpy(ops.sum(ops.matmul(a, a)[:1, :1]))}
+    return 2 * side**3 / time_in_turn(product, 20)[""]
+
+
+def facts(peak=None):
+    names = {
+        "backend": keras.backend.backend(),
+        "devices": [str(d) for d in keras.distribution.list_devices()],
+    }
+    return names if peak is None else {**names, "peak TFLOP/s": peak / 1e12}
+
+
+def torchvision_throughput(scale):
+    import torch
+    from torchvision.models.detection import ssd300_vgg16
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    flops = 2 * mb.complexity(mb.SSD300(CLASSES)).multiply_adds
+    boxes = torch.tensor(300 * OBJECTS, dtype=torch.float32, device=device)
+    target = {"boxes": boxes, "labels": torch.tensor([1, 2], device=device)}
+
+    def steps(count, cast, is_training):
+        net = ssd300_vgg16(weights=None, weights_backbone=None, num_classes=1 + CLASSES).to(device)
+        images = list(torch.rand(count, 3, 300, 300, device=device))
+        optimizer = torch.optim.SGD(net.parameters(), 1e-6, momentum=0.9)
+
+        def train():
+            with cast:
+                loss = sum(net(images, [target] * count).values())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            return float(loss)
+
+        def detect():
+            with torch.inference_mode(), cast:
+                return [found["scores"].cpu() for found in net(images)]
+
+        net.train(is_training)
+        return [train if is_training else detect]
+
+    for policy, dtype in TYPES.items():
+        cast = torch.autocast(device, torch.bfloat16, enabled=dtype == "bfloat16")
+        peak, rows = peak_of(scale.side, dtype), []
+        for is_training, counts in ((True, scale.training), (False, scale.inference)):
+            what = "training" if is_training else "detector"
+            for count in counts:
+                [seconds] = measured(lambda n=count, t=is_training, c=cast: steps(n, c, t), 1, scale.rounds)
+                rows.append(
+                    row(f"{what}, batch {count}", count, seconds, (1 + 2 * is_training) * flops, peak)
+                )
+                gc.collect()
+                if device == "cuda":
+                    torch.cuda.empty_cache()
+        report(f"throughput of torchvision, {policy}", rows, **facts(peak))

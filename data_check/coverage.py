@@ -44,6 +44,11 @@ class Coverage:
     positives: np.ndarray
     left_out: dict[int, int] = field(default_factory=dict)
 
+    def __repr__(self):
+        count = len(self.best_iou)
+        share = f", {(self.best_iou >= POSITIVE_IOU).mean():.0%} with IoU >= {POSITIVE_IOU}" if count else ""
+        return f"<Coverage: {count} objects{share}, {self.anchors!r}>"
+
     @property
     def sides(self):
         """(objects, 2) width and height in pixels at the model's input."""

@@ -94,6 +94,9 @@ def detect(
 ) -> Detections | list[Detections]:
     """Detects objects in images.
 
+    The model is compiled once for all calls, as `predict` does it, also one that was compiled with
+    `run_eagerly=True`. To step through its layers in a debugger, call the model itself.
+
     Args:
         model: a model of this package, for training or for inference; one of `load_detector`; or the path of
             a saved one (`.keras`) or of an exported one.

@@ -223,6 +223,28 @@ def compared(one, several):
     }
 
 
+def accumulating(number, folder):
+    """Updates after every third step; on several devices, the run ends within an accumulation and goes on."""
+    import multibox as mb
+
+    runs = []
+    for name, order in (("one", (None,)), ("several", (number, number, None))):
+        for epoch, devices in enumerate(order):
+            model = network()
+            history = mb.train(
+                model,
+                batches(model),
+                folder / f"accumulating-{name}",
+                epochs=3 if name == "one" else epoch + 1,
+                optimizer=optimizer(momentum=0.9, gradient_accumulation_steps=3),
+                devices=devices,
+                resume=epoch > 0,
+                verbose=0,
+            )
+        runs.append((model, history.history))
+    return {"accumulating": compared(*runs)}
+
+
 def batch_norm(number, folder):
     """The moving averages of a BatchNorm after a step with whole batches."""
     import multibox as mb
@@ -279,7 +301,10 @@ def scope(number, folder):
         return {"scope": str(error)}
 
 
-PARTS = {part.__name__: part for part in (losses, resumed, interrupted, whole, batch_norm, skipping, scope)}
+PARTS = {
+    part.__name__: part
+    for part in (losses, resumed, interrupted, whole, accumulating, batch_norm, skipping, scope)
+}
 
 
 def main(backend, number, folder, *parts):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -133,3 +133,13 @@ def check_rate(model, callbacks):
                     "which follows a schedule; pass an optimizer with a number, such as "
                     "keras.optimizers.Adam(1e-3)"
                 ) from None
+
+
+def check_accumulation(model: keras.Model, devices: Sequence[str]) -> None:
+    """Refuses an optimizer that accumulates gradients on several devices, where TensorFlow cannot do so."""
+    optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if devices and keras.backend.backend() == "tensorflow" and optimizer.gradient_accumulation_steps:
+        raise ValueError(
+            "train: devices: TensorFlow cannot accumulate gradients on several devices; set "
+            "KERAS_BACKEND=jax, or make the optimizer without gradient_accumulation_steps"
+        )

@@ -65,6 +65,8 @@ def _samples(data, epoch, step):
         workers=0,
         on_error=data.on_error,
         repeat_factors=data.repeat_factors,
+        shuffle_window=data.shuffle_window,
+        host=data.host,
     )
     plain.epoch = epoch
     return plain[step]

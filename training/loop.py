@@ -22,7 +22,7 @@ from ..models.precision import Precision, set_precision
 from ..recipes import Recipe, find_recipe
 from .batches import check_objects, number_of_steps, take_over, training_batches, validation_batches
 from .best import in_order, measured
-from .compiling import check_rate, compile_model
+from .compiling import check_accumulation, check_rate, compile_model
 from .devices import check_batches, chosen_devices, on_devices
 from .diagnosis import diagnose
 from .fit import EpochNumber, RunCallbacks, fit
@@ -172,6 +172,7 @@ def train(
         check_batches([data], len(names))
     compile_model(model, data, optimizer, loss, recipe, epochs=epochs, on_nan=on_nan)
     check_rate(model, callbacks)
+    check_accumulation(model, names)
     check_restoring(callbacks)
     places = on_devices(model, names)
     measuring, best_by = measured(best_by, validation, callbacks)

@@ -162,8 +162,9 @@ def as_arrays(variables: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def not_finite(model: keras.Model) -> str | None:
-    """The path of the first weight with a NaN or infinite value, or None."""
-    for weight in model.weights:
+    """The path of the first weight, or sum of gradients, with a NaN or infinite value, or None."""
+    sums = [variable for variable in model.optimizer.variables if "gradient_accumulator" in variable.path]
+    for weight in [*model.weights, *sums]:
         values = keras.ops.convert_to_numpy(weight)
         # bfloat16 is no floating type of NumPy's own.
         if values.dtype.kind in "fV" and not np.isfinite(values.astype(np.float32, copy=False)).all():

@@ -7,7 +7,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
@@ -21,8 +20,10 @@ from ..images import ImageError
 from ..record_table import RecordTable
 from .fields import normal_path
 from .hdf5_fields import check_shape, check_starts, read_annotations, read_class_names, read_pixels
+from .open_files import OpenFile
 
 FORMAT = "multibox 1"
+_OPEN = 64  # files that a process has open
 
 
 @checked()
@@ -33,8 +34,8 @@ def load_hdf5(path: str | os.PathLike[str]) -> DetectionDataset:
         path: path of the file.
 
     Returns:
-        `DetectionDataset`. Each process opens its own memory map of the images. Any number of threads and
-        processes may share the data set.
+        `DetectionDataset`. An image is read from its place in the file when it is needed, in any number of
+        threads and processes.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -77,27 +78,28 @@ class StoredImage:
     shape: tuple[int, int, int] | None
 
     def __call__(self):
-        content = _mapped(self.path, self.changed)[self.start : self.stop]
-        if self.shape is None:
-            return content.tobytes()
-        if content.size != math.prod(self.shape):
+        size = self.stop - self.start
+        if self.shape is not None and size != math.prod(self.shape):
             rows, columns, _ = self.shape
-            raise ImageError(f"{self}: {content.size} bytes are stored for an image of {columns}x{rows}")
-        return content.reshape(self.shape)
+            raise ImageError(f"{self}: {size} bytes are stored for an image of {columns}x{rows}")
+        try:
+            content = _opened(self.path, self.changed).read(self.start, self.stop)
+        except OSError as error:
+            raise ImageError(f"{self.path}: cannot read the images: {error.strerror}") from error
+        if len(content) < size:
+            raise ImageError(f"{self}: the file has {len(content)} of these {size} bytes; it was cut off")
+        return content if self.shape is None else np.frombuffer(content, np.uint8).reshape(self.shape)
 
     def __str__(self):
         return f"{self.path} (bytes {self.start} to {self.stop})"
 
 
-@lru_cache(maxsize=16)
-def _mapped(path, changed):
-    """The bytes of a file. Each process has its own map, or inherits a read-only one."""
-    try:
-        if Path(path).stat().st_mtime_ns != changed:
-            raise ImageError(f"{path}: the file was changed after it was loaded")
-        return np.memmap(path, np.uint8, "r")
-    except OSError as error:
-        raise ImageError(f"{path}: cannot read the images: {error.strerror}") from error
+@lru_cache(maxsize=_OPEN)
+def _opened(path, changed):
+    file = OpenFile(path)
+    if file.status.st_mtime_ns != changed:
+        raise ImageError(f"{path}: the file was changed after it was loaded")
+    return file
 
 
 class _StoredImages(Sequence[StoredImage]):

@@ -84,7 +84,7 @@ def _lay_out(partial, dataset, fields, fingerprint, decoded):
 
 
 def _create_contiguous(file, name, size):
-    """A uint8 dataset that is allocated at once and in one piece, as a memory map needs it."""
+    """A uint8 dataset that is allocated at once and in one piece, so that an image is a range of the file."""
     options = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     options.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     options.set_fill_time(h5py.h5d.FILL_TIME_NEVER)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +20,7 @@ from ..images import MAX_BYTES, ImageError
 from ..record_table import RecordTable
 from .fields import normal_path
 from .hdf5_fields import check_shape, check_starts, read_annotations, read_class_names, read_pixels
+from .open_files import OpenFile
 from .shard_cache import ShardCache, check_fsspec, is_address
 
 FORMAT = "multibox shards 1"
@@ -106,9 +106,8 @@ class Shard:
         Raises:
             ImageError: if the file is missing, or has another size.
         """
-        # A memory map would end the process when a network disk fails.
         try:
-            content = _read(self, start, stop)
+            content = _opened(self).read(start, stop)
         except OSError as error:
             raise ImageError(f"{self.address}: cannot read the shard: {error.strerror}") from error
         except ImageError:
@@ -162,35 +161,17 @@ class ShardImages(Sequence[ShardImage]):
         return ShardImage(self.shards[self.shard_numbers[i]], start, start + int(self._sizes[i]))
 
 
-class _OpenFile:
-    """An open file, closed when nobody reads from it any more."""
-
-    def __init__(self, path):
-        self.number = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        weakref.finalize(self, os.close, self.number)
-
-
 @lru_cache(maxsize=_OPEN)
 def _opened(shard):
     path = shard.path()
     check_regular(path)
-    file = _OpenFile(path)
-    if (found := os.fstat(file.number).st_size) != shard.size:
+    file = OpenFile(path)
+    if (found := file.status.st_size) != shard.size:
         raise ValueError(
             f"{path}: the shard has {found} bytes, its index states {shard.size}: it is incomplete, or of "
             "another data set"
         )
     return file
-
-
-def _read(shard, start, stop):
-    """Bytes of a shard. Threads and forked processes may share an open file: its position is not used."""
-    file = _opened(shard)
-    if hasattr(os, "pread"):
-        return os.pread(file.number, stop - start, start)
-    with Path(shard.path()).open("rb") as own:  # Windows
-        own.seek(start)
-        return own.read(stop - start)
 
 
 def shard_name(number: int) -> str:

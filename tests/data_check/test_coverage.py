@@ -55,6 +55,9 @@ def test_coverage_by_hand(tmp_path):
         "no_anchor": 1,
         "mean_positives": pytest.approx(1.0),
     }
+    anchors = "<AnchorSpec: 100x200, 1 levels, 2 anchors>"
+    assert repr(coverage) == f"<Coverage: 7 objects, 71% with IoU >= 0.5, {anchors}>"
+    assert repr(measure_coverage(objects_of(tmp_path, []), HALVES)) == f"<Coverage: 0 objects, {anchors}>"
     lost, weak = coverage.findings()
     assert (lost.kind, lost.image_id, lost.detail["object"]) == ("no-anchor", "3", 2)
     assert (weak.kind, weak.image_id, weak.count) == ("weak-anchors", "2", 1)

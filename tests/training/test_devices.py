@@ -22,7 +22,7 @@ SIZE = (64, 64)
 @pytest.mark.parametrize(
     ("backend", "number", "parts"),
     [
-        ("jax", 2, ("losses", "interrupted", "whole", "batch_norm")),
+        ("jax", 2, ("losses", "interrupted", "whole", "accumulating", "batch_norm")),
         ("jax", 4, ("losses", "resumed")),
         ("tensorflow", 2, ("losses", "skipping", "interrupted", "whole", "batch_norm", "scope")),
         ("tensorflow", 4, ("losses", "resumed")),

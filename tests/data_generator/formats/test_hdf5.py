@@ -81,6 +81,25 @@ def test_a_file_that_changes_after_it_was_opened(tmp_path):
         read_image(loaded[0].image)
 
 
+@pytest.mark.parametrize("decoded", [False, True])
+def test_a_file_that_is_cut_off_while_it_is_read(tmp_path, decoded):
+    """A memory map would end the process by SIGBUS."""
+    path = tmp_path / "data.h5"
+    create_hdf5_dataset(DRAWN, path, decoded=decoded, progress=False)
+    loaded = load_hdf5(path)
+    np.testing.assert_array_equal(read_image(loaded[0].image), read_image(DRAWN[0].image))
+    first, last = loaded[0].image, loaded[len(loaded) - 1].image
+    os.truncate(path, last.start + 10)
+    read_image(first)
+    wanted = last.stop - last.start
+    message = rf"data\.h5 \(bytes {last.start} to {last.stop}\): the file has 10 of these {wanted} bytes; "
+    with pytest.raises(ImageError, match=message):
+        read_image(last)
+    os.truncate(path, 100)
+    with pytest.raises(ImageError, match=f"the file has 0 of these {first.stop - first.start} bytes"):
+        read_image(first)
+
+
 def replaced(name, value):
     def change(file):
         del file[name]

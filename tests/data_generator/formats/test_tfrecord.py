@@ -18,7 +18,7 @@ from multibox.data_generator.formats.tfrecord import (
     read_label_map,
     scan_tfrecord,
 )
-from multibox.data_generator.images import read_image
+from multibox.data_generator.images import ImageError, read_image
 
 
 def load(path, **options):
@@ -52,6 +52,16 @@ def test_images_are_read_from_their_place_also_by_other_processes(tmp_path, monk
         assert len(copy) < 1000
         np.testing.assert_array_equal(read_image(pickle.loads(copy)), PIXELS)
     assert str(path) in str(first.image)
+
+
+def test_a_file_that_is_cut_off_while_it_is_read(tmp_path):
+    path = write(tmp_path / "a.record", features(), features(source_id=[b"18"]))
+    first, second = load(path)
+    np.testing.assert_array_equal(read_image(first.image), PIXELS)
+    os.truncate(path, second.image.start + 10)
+    read_image(first.image)
+    with pytest.raises(ImageError, match=r"a\.record \(bytes .*\): the file has 10 of these .*; it was"):
+        read_image(second.image)
 
 
 def test_a_missing_size_and_id(tmp_path):
