@@ -111,7 +111,7 @@ def identity_of(data):
     window = {} if data.shuffle_window is None else {"shuffle_window": data.shuffle_window}
     return {
         "images": len(data.dataset),
-        "batch_size": data.batch_size,
+        "batch_size": data.whole_batch_size,
         "steps": len(data),
         "seed": data.seed,
         "shuffle": data.shuffle,

@@ -73,7 +73,7 @@ def _chosen_optimizer(model, data, recipe, epochs, known):
         raise ValueError("train: the length of the tf.data.Dataset is unknown, so pass an optimizer")
     if recipe is None:
         return default_optimizer(model, epochs * steps)
-    batch_size = getattr(data, "batch_size", recipe.batch_size)
+    batch_size = getattr(data, "whole_batch_size", recipe.batch_size)
     return recipe.build_optimizer(model, epochs * steps, batch_size, known=known)
 
 

@@ -65,6 +65,7 @@ def _samples(data, epoch, step):
         workers=0,
         on_error=data.on_error,
         repeat_factors=data.repeat_factors,
+        host=data.host,
     )
     plain.epoch = epoch
     return plain[step]

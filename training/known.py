@@ -10,6 +10,7 @@ import keras
 from ..data_generator import DataGenerator
 from ..eval_utils import evaluate_voc, predict_dataset
 from ..recipes import Recipe
+from . import processes
 from .state import load_run
 
 IMAGES = 100  # of the training images, spread over the data set; enough to tell 0.6 from nothing
@@ -23,9 +24,13 @@ def finds_objects(
     if recipe is None or recipe.known_rate == 1 or not isinstance(data, DataGenerator):
         return False
     last = output / "last.keras"
-    if resume and last.exists():
-        return load_run(last).known
-    return mean_ap(model, data.dataset) >= ENOUGH
+
+    def finds():
+        if resume and last.exists():
+            return load_run(last).known
+        return bool(mean_ap(model, data.dataset) >= ENOUGH)
+
+    return processes.of_first(finds)
 
 
 def mean_ap(model, dataset):
