@@ -100,6 +100,11 @@ def number_of_steps(data):
     return number if number >= 0 else None
 
 
+def batch_size_of(data):
+    """Images in a full batch of all processes, or None if the data do not say it."""
+    return getattr(data, "whole_batch_size", getattr(data, "batch_size", None))
+
+
 def identity_of(data):
     """What must be the same for a run to go on within an epoch, or {} if it cannot.
 

@@ -20,6 +20,7 @@ import numpy as np
 
 from ..losses.detection_loss import DetectionLoss
 from . import processes
+from .batches import batch_size_of
 from .even_batches import Filled, even_batches
 from .state import build_metrics
 
@@ -250,7 +251,7 @@ def chosen_devices(devices: int | str | None) -> list[str]:
 def check_batches(generators: Iterable[Any], number: int) -> None:
     """Refuses `DataGenerator`s with full batches that cannot be divided evenly among a number of devices."""
     for data in generators:
-        size = getattr(data, "whole_batch_size", 0)
+        size = batch_size_of(data) or 0
         if number and size % number and len(data) > 1:
             below = size - size % number
             right = f"{below} or {below + number}" if below else f"{number}"

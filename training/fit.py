@@ -13,7 +13,6 @@ from .devices import Devices
 from .even_batches import Filled, OwnImages
 from .state import RunState, build_metrics, restore_model
 
-
 # Callbacks of Keras that write files or send messages, and do nothing to the training.
 _TELLING = (
     keras.callbacks.CSVLogger,
