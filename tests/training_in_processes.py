@@ -23,6 +23,7 @@ class Process:
 
     def __init__(self, folder, count, index, port):
         self.folder, self.count, self.index = folder, count, index
+        sys.modules["tensorflow"] = None  # Keras would import it to save a model, which takes seconds
         start("jax", 2)
         import jax
 
@@ -84,7 +85,7 @@ def whole(process):
 
 
 def arrays(process):
-    """Batches of a PyDataset, which every process makes whole; a recipe that measures the model first."""
+    """Batches of a PyDataset, which every process makes whole."""
     import multibox as mb
 
     model = network()
