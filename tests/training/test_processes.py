@@ -1,4 +1,4 @@
-"""`train` in two processes of JAX against `train` in one; runs that end early, and go on with more or fewer."""
+"""`train` in two processes of JAX against `train` in one; runs that end early, and go on in more or fewer."""
 
 import json
 import os
