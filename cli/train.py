@@ -138,8 +138,8 @@ def _join_others():
         names = ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
         variables = ", ".join(f"KERAS_DISTRIBUTION_{name}" for name in names)
         raise ValueError(
-            f"--distributed: the environment does not say which process this is ({error}) Start it by srun or "
-            f"mpirun, or set {variables}"
+            f"--distributed: the environment does not say which process this is ({error}) Start the command "
+            f"by srun or mpirun, or set {variables}"
         ) from None
 
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from training_on_devices import SIDE, batches, network, optimizer, start
+from training_on_devices import SIDE, network, optimizer, start
 
 SIZE = (SIDE, SIDE)
 IMAGES, BATCH_SIZE = 9, 8  # the last batch has fewer images than there are processes
@@ -82,18 +82,6 @@ def whole(process):
         verbose=0,
     )
     process.keep("whole", model, history, ids=sorted(ids))
-
-
-def arrays(process):
-    """Batches of a PyDataset, which every process makes whole."""
-    import multibox as mb
-
-    model = network()
-    data = batches(model)
-    output = process.output(f"arrays-{process.count}")
-    options = {"epochs": 1, "optimizer": optimizer(), "devices": "all", "verbose": 0}
-    history = mb.train(model, data, output, validation_data=batches(model), **options)
-    process.keep("arrays", model, history)
 
 
 def short(process, name, epochs, *callbacks):
@@ -169,8 +157,7 @@ def end_killed(process):
 
 
 PARTS = {
-    part.__name__: part
-    for part in (whole, arrays, plain, grown, end_grown, asked, end_asked, killed, end_killed)
+    part.__name__: part for part in (whole, plain, grown, end_grown, asked, end_asked, killed, end_killed)
 }
 
 

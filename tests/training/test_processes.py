@@ -1,7 +1,6 @@
 """`train` in two processes of JAX against `train` in one; runs that end early, and go on in more or fewer."""
 
 import json
-import os
 import pickle
 import signal
 import socket
@@ -16,6 +15,7 @@ import pytest
 import multibox as mb
 from multibox.training import processes
 from multibox.training.devices import chosen_devices
+from multibox.training.even_batches import Filled, even_batches
 
 WORKER = Path(__file__).parents[1] / "training_in_processes.py"
 SIZE = (64, 64)
@@ -27,9 +27,9 @@ def runs(tmp_path_factory):
     if keras.backend.backend() != "jax":
         pytest.skip("only JAX trains in several processes")
     folder = tmp_path_factory.mktemp("processes")
-    [alone] = start(folder, 1, "plain", "grown", "whole", "arrays")
+    [alone] = start(folder, 1, "plain", "grown", "whole")
     assert alone.wait() == 0, errors(folder, alone)
-    pair = start(folder, 2, "whole", "arrays", "end_grown", "asked", "killed")
+    pair = start(folder, 2, "whole", "end_grown", "asked", "killed")
     assert pair[1].wait() == -signal.SIGKILL, errors(folder, pair[1])
     assert pair[0].wait(timeout=60) != 0, errors(folder, pair[0])
     assert "heartbeat timeout" in errors(folder, pair[0])
@@ -42,13 +42,11 @@ def start(folder, count, *parts):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": str(folder / "cache")}
-    environment |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     started = []
     for index in range(count):
         command = [sys.executable, str(WORKER), str(folder), str(count), str(index), str(port), *parts]
         with (folder / f"errors-{index}").open("w") as file:
-            started.append(subprocess.Popen(command, stdout=file, stderr=file, env=environment))
+            started.append(subprocess.Popen(command, stdout=file, stderr=file))
     return started
 
 
@@ -71,10 +69,9 @@ def assert_same(folder, one, other):
         np.testing.assert_allclose(values, others_kept["logs"][name], rtol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("name", ["whole", "arrays"])
-def test_the_result_is_that_of_one_process(runs, name):
-    assert_same(runs, f"{name}-1-0", f"{name}-2-0")
-    assert_same(runs, f"{name}-2-0", f"{name}-2-1")
+def test_the_result_is_that_of_one_process(runs):
+    assert_same(runs, "whole-1-0", "whole-2-0")
+    assert_same(runs, "whole-2-0", "whole-2-1")
 
 
 def test_each_process_reads_its_own_images(runs):
@@ -153,3 +150,44 @@ def test_a_generator_makes_the_part_of_a_process(monkeypatch):
         assert [one["image_id"] for one in data[0][1]] == ids[0][1::2]
         assert len(data[1][0]) == 0
     assert [one["image_id"] for one in data[1][1]] == ids[1]
+
+
+class Batches(keras.utils.PyDataset):
+    """A batch of images, whose pixels are their numbers."""
+
+    def __init__(self, size):
+        super().__init__()
+        self.size = size
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, batch):
+        images = np.arange(self.size, dtype=np.uint8).reshape(-1, 1, 1, 1) * np.ones((1, 2, 2, 3), np.uint8)
+        return images, np.ones((self.size, 3, 5), np.float32)
+
+
+@pytest.mark.parametrize(("index", "images", "own"), [(0, [0, 1, 2, 3], 4), (1, [4, 0, 1, 2], 1)])
+def test_a_process_takes_its_part_of_other_batches(monkeypatch, index, images, own):
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    monkeypatch.setattr(processes, "index", lambda: index)
+    filled = Filled()
+    part, targets = even_batches(Batches(5), 4, filled)[0]  # on four devices of two processes
+    assert part[:, 0, 0, 0].tolist() == images
+    assert targets[:, 0, 4].tolist() == [1] * own + [-1] * (4 - own)
+    assert filled == Filled({0: 5 / 8}, last=0)
+
+
+def test_a_part_without_images_is_filled_up(monkeypatch):
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    monkeypatch.setattr(processes, "index", lambda: 1)
+    model = mb.SSD7(4, image_size=SIZE)
+    encoder = mb.GroundTruthEncoder(model, sparse=True)
+    data = mb.DataGenerator(mb.load_shapes(9, SIZE), 8, mb.resize_only(SIZE), encoder, workers=0)
+    filled = Filled()
+    with processes.own_parts(data):
+        images, targets = even_batches(data, 4, filled)[1]
+    assert images.shape == (2, *SIZE, 3)
+    assert not images.any()
+    assert (targets[..., 4] == -1).all()
+    assert filled == Filled({1: 1 / 4}, last=1)
