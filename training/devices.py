@@ -1,5 +1,7 @@
 """Where a model is while it trains: on one device, or copied to several that share each batch.
 
+The devices may be those of several processes, see `processes`.
+
 A user builds a model before anybody speaks of devices. Keras wants its variables made for them: inside
 `strategy.scope()` on TensorFlow, after `set_distribution` on JAX. A copy of the model made there would be
 another object than the one that callbacks, checkpoints and the user know. So the variables of the same model
