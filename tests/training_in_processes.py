@@ -107,12 +107,23 @@ def short(process, name, epochs, *callbacks):
 
 
 def at_step(number, does):
-    """A callback that does something after a step of the first epoch."""
+    """A callback that does something with the model after a step of an epoch."""
     import keras
 
-    return keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: does() if batch == number else None
-    )
+    class AtStep(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == number:
+                does(self.model)
+
+    return AtStep()
+
+
+def nothing(model):
+    pass
+
+
+def send(number):
+    return lambda model: os.kill(os.getpid(), number)
 
 
 def plain(process):
@@ -123,18 +134,18 @@ def plain(process):
 def grown(process):
     """A run of one process, to be ended by two."""
     try:
-        short(process, "grown", 2, at_step(1, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+        short(process, "grown", 2, at_step(1, send(signal.SIGTERM)))
     except SystemExit as end:
         assert end.code == 128 + signal.SIGTERM
 
 
 def end_grown(process):
-    short(process, "grown", 2, at_step(1, lambda: None))
+    short(process, "grown", 2, at_step(1, nothing))
 
 
 def asked(process):
     """A run of two processes, one of which gets a signal."""
-    does = (lambda: os.kill(os.getpid(), signal.SIGTERM)) if process.index else (lambda: None)
+    does = send(signal.SIGTERM) if process.index else nothing
     try:
         short(process, "asked", 2, at_step(0, does))
     except SystemExit as end:
@@ -143,21 +154,31 @@ def asked(process):
 
 
 def end_asked(process):
-    short(process, "asked", 2, at_step(0, lambda: None))
+    short(process, "asked", 2, at_step(0, nothing))
+
+
+def stopped(process):
+    """A run of two processes, in one of which a callback ends the training."""
+
+    def stop(model):
+        model.stop_training = bool(process.index)
+
+    short(process, "stopped", 2, at_step(0, stop))
 
 
 def killed(process):
     """A run of two processes, one of which dies."""
-    does = (lambda: os.kill(os.getpid(), signal.SIGKILL)) if process.index else (lambda: None)
+    does = send(signal.SIGKILL) if process.index else nothing
     short(process, "killed", 2, at_step(2, does))
 
 
 def end_killed(process):
-    short(process, "killed", 2, at_step(2, lambda: None))
+    short(process, "killed", 2, at_step(2, nothing))
 
 
 PARTS = {
-    part.__name__: part for part in (whole, plain, grown, end_grown, asked, end_asked, killed, end_killed)
+    part.__name__: part
+    for part in (whole, plain, grown, end_grown, asked, end_asked, stopped, killed, end_killed)
 }
 
 

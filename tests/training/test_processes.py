@@ -29,7 +29,7 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
     [alone] = start(folder, 1, "plain", "grown", "whole")
     assert alone.wait() == 0, errors(folder, alone)
-    pair = start(folder, 2, "whole", "end_grown", "asked", "killed")
+    pair = start(folder, 2, "whole", "end_grown", "asked", "stopped", "killed")
     assert pair[1].wait() == -signal.SIGKILL, errors(folder, pair[1])
     assert pair[0].wait(timeout=60) != 0, errors(folder, pair[0])
     assert "heartbeat timeout" in errors(folder, pair[0])
@@ -97,6 +97,13 @@ def test_a_run_goes_on_with_another_number_of_processes(runs, name):
 def test_a_signal_to_one_process_ends_all(runs):
     assert (runs / "asked-0").exists()
     assert (runs / "asked-1").exists()
+
+
+def test_a_callback_that_stops_one_process_stops_all(runs):
+    assert_same(runs, "stopped-2-0", "stopped-2-1")
+    weights, kept = result(runs, "stopped-2-1")
+    assert weights["iterations"] == 2  # known one step later
+    assert len(kept["logs"]["loss"]) == 1
 
 
 class Together:
