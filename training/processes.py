@@ -14,6 +14,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, TypeVar
 
 import keras
@@ -22,6 +23,7 @@ import numpy as np
 from ..data_generator import DataGenerator
 
 Made = TypeVar("Made")
+_LONGEST_START = 3600_000  # milliseconds; JAX notices earlier that a process has died
 
 
 def count() -> int:
@@ -92,7 +94,22 @@ def share(variables: Iterable[Any]) -> None:
 def _broadcast(arrays):
     from jax.experimental.multihost_utils import broadcast_one_to_all
 
+    _connect()
     return broadcast_one_to_all(arrays)
+
+
+@cache
+def _connect():
+    """Connects the devices, once all processes are here.
+
+    On CPUs, Gloo gives up when a process comes half a minute after another one, but only in the first
+    computation of some devices together. JAX's service has no public barrier.
+    """
+    from jax._src import distributed
+
+    if distributed.global_state.client is not None:
+        distributed.global_state.client.wait_at_barrier("multibox", _LONGEST_START)
+    Agreement()(0, wait=True)
 
 
 def _packed(made, error):
