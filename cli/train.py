@@ -85,6 +85,13 @@ def train(
     force: Annotated[
         bool, typer.Option("--force", help="Rename an earlier run in the folder to NAME-old-1, -2, ...")
     ] = False,
+    distributed: Annotated[
+        bool,
+        typer.Option(
+            "--distributed",
+            help="This is one of several processes that train together, with JAX; see docs/clusters.md.",
+        ),
+    ] = False,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the yaml file of this run and stop.")
     ] = False,
@@ -98,19 +105,42 @@ def train(
     options = {key: value for key, value in locals().items() if key in KEYS and value is not None}
     if resume is None and data is None:
         raise typer.BadParameter("expected a data set, a yaml file or --resume FOLDER")
+    if distributed:
+        options.setdefault("devices", "all")
     config = _config(options, resume)
     if print_config:
         print(config.to_yaml(), end="")
         return
     start_keras()
+    if distributed:
+        _join_others()
     from ..runner import start_run
 
     with one_line_warnings("multibox train"):
         result = start_run(config, resume=resume is not None, force=force)
+    if result.evaluation is None:  # the first process tells
+        return
     print(
         f"\nNext: look at {result.folder / 'detections.jpg'}. To find objects in pictures:\n"
         f"  multibox predict {result.folder / 'best.keras'} PICTURES"
     )
+
+
+def _join_others():
+    """Makes this process one of several, as Slurm, Open MPI or variables of the environment say."""
+    import keras
+
+    if (backend := keras.backend.backend()) != "jax":
+        raise typer.BadParameter(f"--distributed needs KERAS_BACKEND=jax, the backend is {backend}")
+    try:
+        keras.distribution.initialize()
+    except ValueError as error:
+        names = ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
+        variables = ", ".join(f"KERAS_DISTRIBUTION_{name}" for name in names)
+        raise ValueError(
+            f"--distributed: the environment does not say which process this is ({error}) Start the command "
+            f"by srun or mpirun, or set {variables}"
+        ) from None
 
 
 def _config(options, resume):

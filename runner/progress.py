@@ -29,7 +29,9 @@ class Report:
             self.note(text)
 
     def note(self, text: str) -> None:
-        """Writes a line to the file only."""
+        """Writes a line to the file only, if there is one."""
+        if self._path is None:
+            return
         with self._path.open("a", encoding="utf-8") as file:
             file.write(f"{text}\n")
 

@@ -27,7 +27,7 @@ from ..models.precision import chosen_precision
 from ..networks import find_network
 from ..recipes import RECIPES
 from ..report import save_report
-from ..training import MeanAveragePrecision, train
+from ..training import MeanAveragePrecision, processes, train
 from ..training.batches import chosen_augmentation
 from ..training.devices import chosen_devices
 from ..training.known import fitting_recipe
@@ -52,12 +52,15 @@ class RunResult:
         model: the best model, for `detect` and `predict_dataset`.
         history: the losses of all epochs, as of `train`.
         evaluation: the average precision of the best model on the validation images.
+
+    Of several processes the first one has all of that, the others the model of the last epoch and no
+    evaluation.
     """
 
     folder: Path
     model: keras.Model
     history: keras.callbacks.History
-    evaluation: VOCResult
+    evaluation: VOCResult | None
 
 
 @checked()
@@ -90,15 +93,13 @@ def start_run(
     config = make_config(msgspec.structs.asdict(config), "start_run")
     recipe = _recipe(config)
     config = msgspec.structs.replace(config, epochs=config.epochs or recipe.epochs)  # config.yaml has them
+    quiet = quiet or not processes.is_first()
     report = Report(quiet)
     folder = config.folder
     if config.model != "ssd":
         find_network(config.model)  # an unknown name fails before anything is read
     devices = len(chosen_devices(config.devices))
-    if resume and not (folder / "last.keras").exists():
-        raise FileNotFoundError(f"{folder}: no run to resume: there is no last.keras")
-    if not resume and not force and folder.exists() and any(folder.iterdir()):
-        new_folder(folder, force)  # refuses it before the data are read
+    processes.of_first(lambda: _check_folder(folder, resume, force))
     training, validation = _data(config, report, check=not resume)
     # Keras draws the seeds of initializers from here. Its set_random_seed imports TensorFlow on any backend.
     random.seed(config.seed)
@@ -113,8 +114,8 @@ def start_run(
     steps = -(-len(training) // batch)
     _tell_plan(config, model, training, validation, batch, steps, devices, report)
     augmentation = chosen_augmentation(model, training, recipe, config.epochs)
-    _begin_folder(config, folder, training, augmentation, report, resume, force)
-    progress = Progress(report, config.epochs, steps, events_folder(folder))
+    processes.of_first(lambda: _begin_folder(config, folder, training, augmentation, report, resume, force))
+    progress = Progress(report, config.epochs, steps, events_folder(folder) if processes.is_first() else None)
     measure = MeanAveragePrecision(validation, per_class=True)
     history = train(
         model,
@@ -131,7 +132,18 @@ def start_run(
         seed=config.seed,
         verbose=0 if quiet else 1 if sys.stdout.isatty() else 2,
     )
-    return _finish(folder, history, model, validation, report)
+    finished = []
+    # The others wait: JAX ends a process that goes on for minutes after another one has ended.
+    processes.of_first(lambda: finished.append(_finish(folder, history, model, validation, report)))
+    return finished[0] if finished else RunResult(folder, model, history, None)
+
+
+def _check_folder(folder, resume, force):
+    """Refuses a folder before the data are read."""
+    if resume and not (folder / "last.keras").exists():
+        raise FileNotFoundError(f"{folder}: no run to resume: there is no last.keras")
+    if not resume and not force and folder.exists() and any(folder.iterdir()):
+        new_folder(folder, force)
 
 
 def _recipe(config):

@@ -27,13 +27,13 @@ def start(backend, number):
     tf.config.set_logical_device_configuration(cpu, devices)
 
 
-def network(activation="softmax", *, batch_norm=False):
+def network(activation="softmax", *, batch_norm=False, seed=0):
     """A network, without BatchNorm or with one after its first convolution."""
     import keras
 
     import multibox as mb
 
-    keras.utils.set_random_seed(0)
+    keras.utils.set_random_seed(seed)
 
     def backbone(images):
         fine = keras.layers.Conv2D(4, 3, 8, "same", activation="relu")(images)

@@ -100,6 +100,11 @@ def number_of_steps(data):
     return number if number >= 0 else None
 
 
+def batch_size_of(data):
+    """Images in a full batch of all processes, or None if the data do not say it."""
+    return getattr(data, "whole_batch_size", getattr(data, "batch_size", None))
+
+
 def identity_of(data):
     """What must be the same for a run to go on within an epoch, or {} if it cannot.
 
@@ -111,7 +116,7 @@ def identity_of(data):
     window = {} if data.shuffle_window is None else {"shuffle_window": data.shuffle_window}
     return {
         "images": len(data.dataset),
-        "batch_size": data.batch_size,
+        "batch_size": data.whole_batch_size,
         "steps": len(data),
         "seed": data.seed,
         "shuffle": data.shuffle,

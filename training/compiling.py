@@ -11,7 +11,7 @@ from ..arguments import checked
 from ..losses import SSDFocalLoss, SSDLoss
 from ..models.detector import activation_of, anchors_of, class_weights_of
 from ..recipes import default_optimizer
-from .batches import number_of_steps
+from .batches import batch_size_of, number_of_steps
 from .skip import skipping
 
 # Of the box losses that compare overlaps. 1 is too little for their short gradients; with 10 the first steps
@@ -67,7 +67,7 @@ def _chosen_optimizer(model, data, recipe, epochs):
         raise ValueError("train: the length of the tf.data.Dataset is unknown, so pass an optimizer")
     if recipe is None:
         return default_optimizer(model, epochs * steps)
-    batch_size = getattr(data, "batch_size", recipe.batch_size)
+    batch_size = batch_size_of(data) or recipe.batch_size
     return recipe.build_optimizer(model, epochs * steps, batch_size)
 
 

@@ -1,5 +1,7 @@
 """Where a model is while it trains: on one device, or copied to several that share each batch.
 
+The devices may be those of several processes, see `processes`.
+
 A user builds a model before anybody speaks of devices. Keras wants its variables made for them: inside
 `strategy.scope()` on TensorFlow, after `set_distribution` on JAX. A copy of the model made there would be
 another object than the one that callbacks, checkpoints and the user know. So the variables of the same model
@@ -10,6 +12,7 @@ looks at the model. Keras has no public way for that. What is used of its inside
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,6 +21,8 @@ import keras
 import numpy as np
 
 from ..losses.detection_loss import DetectionLoss
+from . import processes
+from .batches import batch_size_of
 from .even_batches import Filled, even_batches
 from .state import build_metrics
 
@@ -183,19 +188,30 @@ def _strategy(names):
 
 
 class _Sharded(_Several):
-    """JAX: a copy of each variable on each device, and each batch divided among them."""
+    """JAX: a copy of each variable on each device, and each batch divided among them.
+
+    With several processes, the devices are those of all of them. A model at home is one in each process. It
+    leaves and comes back without a word to the others, which need not do the same.
+    """
 
     def __init__(self, model, names):
         super().__init__(model, names)
-        self._distribution = keras.distribution.DataParallel(devices=names)
+        # Each process gets its part of the batches already.
+        self._distribution = keras.distribution.DataParallel(devices=names, auto_shard_dataset=False)
         self._at_home = keras.distribution.distribution()
 
     def _move(self):
         values = [np.asarray(variable.value) for variable in self._variables()]
         keras.distribution.set_distribution(self._distribution)
         for variable, value in zip(self._variables(), values, strict=True):
-            variable._initialize(keras.ops.convert_to_tensor(value))
+            variable._initialize(self._everywhere(variable, value))
         self._exchange_functions()
+
+    def _everywhere(self, variable, value):
+        import jax
+
+        layout = self._distribution.get_variable_layout(variable).backend_layout
+        return jax.make_array_from_process_local_data(layout, value)
 
     def _return(self):
         self.model.jax_state_sync()  # `fit` holds the values of variables elsewhere
@@ -214,11 +230,11 @@ def chosen_devices(devices: int | str | None) -> list[str]:
     """The names of the devices to train on; none for today's one device.
 
     Raises:
-        ValueError: for a number that is not to be had, on PyTorch, and for JAX with several processes.
+        ValueError: for a number that is not to be had, on PyTorch, and for less than all devices of several
+            processes.
     """
     backend = keras.backend.backend()
-    if backend == "jax":
-        _check_processes()
+    _check_processes(devices)
     if devices in (None, 1):
         return []
     if backend not in _BACKENDS:
@@ -237,7 +253,7 @@ def chosen_devices(devices: int | str | None) -> list[str]:
 def check_batches(generators: Iterable[Any], number: int) -> None:
     """Refuses `DataGenerator`s with full batches that cannot be divided evenly among a number of devices."""
     for data in generators:
-        size = getattr(data, "batch_size", None) or 0
+        size = batch_size_of(data) or 0
         if number and size % number and len(data) > 1:
             below = size - size % number
             right = f"{below} or {below + number}" if below else f"{number}"
@@ -265,13 +281,22 @@ def on_devices(model: keras.Model, names: list[str]) -> Devices:
     return _BACKENDS[keras.backend.backend()](model, names)
 
 
-def _check_processes():
+def _check_processes(devices):
+    """Refuses several processes that would not share each batch evenly."""
+    if (number := processes.count()) == 1:
+        return
     import jax
 
-    if jax.process_count() > 1:
+    if devices != ALL:
         raise ValueError(
-            f"train: JAX runs in {jax.process_count()} processes, which would all train on the same images "
-            "and write the same files; use one process, which can have several devices"
+            f'train: JAX runs in {number} processes: pass devices="all", with which their devices share each '
+            f"batch; got {devices}"
+        )
+    devices_of = Counter(device.process_index for device in jax.devices())
+    if len(set(devices_of.values())) > 1:
+        raise ValueError(
+            f"train: each process needs as many devices as the others, there are {dict(devices_of)}; show "
+            "JAX fewer of them (CUDA_VISIBLE_DEVICES, or local_device_ids= of jax.distributed.initialize)"
         )
 
 

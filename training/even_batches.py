@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from . import processes
 from .batches import number_of_steps
 from .state import as_arrays
 
@@ -26,12 +27,20 @@ class Filled:
     shares: dict[int, float] = field(default_factory=dict)
     last: int | None = None
 
+    def note(self, step: int, size: int, number: int) -> int:
+        """The length to which a batch of `size` images is filled up for a number of devices."""
+        length = -(-size // number) * number
+        self.shares.pop(step, None)
+        if length > size:
+            self.shares[step] = size / length
+        return length
+
 
 def even_batches(data: Any, number: int, filled: Filled) -> Any:
     """The data with batches whose sizes are multiples of a number of devices.
 
     A smaller batch, such as the last one of an epoch, is filled up with copies of its own images whose
-    anchors are all neutral. No loss of this package counts them.
+    anchors are all neutral. No loss of this package counts them. Each process gets its part of the batches.
 
     Args:
         data: a PyDataset or tf.data.Dataset of (images, targets).
@@ -51,14 +60,14 @@ def even_batches(data: Any, number: int, filled: Filled) -> Any:
 
     def batches():
         for step, batch in enumerate(data.as_numpy_iterator()):
-            yield fill(batch, number, step, filled)
+            yield _own_part(batch, filled.note(step, len(batch[0]), number))
 
     even = tf.data.Dataset.from_generator(batches, output_signature=signature)
     return even.apply(tf.data.experimental.assert_cardinality(data.cardinality()))
 
 
 class EvenBatches(keras.utils.PyDataset):
-    """The batches of another PyDataset, each filled up by `fill`."""
+    """The batches of another PyDataset, or this process's part of each, filled up by `fill`."""
 
     def __init__(self, data: keras.utils.PyDataset, number: int, filled: Filled):
         super().__init__(data.workers, data.use_multiprocessing, data.max_queue_size)
@@ -70,7 +79,11 @@ class EvenBatches(keras.utils.PyDataset):
         return len(self.data)
 
     def __getitem__(self, batch):
-        return fill(self.data[batch], self.number, batch, self.filled)
+        content = self.data[batch]
+        if not hasattr(self.data, "num_samples_in"):
+            return _own_part(content, self.filled.note(batch, len(content[0]), self.number))
+        length = self.filled.note(batch, self.data.num_samples_in(batch), self.number)
+        return fill(content, length // processes.count())  # a `DataGenerator` makes the part of this process
 
     def on_epoch_begin(self):
         self.data.on_epoch_begin()
@@ -79,20 +92,30 @@ class EvenBatches(keras.utils.PyDataset):
         self.data.on_epoch_end()
 
 
-def fill(batch: tuple, number: int, step: int, filled: Filled) -> tuple:
-    """A batch (images, targets, ...) of a multiple of `number` images; `step` is its number."""
+def fill(batch: tuple, length: int) -> tuple:
+    """A batch (images, targets, ...) of `length` images. One without images gets black ones."""
     size = len(batch[0])
-    rows = np.arange(-(-size // number) * number) % size
-    filled.shares.pop(step, None)
-    if len(rows) == size:
+    if size == length:
         return batch
-    filled.shares[step] = size / len(rows)
-    images, targets, *others = (np.asarray(part)[rows] for part in batch)
+    images, targets, *others = (_repeated(np.asarray(part), length) for part in batch)
     if targets.shape[-1] == SPARSE:
         targets[size:, :, -1] = -1
     else:
         targets[size:, :, 4:] = 0
     return images, targets, *others
+
+
+def _repeated(part, length):
+    if not len(part):
+        return np.zeros((length, *part.shape[1:]), part.dtype)
+    return part[np.arange(length) % len(part)]
+
+
+def _own_part(batch, length):
+    """This process's part of a batch that is filled up to `length` images."""
+    mine = length // processes.count()
+    first = mine * processes.index()
+    return tuple(part[first : first + mine] for part in fill(batch, length))
 
 
 class OwnImages:

@@ -8,9 +8,28 @@ from typing import Any
 import keras
 
 from ..data_generator import DataGenerator
+from . import processes
 from .devices import Devices
 from .even_batches import Filled, OwnImages
 from .state import RunState, build_metrics, restore_model
+
+# Callbacks of Keras that write files or send messages, and do nothing to the training.
+_TELLING = (
+    keras.callbacks.CSVLogger,
+    keras.callbacks.ModelCheckpoint,
+    keras.callbacks.RemoteMonitor,
+    keras.callbacks.TensorBoard,
+)
+
+
+def in_this_process(callbacks: list[keras.callbacks.Callback]) -> list[keras.callbacks.Callback]:
+    """The callbacks, without Keras' that write files unless this is the first process.
+
+    In their places are callbacks that do nothing.
+    """
+    if processes.is_first():
+        return callbacks
+    return [keras.callbacks.Callback() if isinstance(one, _TELLING) else one for one in callbacks]
 
 
 class RestOfEpoch(keras.utils.PyDataset):
@@ -27,6 +46,10 @@ class RestOfEpoch(keras.utils.PyDataset):
 
     def __getitem__(self, batch):
         return self.data[self.first + batch]
+
+    def num_samples_in(self, batch: int) -> int:
+        """Samples in a batch of all processes."""
+        return self.data.num_samples_in(self.first + batch)
 
     def on_epoch_begin(self):
         self.data.first_batch = self.first

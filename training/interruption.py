@@ -13,22 +13,21 @@ class Interruption:
     """Whether the process was asked to end.
 
     Attributes:
-        signal: number of the signal, or None.
+        signal: number of the signal, or 0.
     """
 
     def __init__(self):
-        self.signal = None
+        self.signal = 0
 
     def note(self, number, frame):
         """A signal handler. A second signal ends the process at once."""
-        if self.signal is not None:
+        if self.signal:
             self.end(number)
         self.signal = number
         print("\ntrain: stopping after this step; once more stops at once", file=sys.stderr)
 
-    def end(self, number: int | None = None) -> None:
-        """Raises what the signal means: KeyboardInterrupt, or SystemExit with the status 128 + its number."""
-        number = self.signal if number is None else number
+    def end(self, number: int) -> None:
+        """Raises what a signal means: KeyboardInterrupt, or SystemExit with the status 128 + its number."""
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(128 + number)

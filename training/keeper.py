@@ -10,11 +10,13 @@ from pathlib import Path
 import keras
 
 from ..files import atomic
+from . import processes
 from .best import is_best
 from .callback_state import changed, pack, restore, snapshot
 from .devices import Devices
 from .interruption import Interruption
 from .log import write_log
+from .processes import Agreement
 from .state import (
     RunState,
     as_arrays,
@@ -30,6 +32,8 @@ from .state import (
 class RunKeeper(keras.callbacks.Callback):
     """Keeps the files of a run: last.keras first, since everything else follows from it.
 
+    Of several processes, the first one writes them. All have the state, and decide alike.
+
     It comes after the user's callbacks: what they add to the logs, and what they do to the model and to the
     learning rate at the end of an epoch, is kept too.
 
@@ -40,6 +44,7 @@ class RunKeeper(keras.callbacks.Callback):
         steps: steps of an epoch; None for data that cannot go on within an epoch.
         minutes: time between two checkpoints within an epoch.
         interruption: the signals that were noted.
+        agreement: makes signals and checkpoints those of all processes.
         checks_steps: whether to stop at a step whose loss is not finite.
         best_by: what decides about best.keras, see `train`.
         devices: where the steps run.
@@ -55,6 +60,7 @@ class RunKeeper(keras.callbacks.Callback):
         steps: int | None,
         minutes: float,
         interruption: Interruption,
+        agreement: Agreement,
         checks_steps: bool,
         best_by: str,
         devices: Devices,
@@ -67,12 +73,14 @@ class RunKeeper(keras.callbacks.Callback):
         self._steps = steps
         self._minutes = minutes
         self._interruption = interruption
+        self._agreement = agreement
         self._checks_steps = checks_steps
         self._best_by = best_by
         self._devices = devices
         self._bad = bad
         self._saved_at = time.monotonic()
         self._loss = None  # of the step before
+        self._stops = False  # whether a callback of this process has ended the training
         self._sums = {}  # of the metrics, before a validation resets them
 
     def on_train_begin(self, logs=None):
@@ -83,6 +91,7 @@ class RunKeeper(keras.callbacks.Callback):
         self._restore_callbacks()
 
     def on_epoch_begin(self, epoch, logs=None):
+        self._stops = False
         if self.state.step and epoch == self.state.epoch:
             # The epoch began in an earlier run. What callbacks have done now, such as a cut of the learning
             # rate, they have done then.
@@ -96,12 +105,13 @@ class RunKeeper(keras.callbacks.Callback):
         # The loss of the step before is known by now; that of this step would have to be waited for.
         before, self._loss = self._loss, logs["loss"]
         self.state.step = batch + 1
+        signal, is_due = self._agree()
         if self._checks_steps and before is not None and not math.isfinite(before):
             self._report(batch - 1, "the loss")
-        elif self._interruption.signal is not None:
+        elif signal:
             with self._devices.home():
-                self._save_and_end()
-        elif self._steps is not None and self.state.step < self._steps and self._is_due():
+                self._save_and_end(signal)
+        elif self._steps is not None and self.state.step < self._steps and is_due:
             with self._devices.home():
                 self._save(self.state.step)
 
@@ -109,14 +119,16 @@ class RunKeeper(keras.callbacks.Callback):
         self._sums = as_arrays(metric_sums(self.model))
 
     def on_test_batch_end(self, batch, logs=None):
-        if self._interruption.signal is not None:
+        signal, _ = self._agree()
+        if signal:
             with self._devices.home():
                 for callback in self._others:
                     callback.on_test_end(logs)  # such as averages that were put into the model
                 assign(metric_sums(self.model), self._sums)
-                self._save_and_end()
+                self._save_and_end(signal)
 
     def on_epoch_end(self, epoch, logs=None):
+        signal, _ = self._agree(wait=True)
         # Some of Keras' callbacks have noted it already.
         logs.setdefault("learning_rate", float(self.model.optimizer.learning_rate))
         row = {"epoch": epoch, **{name: float(value) for name, value in logs.items()}}
@@ -132,17 +144,28 @@ class RunKeeper(keras.callbacks.Callback):
         self.state.epoch, self.state.step = epoch + 1, 0
         self.state.stopped = self.params["epochs"] if self.model.stop_training else 0
         self._save(0)
-        write_log(self.output / "history.csv", self.state.rows)
-        if self._interruption.signal is not None:
-            self._interruption.end()
+        if processes.is_first():
+            write_log(self.output / "history.csv", self.state.rows)
+        if signal:
+            self._interruption.end(signal)
 
-    def _is_due(self):
-        return time.monotonic() - self._saved_at >= 60 * self._minutes
+    def _agree(self, *, wait=False):
+        """What some process asks for: a signal, and whether a checkpoint is due.
 
-    def _save_and_end(self):
+        A callback may have stopped one process alone, such as one that looks at the time.
+        """
+        is_due = time.monotonic() - self._saved_at >= 60 * self._minutes
+        model = self._model  # `self.model` makes Keras put the values of a step into the variables on JAX
+        self._stops = self._stops or bool(model.stop_training)
+        signal, is_due, stops = self._agreement(self._interruption.signal, is_due, self._stops, wait=wait)
+        model.stop_training = bool(stops)
+        return signal, is_due
+
+    def _save_and_end(self, signal):
         if self._steps is not None:
             self._save(self.state.step)
-        self._interruption.end()
+        processes.wait()
+        self._interruption.end(signal)
 
     def _has_bad_weights(self):
         bad = not_finite(self.model)
@@ -163,6 +186,9 @@ class RunKeeper(keras.callbacks.Callback):
         """Writes last.keras, unless a weight is not finite."""
         if step and self._has_bad_weights():
             return
+        self._saved_at = time.monotonic()
+        if not processes.is_first():
+            return
         arrays = as_arrays(random_states(self.model))
         if step:
             arrays |= as_arrays(metric_sums(self.model))
@@ -179,6 +205,6 @@ class RunKeeper(keras.callbacks.Callback):
 
     def _save_best(self, row):
         """Writes best.keras if the epoch is better than every one before."""
-        if is_best(row, self.state.rows, self._best_by):
+        if processes.is_first() and is_best(row, self.state.rows, self._best_by):
             with atomic(self.output / "best.keras") as partial:
                 self.model.save(partial)

@@ -10,6 +10,7 @@ import keras
 from ..data_generator import DataGenerator, DetectionDataset
 from ..eval_utils import evaluate_voc, predict_dataset
 from ..recipes import Recipe
+from . import processes
 from .state import load_run
 
 IMAGES = 100  # of the training images, spread over the data set; enough to tell 0.6 from nothing
@@ -28,9 +29,13 @@ def fitting_recipe(
     if recipe is None or not recipe.known or not isinstance(data, DetectionDataset):
         return recipe
     last, known = output / "last.keras", recipe.for_known_objects()
-    if resume and last.exists():
-        return known if load_run(last).recipe == known.name else recipe
-    return known if mean_ap(model, data) >= ENOUGH else recipe
+
+    def finds_objects():
+        if resume and last.exists():
+            return load_run(last).recipe == known.name
+        return bool(mean_ap(model, data) >= ENOUGH)
+
+    return known if processes.of_first(finds_objects) else recipe
 
 
 def mean_ap(model, dataset):

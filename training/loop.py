@@ -20,12 +20,13 @@ from ..layers.multibox import multibox_of
 from ..models.detector import is_detector
 from ..models.precision import Precision, set_precision
 from ..recipes import Recipe, find_recipe
+from . import processes
 from .batches import check_objects, number_of_steps, take_over, training_batches, validation_batches
 from .best import in_order, measured
 from .compiling import check_accumulation, check_rate, compile_model
 from .devices import check_batches, chosen_devices, on_devices
 from .diagnosis import diagnose
-from .fit import EpochNumber, RunCallbacks, fit
+from .fit import EpochNumber, RunCallbacks, fit, in_this_process
 from .interruption import noted_signals
 from .keeper import RunKeeper
 from .known import fitting_recipe
@@ -109,7 +110,7 @@ def train(
             `DataGenerator` has its own batch size, augmentation and seed.
         devices: number of devices that share each batch, or "all" of this machine, with TensorFlow and JAX.
             The result is that of one device, see docs/devices.md; the learning rate is not changed. None:
-            one device.
+            one device. Where JAX runs in several processes, "all" are those of all of them.
         augmentation: a `SampleTransform` for the training images, or `Stages` of two. None: that of the
             recipe, if it has one; otherwise `ssdlite_augmentation` of torchvision for SSDLite,
             `ssd_augmentation` for the other models, at the model's image size.
@@ -163,7 +164,7 @@ def train(
     check_batches((data, validation), len(names))
     take_over(model, data, validation)
     if not resume:
-        check_free(output)
+        processes.of_first(lambda: check_free(output))
     if precision is not None:
         set_precision(model, precision, "train")
     if optimizer is None:
@@ -180,11 +181,11 @@ def train(
         for generator in (data, validation):
             if isinstance(generator, DataGenerator):
                 stack.callback(generator.close)
-        stack.enter_context(locked(output))
+        processes.of_first(lambda: stack.enter_context(locked(output)))
         state = begin(model, data, output, resume)
         state.recipe = recipe.name if recipe else ""
         stack.enter_context(naming_failures(data, validation))
-        return _run(
+        history = _run(
             model,
             data,
             validation,
@@ -196,8 +197,10 @@ def train(
             skips=on_nan == "skip",
             callbacks=in_order(model, measuring, callbacks),
             best_by=best_by,
-            verbose=verbose,
+            verbose=verbose if processes.is_first() else 0,
         )
+        processes.wait()
+    return history
 
 
 def _epochs(recipe):
@@ -218,8 +221,10 @@ def _run(
         end_again(model, others, state)
         return with_earlier(rows, keras.callbacks.History())
     check_callbacks(others, state)
+    others = in_this_process(others)
     last = output / "last.keras"
-    with noted_signals() as interruption:
+    agreement = processes.Agreement()
+    with noted_signals() as interruption, processes.own_parts(data, validation):
         keeper = RunKeeper(
             output,
             state,
@@ -227,6 +232,7 @@ def _run(
             steps=len(data) if state.data else None,
             minutes=minutes,
             interruption=interruption,
+            agreement=agreement,
             checks_steps=not skips,
             best_by=best_by,
             devices=devices,
@@ -251,8 +257,9 @@ def _run(
             verbose=verbose,
             devices=devices,
         )
-        if interruption.signal is not None:
-            interruption.end()
+        signal, *_ = agreement(interruption.signal, False, False, wait=True)
+        if signal:
+            interruption.end(signal)
     if bad:
         _stop_at(bad[0], model, data, output)
     return with_earlier(rows, history)
@@ -264,7 +271,7 @@ def _stop_at(bad, model, data, output):
     last = output / "last.keras"
     restore_model(last, model)
     folder = output / "diagnosis"
-    cause = diagnose(model, data, folder, epoch=epoch, step=step, what=what)
+    cause = processes.of_first(lambda: diagnose(model, data, folder, epoch=epoch, step=step, what=what))
     warnings.warn(
         f"train: {what} is not finite in epoch {epoch + 1}, step {step + 1}: {cause}. {last} and the model "
         f"have the last good weights; {folder} shows the batch",

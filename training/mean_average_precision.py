@@ -13,6 +13,7 @@ from ..data_generator.class_order import align_classes
 from ..eval_utils import evaluate_coco, predict_dataset
 from ..limits import BATCH_SIZE
 from ..models.detector import class_names_of, is_detector, num_classes_of
+from . import processes
 
 # Names in the logs: mean AP over the IoU thresholds 0.5 to 0.95, and AP at IoU 0.5.
 MAP, MAP50 = "val_map", "val_map50"
@@ -95,7 +96,8 @@ class MeanAveragePrecision(keras.callbacks.Callback):
         # Callbacks of Keras take the first number that they see as the best one, and nothing rises above NaN.
         is_due = self._is_first or (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs")
         self._is_first = False
-        logs.update(self._numbers() if is_due else dict.fromkeys(self._names(), math.nan))
+        not_measured = dict.fromkeys(self._names(), math.nan)
+        logs.update(processes.of_first(self._numbers) if is_due else not_measured)
 
     def _names(self):
         names = [MAP, MAP50]

@@ -9,12 +9,13 @@ from typing import Any
 
 import keras
 
+from . import processes
 from .batches import identity_of
 from .best import VAL_LOSS
 from .callback_state import restore
 from .log import number_of_epochs, write_log
 from .mean_average_precision import MAP
-from .state import RunState, build_optimizer, load_run, restore_model
+from .state import RunState, build_optimizer, load_run, restore_model, share_state
 
 
 def check_free(output: Path) -> None:
@@ -28,14 +29,32 @@ def check_free(output: Path) -> None:
 
 
 def begin(model: keras.Model, data: Any, output: Path, resume: bool) -> RunState:
-    """The state in which a run begins: that of last.keras, or a new one."""
+    """The state in which a run begins: that of last.keras, or a new one. The model gets it, too."""
     build_optimizer(model)
+    last, identity = output / "last.keras", identity_of(data)
+    state = processes.of_first(lambda: _state(output, identity, resume))
+    if state is None:
+        share_state(model)  # the initial weights may be random ones
+        return RunState(data=identity)
+    restore_model(last, model)
+    best = output / "best.keras"
+    measured = any(row.keys() & {VAL_LOSS, MAP} for row in state.rows)
+    if measured and processes.is_first() and not best.exists():
+        warnings.warn(
+            f"train: {best} is missing; it is written again after an epoch that is better than all before",
+            stacklevel=4,  # beyond both decorators of `train`
+        )
+    state.data = identity
+    return state
+
+
+def _state(output, identity, resume):
+    """What last.keras holds, after a check; the log follows it. None if a new run begins."""
     last, log = output / "last.keras", output / "history.csv"
-    identity = identity_of(data)
     if not resume or not last.exists():
         if number_of_epochs(log):
             raise FileExistsError(f"{log} holds epochs of a run, but there is no {last} to resume it from")
-        return RunState(data=identity)
+        return None
     state = load_run(last)
     if state.step and state.data != identity:
         differing = [
@@ -47,16 +66,8 @@ def begin(model: keras.Model, data: Any, output: Path, resume: bool) -> RunState
             f"train: {last} was written after step {state.step} of epoch {state.epoch + 1}, and only "
             f"the same data go on from there; it had {'; '.join(differing)}"
         )
-    restore_model(last, model)
     if state.rows:
         write_log(log, state.rows)  # it may lack a row, or be damaged
-    best = output / "best.keras"
-    if any(row.keys() & {VAL_LOSS, MAP} for row in state.rows) and not best.exists():
-        warnings.warn(
-            f"train: {best} is missing; it is written again after an epoch that is better than all before",
-            stacklevel=4,  # beyond both decorators of `train`
-        )
-    state.data = identity
     return state
 
 

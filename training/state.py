@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from ..files import atomic, check_regular
+from . import processes
 
 # Members of the `.keras` file, which is a zip archive. Keras ignores them.
 _STATE = "multibox/run.json"
@@ -109,10 +110,22 @@ def _read_state(path):
 def restore_model(path: Path, model: keras.Model) -> None:
     """Puts the weights and the state of the optimizer of a run into a compiled model.
 
+    The first process reads the file, and all have the values.
+
     Raises:
         ValueError: if the run had another network or optimizer.
     """
     build_optimizer(model)
+    processes.of_first(lambda: _load_weights(path, model))
+    share_state(model)
+
+
+def share_state(model: keras.Model) -> None:
+    """Gives a model and its optimizer, on one device, the values that they have in the first process."""
+    processes.share([*model.variables, *model.optimizer.variables])
+
+
+def _load_weights(path, model):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", "Skipping variable loading for optimizer")
         try:

@@ -162,7 +162,16 @@ class DataGenerator(keras.utils.PyDataset):
         return f"<DataGenerator: {len(self)} batches of {self.batch_size}, {self.dataset!r}, {encoder}>"
 
     def __len__(self):
-        return -(-self._order.num_samples // (self.batch_size * self.host[1]))
+        return -(-self._order.num_samples // self.whole_batch_size)
+
+    @property
+    def whole_batch_size(self) -> int:
+        """Samples in a batch of all hosts."""
+        return self.batch_size * self.host[1]
+
+    def num_samples_in(self, batch: int) -> int:
+        """Samples in a batch of all hosts, of which there are fewer in the last one."""
+        return min(self.whole_batch_size, self._order.num_samples - batch * self.whole_batch_size)
 
     def on_epoch_begin(self):
         self._stop_ahead()  # of an epoch that was interrupted

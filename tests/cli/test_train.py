@@ -2,6 +2,7 @@
 
 import sys
 
+import keras
 import pytest
 
 from multibox import cli, runner
@@ -14,6 +15,7 @@ def started(monkeypatch, tmp_path):
 
     class Result:
         folder = tmp_path / "runs/a"
+        evaluation = object()
 
     def start_run(config, **options):
         calls.append((config, options))
@@ -37,6 +39,25 @@ def test_options_become_a_description(started, monkeypatch, capsys):
     config = runner.RunConfig(data="my_data", epochs=5, size="96x128", devices=2, seed=0)
     assert started == [(config, {"resume": False, "force": True})]
     assert "detections.jpg" in capsys.readouterr().out
+
+
+def test_one_of_several_processes(started, monkeypatch, capsys):
+    joined = []
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    monkeypatch.setattr(keras.distribution, "initialize", lambda: joined.append(True))
+    assert run(monkeypatch, "my_data", "--distributed") == 0
+    assert started[0][0] == runner.RunConfig(data="my_data", devices="all")
+    assert joined == [True]
+
+    def initialize():
+        raise ValueError("coordinator_address should be defined.")
+
+    monkeypatch.setattr(keras.distribution, "initialize", initialize)
+    assert run(monkeypatch, "my_data", "--distributed") == 1
+    assert "set KERAS_DISTRIBUTION_JOB_ADDRESSES, KERAS" in capsys.readouterr().err
+    monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
+    assert run(monkeypatch, "my_data", "--distributed") == 2
+    assert "--distributed needs KERAS_BACKEND=jax, the backend is tensorflow" in capsys.readouterr().err
 
 
 def test_options_of_the_model_and_of_the_training(started, monkeypatch):
