@@ -9,8 +9,8 @@ import keras
 
 from ..data_generator import DataGenerator
 from . import processes
-from .devices import Devices
 from .even_batches import Filled, OwnImages
+from .places import Devices
 from .state import RunState, build_metrics, restore_model
 
 # Callbacks of Keras that write files or send messages, and do nothing to the training.

@@ -13,9 +13,9 @@ from ..files import atomic
 from . import processes
 from .best import is_best
 from .callback_state import changed, pack, restore, snapshot
-from .devices import Devices
 from .interruption import Interruption
 from .log import write_log
+from .places import Devices
 from .processes import Agreement
 from .state import (
     RunState,
