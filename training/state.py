@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -79,6 +80,10 @@ def load_run(path: Path) -> RunState:
         version = None if content is None else content.pop("version")
         state = RunState(**content) if version == _VERSION else None
     except (*_DAMAGES, KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path}: damaged state of a run: {error}") from error
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of zipfile: a place before the beginning of the file
+            raise
         raise ValueError(f"{path}: damaged state of a run: {error}") from error
     if content is None:
         raise ValueError(

@@ -221,6 +221,15 @@ def test_a_damaged_checkpoint(tmp_path, last):
     assert found >= 95  # nearly all of the file is weights
 
 
+def test_a_checkpoint_whose_parts_begin_before_it(recorded, tmp_path, last):
+    """The end of a zip file says where its directory is, and so by how much all places are off."""
+    place = last.rindex(b"PK\5\6") + 16
+    offset = int.from_bytes(last[place : place + 4], "little") + 1000
+    (tmp_path / "last.keras").write_bytes(last[:place] + offset.to_bytes(4, "little") + last[place + 4 :])
+    with pytest.raises(ValueError, match=r"last\.keras: damaged state of a run: "):
+        start_again(tmp_path, recorded[1])
+
+
 @pytest.mark.parametrize("state", ["[]", "{}", '{"version": 2, "more": 2}', "\udcff", "NaN", ""])
 def test_a_state_of_another_form(tmp_path, last, state):
     (tmp_path / "model.keras").write_bytes(last)
