@@ -167,9 +167,10 @@ def train(
         processes.of_first(lambda: check_free(output))
     if precision is not None:
         set_precision(model, precision, "train")
-    if optimizer is None:
-        recipe = fitting_recipe(recipe, model, dataset, output, resume=resume)
-        data = training_batches(model, dataset, "dataset", seed=seed, **options | {"recipe": recipe})
+    fitting = recipe if optimizer else fitting_recipe(recipe, model, dataset, output, resume=resume)
+    if fitting != recipe:
+        recipe = options["recipe"] = fitting
+        data = training_batches(model, dataset, "dataset", seed=seed, **options)
         check_batches([data], len(names))
     compile_model(model, data, optimizer, loss, recipe, epochs=epochs, on_nan=on_nan)
     check_rate(model, callbacks)
