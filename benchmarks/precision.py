@@ -58,8 +58,7 @@ def forward_pass(model, batch):
 def training_step(model, batch):
     model.compile(keras.optimizers.SGD(1e-6), mb.loss_of(model))
     encoder = mb.GroundTruthEncoder(model, sparse=True)
-    height, width = mb.anchors_of(model).image_size
-    boxes = np.array([[0.1 * width, 0.1 * height, 0.6 * width, 0.7 * height]], "float32")
+    boxes = np.array([[0.1, 0.1, 0.6, 0.7]])
     targets = np.stack([encoder(boxes, np.array([1]))] * batch)
     images = pixels(model, batch)
     return lambda: model.train_on_batch(images, targets)
