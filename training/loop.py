@@ -167,8 +167,8 @@ def train(
         processes.of_first(lambda: check_free(output))
     if precision is not None:
         set_precision(model, precision, "train")
-    fitting = recipe if optimizer else fitting_recipe(recipe, model, dataset, output, resume=resume)
-    if fitting != recipe:
+    measures = optimizer is None  # otherwise the rate is the user's
+    if measures and (fitting := fitting_recipe(recipe, model, dataset, output, resume=resume)) != recipe:
         recipe = options["recipe"] = fitting
         data = training_batches(model, dataset, "dataset", seed=seed, **options)
         check_batches([data], len(names))

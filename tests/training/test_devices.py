@@ -10,6 +10,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from numbered_batches import NumberedBatches
 
 import multibox as mb
 from multibox.training.devices import check_batches, on_devices
@@ -86,26 +87,10 @@ def test_a_loss_of_another_package():
         on_devices(model, ["cpu:0", "cpu:1"])
 
 
-class Batches(keras.utils.PyDataset):
-    """Batches of 4 and 3 images, whose pixels are their numbers, with sparse or dense targets."""
-
-    def __init__(self, columns):
-        super().__init__()
-        self.columns = columns
-
-    def __len__(self):
-        return 2
-
-    def __getitem__(self, batch):
-        size = 4 - batch
-        images = np.arange(size, dtype=np.uint8).reshape(-1, 1, 1, 1) * np.ones((1, 2, 2, 3), np.uint8)
-        return images, np.ones((size, 5, self.columns), np.float32)
-
-
 @pytest.mark.parametrize("columns", [5, 8])
 def test_a_batch_is_filled_up_with_its_own_images_and_neutral_anchors(columns):
     filled = Filled()
-    data = even_batches(Batches(columns), 4, filled)
+    data = even_batches(NumberedBatches(4, 3, columns=columns), 4, filled)
     full, last = data[0], data[1]
     np.testing.assert_array_equal(full[1], 1)
     assert len(full[0]) == len(last[0]) == 4
@@ -117,6 +102,6 @@ def test_a_batch_is_filled_up_with_its_own_images_and_neutral_anchors(columns):
 
 
 def test_a_batch_that_is_smaller_than_half_of_the_devices():
-    images, targets = even_batches(Batches(5), 7, Filled())[1]
+    images, targets = even_batches(NumberedBatches(4, 3), 7, Filled())[1]
     assert images[:, 0, 0, 0].tolist() == [0, 1, 2, 0, 1, 2, 0]
     assert (targets[:, 0, 4] == [1, 1, 1, -1, -1, -1, -1]).all()

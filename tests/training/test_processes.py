@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from numbered_batches import NumberedBatches
 
 import multibox as mb
 from multibox.training import processes
@@ -159,27 +160,12 @@ def test_a_generator_makes_the_part_of_a_process(monkeypatch):
     assert [one["image_id"] for one in data[1][1]] == ids[1]
 
 
-class Batches(keras.utils.PyDataset):
-    """A batch of images, whose pixels are their numbers."""
-
-    def __init__(self, size):
-        super().__init__()
-        self.size = size
-
-    def __len__(self):
-        return 1
-
-    def __getitem__(self, batch):
-        images = np.arange(self.size, dtype=np.uint8).reshape(-1, 1, 1, 1) * np.ones((1, 2, 2, 3), np.uint8)
-        return images, np.ones((self.size, 3, 5), np.float32)
-
-
 @pytest.mark.parametrize(("index", "images", "own"), [(0, [0, 1, 2, 3], 4), (1, [4, 0, 1, 2], 1)])
 def test_a_process_takes_its_part_of_other_batches(monkeypatch, index, images, own):
     monkeypatch.setattr(processes, "count", lambda: 2)
     monkeypatch.setattr(processes, "index", lambda: index)
     filled = Filled()
-    part, targets = even_batches(Batches(5), 4, filled)[0]  # on four devices of two processes
+    part, targets = even_batches(NumberedBatches(5), 4, filled)[0]  # on four devices of two processes
     assert part[:, 0, 0, 0].tolist() == images
     assert targets[:, 0, 4].tolist() == [1] * own + [-1] * (4 - own)
     assert filled == Filled({0: 5 / 8}, last=0)
