@@ -24,6 +24,7 @@ ACTIVATIONS: dict[str, Callable[[Graph, str], str]] = {
     "linear": lambda graph, x: x,
     "relu": lambda graph, x: graph.add("Relu", x),
     "relu6": lambda graph, x: graph.add("Clip", x, graph.floats(0.0), graph.floats(6.0)),
+    "leaky_relu": lambda graph, x: graph.add("LeakyRelu", x, alpha=0.2),
     "elu": lambda graph, x: graph.add("Elu", x),
     "hard_silu": lambda graph, x: graph.add("HardSwish", x),
     "silu": lambda graph, x: graph.add("Mul", x, graph.add("Sigmoid", x)),

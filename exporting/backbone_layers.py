@@ -15,11 +15,23 @@ CHANNELS = 1  # the axis
 
 def _relu(step, x):
     layer, graph = step.layer, step.graph
-    if layer.negative_slope or layer.threshold:
-        raise refused(step, "it has a slope or a threshold")
+    if layer.threshold:
+        raise refused(step, "it has a threshold")
+    if layer.negative_slope:
+        x = _leaky_relu(step, x)
+        return x if layer.max_value is None else graph.add("Min", x, graph.floats(layer.max_value))
     if layer.max_value is None:
         return graph.add("Relu", x, name=step.name)
     return graph.add("Clip", x, graph.floats(0.0), graph.floats(layer.max_value), name=step.name)
+
+
+def _leaky_relu(step, x):
+    return step.graph.add("LeakyRelu", x, alpha=float(step.layer.negative_slope), name=step.name)
+
+
+def _prelu(step, x):
+    slopes = array(step.layer.alpha).transpose(2, 0, 1)  # of (rows, columns, channels), some of them 1
+    return step.graph.add("PRelu", x, step.graph.floats(slopes), name=step.name)
 
 
 def _rescaling(step, x):
@@ -137,6 +149,8 @@ BY_NAME: dict[str, Callable[..., str]] = {
 }
 CONVERTERS: dict[type, Callable[..., str]] = {
     layers.ReLU: _relu,
+    layers.LeakyReLU: _leaky_relu,
+    layers.PReLU: _prelu,
     layers.Rescaling: _rescaling,
     layers.Normalization: _normalization,
     layers.Concatenate: _concatenate,

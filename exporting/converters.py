@@ -27,7 +27,7 @@ def add_layer(step: Step, *inputs: str) -> str:
     by_name = backbone_layers if isinstance(step.layer, keras.layers.Layer) else operations
     converter = CONVERTERS.get(kind) or by_name.BY_NAME.get(kind.__name__)
     if converter is None:
-        known = ", ".join(kind.__name__ for kind in CONVERTERS)
+        known = ", ".join(dict.fromkeys(kind.__name__ for kind in CONVERTERS))
         raise refused(step, f"its class {kind.__name__} is none of {known}")
     if getattr(step.layer, "data_format", "channels_last") != "channels_last":
         raise refused(step, "its channels are not last")

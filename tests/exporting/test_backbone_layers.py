@@ -10,7 +10,7 @@ pytest.importorskip("onnx", reason="onnx is not installed")
 
 from layers_in_onnx import SHAPE, in_onnx, maps
 
-WITH_WEIGHTS = (layers.Dense, layers.LayerNormalization, layers.Conv2DTranspose)
+WITH_WEIGHTS = (layers.PReLU, layers.Dense, layers.LayerNormalization, layers.Conv2DTranspose)
 
 
 def randomized(layer, shape=SHAPE):
@@ -25,6 +25,11 @@ def randomized(layer, shape=SHAPE):
     [
         layers.ReLU(),
         layers.ReLU(6.0),
+        layers.ReLU(negative_slope=0.1),
+        layers.ReLU(1.0, negative_slope=0.1),
+        layers.LeakyReLU(0.1),
+        layers.PReLU(),
+        layers.PReLU(shared_axes=[1, 2]),
         layers.Rescaling(1 / 127.5, -1.0),
         layers.Rescaling([0.1, 0.2, 0.3, 0.4]),
         layers.Normalization(mean=[1.0, 2.0, 3.0, 4.0], variance=[1.0, 4.0, 9.0, 0.25]),
@@ -40,6 +45,7 @@ def randomized(layer, shape=SHAPE):
         layers.LayerNormalization(epsilon=0.1, center=False, scale=False),
         layers.Dense(3, activation="gelu"),
         layers.Dense(3, use_bias=False),
+        layers.Activation("leaky_relu"),
         layers.Activation("silu"),
         layers.Activation("gelu"),
         layers.Activation("sigmoid"),
@@ -61,13 +67,13 @@ def test_maps_are_joined_by_channels():
 @pytest.mark.parametrize(
     ("layer", "words"),
     [
-        (layers.ReLU(negative_slope=0.1), "it has a slope or a threshold"),
+        (layers.ReLU(threshold=0.1), "it has a threshold"),
         (layers.Concatenate(axis=1), "it joins along axis 1"),
         (layers.UpSampling2D(2, interpolation="bilinear"), "its interpolation is bilinear"),
         (layers.Reshape((35, 4)), r"it makes \(35, 4\) of \(5, 7, 4\)"),
         (layers.LayerNormalization(axis=1), r"it normalizes axis"),
         (layers.Conv2DTranspose(3, 3, 2, padding="same"), "it has a padding"),
-        (layers.PReLU(), "its class PReLU is none of"),
+        (layers.Softmax(), "its class Softmax is none of"),
     ],
 )
 def test_settings_that_are_refused(layer, words):
