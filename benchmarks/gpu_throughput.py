@@ -12,6 +12,7 @@ from timing import report
 
 import multibox as mb
 from multibox.profiling.compiled import compiled, time_in_turn
+from multibox.profiling.worker import machine
 
 OBJECTS = np.array([[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9]])  # of each image of a training step
 TYPES = {"float32": "float32", "mixed_bfloat16": "bfloat16"}
@@ -118,11 +119,7 @@ def peak_of(side, dtype):
 
 
 def facts(peak=None):
-    names = {
-        "backend": keras.backend.backend(),
-        "devices": [str(d) for d in keras.distribution.list_devices()],
-    }
-    return names if peak is None else {**names, "peak TFLOP/s": peak / 1e12}
+    return machine() if peak is None else {**machine(), "peak TFLOP/s": peak / 1e12}
 
 
 def torchvision_throughput(scale):
