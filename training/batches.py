@@ -113,16 +113,22 @@ def identity_of(data):
     if not isinstance(data, DataGenerator):
         return {}
     names = "\n".join(image_ids(data.dataset.records))
-    window = {} if data.shuffle_window is None else {"shuffle_window": data.shuffle_window}
+    optional = {} if data.shuffle_window is None else {"shuffle_window": data.shuffle_window}
+    if data.repeat_factors is not None:
+        optional["repeat_factors"] = _digest(data.repeat_factors.tobytes())
     return {
         "images": len(data.dataset),
         "batch_size": data.whole_batch_size,
         "steps": len(data),
         "seed": data.seed,
         "shuffle": data.shuffle,
-        **window,
-        "names of the images": hashlib.sha256(names.encode("utf-8", "replace")).hexdigest()[:16],
+        **optional,
+        "names of the images": _digest(names.encode("utf-8", "replace")),
     }
+
+
+def _digest(content):
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _check_shapes(model, data, name):

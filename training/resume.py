@@ -58,9 +58,9 @@ def _state(output, identity, resume):
     state = load_run(last)
     if state.step and state.data != identity:
         differing = [
-            f"{name} {value}, now {identity.get(name)}"
-            for name, value in state.data.items()
-            if value != identity.get(name)
+            f"{name} {state.data.get(name)}, now {identity.get(name)}"
+            for name in dict.fromkeys([*state.data, *identity])
+            if state.data.get(name) != identity.get(name)
         ]
         raise ValueError(
             f"train: {last} was written after step {state.step} of epoch {state.epoch + 1}, and only "

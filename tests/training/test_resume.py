@@ -175,6 +175,26 @@ def test_a_run_goes_on_with_what_it_had(tmp_path, change, message):
     assert (tmp_path / "last.keras").read_bytes() == before
 
 
+def test_other_repeats_of_the_images(tmp_path):
+    def repeating(factors):
+        encoder = mb.GroundTruthEncoder(build(), sparse=True)
+        return mb.DataGenerator(DATASET, 2, mb.resize_only(SIZE), encoder, repeat_factors=factors, workers=0)
+
+    def train(factors, *callbacks, **options):
+        options = {"epochs": 1, "verbose": 0} | options
+        return mb.train(build(), repeating(factors), tmp_path, callbacks=callbacks, **options)
+
+    with pytest.raises(KeyboardInterrupt):
+        train([2, *[1] * 7], Count(1))
+    with pytest.raises(
+        ValueError, match=r"only the same data go on from there; it had repeat_factors \w+, now"
+    ):
+        train([*[1] * 7, 2], Count(), resume=True)
+    with pytest.raises(ValueError, match=r"it had steps 5, now 4; repeat_factors \w+, now None$"):
+        train(None, Count(), resume=True)
+    train([2, *[1] * 7], Count(), resume=True)
+
+
 def test_files_that_hold_no_run(tmp_path):
     build().save(tmp_path / "last.keras")
     with pytest.raises(ValueError, match=r"last\.keras holds a model, but no state of a run of `train`"):
