@@ -8,6 +8,7 @@ from typing import Literal
 import keras
 
 from ..arguments import checked
+from ..layers import DecodeDetections
 from ..layers.multibox import multibox_of, unwrapped
 from .copies import copied
 
@@ -15,23 +16,27 @@ Precision = Literal["auto", "float32", "mixed_bfloat16", "mixed_float16"]
 
 # What a CPU must have for products of bfloat16 that are faster than those of float32, as Linux calls it.
 BFLOAT16_FLAGS = {"amx_bf16", "avx512_bf16"}
-WIDE = 256  # channels; with fewer, casting takes what the products save
 BFLOAT16_CAPABILITY = 8  # of NVIDIA's GPUs: Ampere and later
+DENSE = (keras.layers.Conv2D, keras.layers.Conv2DTranspose, keras.layers.Dense)  # products of matrices
+DEPTHWISE = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
 
 
 @checked()
 def fastest_precision(model: keras.Model) -> str:
-    """The dtype policy of Keras with which a network runs fastest on this device.
+    """The dtype policy of Keras with which a network runs fastest on this device, see `cast_model`.
 
-    | device | policy |
-    |---|---|
-    | NVIDIA GPU from Ampere on, TPU | "mixed_bfloat16" |
-    | CPU with bfloat16 and TensorFlow, for a wide network without depthwise convolutions | "mixed_bfloat16" |
-    | all others | "float32" |
+    | device | model | policy |
+    |---|---|---|
+    | NVIDIA GPU from Ampere on, TPU | any | "mixed_bfloat16" |
+    | CPU with bfloat16, TensorFlow | for training | "mixed_bfloat16" |
+    | the same | detector without depthwise convolutions | "mixed_bfloat16" |
+    | the same | detector with depthwise convolutions | "float32" |
+    | all others | any | "float32" |
 
-    Wide networks have convolutions of 256 channels or more: those on VGG16 and ResNets. Linux lists CPUs with
-    bfloat16 by the flag `amx_bf16` or `avx512_bf16`; on other systems they are not known. Depthwise
-    convolutions and their BatchNorms are slower in bfloat16 on CPUs. `benchmarks/precision.py` measures both.
+    A model for training is judged by its training step, a detector (`to_inference`) by its forward pass of one
+    image, in which casts cost more than the small products of MobileNets gain; in batches they gain.
+    `benchmarks/precision.py` measures all three. Linux lists CPUs with bfloat16 by the flag `amx_bf16` or
+    `avx512_bf16`; on other systems they are not known.
 
     Args:
         model: a model of this package.
@@ -42,7 +47,8 @@ def fastest_precision(model: keras.Model) -> str:
     multibox_of(model)
     on_accelerator = _on_accelerator()
     if on_accelerator is None:
-        faster = keras.backend.backend() == "tensorflow" and _cpu_has_bfloat16() and _is_wide(model)
+        in_tensorflow = keras.backend.backend() == "tensorflow"
+        faster = in_tensorflow and _cpu_has_bfloat16() and not _is_depthwise_detector(model)
     else:
         faster = on_accelerator
     return "mixed_bfloat16" if faster else "float32"
@@ -54,6 +60,10 @@ def cast_model(model: keras.Model, precision: Precision) -> keras.Model:
 
     A model keeps its precision in its file, whatever `keras.config.set_dtype_policy` says when it is loaded.
     Anchors, decoding, loss and scores are float32 in any precision, and so are the weights.
+
+    On a CPU, "mixed_bfloat16" is the policy of the dense layers only: `Conv2D` with one group,
+    `Conv2DTranspose` and `Dense`. All others are float32. Depthwise convolutions, BatchNorms and activations
+    are slower in bfloat16 on CPUs, and less exact. A layer that is made of others is float32, too.
 
     Args:
         model: a model of this package, for training or for inference.
@@ -68,10 +78,7 @@ def cast_model(model: keras.Model, precision: Precision) -> keras.Model:
     policy = chosen_precision(model, precision, "cast_model")
     model = unwrapped(model)
 
-    def recast(layer):
-        return type(layer).from_config({**layer.get_config(), "dtype": policy})
-
-    copy = copied(model, recast)
+    copy = copied(model, lambda layer: _recast(layer, policy))
     for layer in model.layers:
         copy.get_layer(layer.name).set_weights(layer.get_weights())
     return copy
@@ -92,7 +99,7 @@ def set_precision(model: keras.Model, precision: Precision, owner: str) -> None:
         if isinstance(layer, keras.layers.InputLayer):
             continue  # its dtype is that of the images
         # Some layers compute in float32 whatever they are told, and only they know.
-        layer.dtype_policy = type(layer).from_config({**layer.get_config(), "dtype": policy}).dtype_policy
+        layer.dtype_policy = _recast(layer, policy).dtype_policy
     model.train_function = model.test_function = model.predict_function = None  # compiled before the change
 
 
@@ -107,6 +114,21 @@ def chosen_precision(model: keras.Model, precision: Precision, owner: str) -> st
             'use "auto", which takes what is fastest here'
         )
     return precision
+
+
+def _recast(layer, policy):
+    """A new layer with the config of another one, in its share of the policy of a model."""
+    return type(layer).from_config({**layer.get_config(), "dtype": _policy_of(layer, policy)})
+
+
+def _policy_of(layer, policy):
+    """The policy of a layer in a model of a policy; `cast_model` states the rule."""
+    splits = policy == "mixed_bfloat16" and _on_accelerator() is None
+    return "float32" if splits and not _is_dense(layer) else policy
+
+
+def _is_dense(layer):
+    return isinstance(layer, DENSE) and getattr(layer, "groups", 1) == 1
 
 
 def _on_accelerator() -> bool | None:
@@ -150,10 +172,7 @@ def _cpu_has_bfloat16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     return cpuinfo.exists() and bool(BFLOAT16_FLAGS & set(cpuinfo.read_text().split()))
 
 
-def _is_wide(model):
-    """Whether most of the work are products of large matrices."""
+def _is_depthwise_detector(model):
     layers = unwrapped(model).layers
-    kinds = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
-    if any(isinstance(layer, kinds) or getattr(layer, "groups", 1) > 1 for layer in layers):
-        return False
-    return max(layer.filters for layer in layers if isinstance(layer, keras.layers.Conv2D)) >= WIDE
+    has_depthwise = any(isinstance(layer, (*DENSE, *DEPTHWISE)) and not _is_dense(layer) for layer in layers)
+    return has_depthwise and any(isinstance(layer, DecodeDetections) for layer in layers)

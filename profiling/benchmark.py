@@ -122,8 +122,8 @@ def benchmark(
     Args:
         models: saved models, published ones or networks, see `chosen_model`.
         batch_sizes: numbers of images in a batch.
-        precisions: "float32", "mixed_bfloat16" or "mixed_float16". A saved model has the one that it was
-            built with, and is an error in another.
+        precisions: "float32", "mixed_bfloat16" or "mixed_float16". A saved model of another
+            package has the one that it was built with, and is an error in another.
         classes: number of classes of networks.
         image_size: (height, width) of networks in pixels.
         rounds: timed runs, after one that compiles.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
 import keras
 import numpy as np
@@ -55,12 +55,15 @@ def _wait_torch(outputs):
     return outputs
 
 
-def time_in_turn(functions: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def time_in_turn(
+    functions: Mapping[Hashable, Callable[[], object]], rounds: int, of: Callable = np.median
+) -> dict[Hashable, float]:
     """{name: median seconds}: the functions run in turn, so that drift affects all of them equally.
 
     Args:
         functions: {name: function without arguments that waits for its result}.
         rounds: number of timed runs of each, after one that compiles.
+        of: function from the seconds of a name to one number, such as `min` on a machine that others use.
     """
     times: dict[str, list[float]] = {name: [] for name in functions}
     for count in range(rounds + 1):
@@ -69,4 +72,4 @@ def time_in_turn(functions: Mapping[str, Callable[[], object]], rounds: int) -> 
             function()
             if count:
                 times[name].append(time.perf_counter() - start)
-    return {name: float(np.median(values)) for name, values in times.items()}
+    return {name: float(of(values)) for name, values in times.items()}

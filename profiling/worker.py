@@ -9,7 +9,9 @@ import sys
 
 import keras
 
+from ..layers.multibox import multibox_layers
 from ..messages import printable
+from ..models.precision import set_precision
 from .benchmark import MARK
 from .chosen import chosen_model
 from .compiled import compiled, time_in_turn
@@ -20,13 +22,12 @@ from .structure import complexity
 
 def measure(task: dict) -> dict:
     """The numbers of a `BenchmarkRow`, and "machine"."""
-    keras.config.set_dtype_policy(task["precision"])
     size = task["image_size"]
     start = resident_bytes()
     size = None if size is None else tuple(size)
     model = chosen_model(task["model"], classes=task["classes"], image_size=size)
     counted = complexity(model)
-    _check_precision(model, task)
+    _set_precision(model, task)
     images = keras.ops.convert_to_tensor(random_images(model, task["batch_size"]))
     run = compiled(model)
     seconds = time_in_turn({"model": lambda: run([images])}, task["rounds"])["model"]
@@ -40,12 +41,15 @@ def measure(task: dict) -> dict:
     }
 
 
-def _check_precision(model, task):
+def _set_precision(model, task):
+    if multibox_layers(model):
+        set_precision(model, task["precision"], "benchmark")
+        return
     policies = {layer.dtype_policy.name for layer in model.layers if layer.weights}
     if policies and task["precision"] not in policies:
         raise ValueError(
-            f"{task['model']}: the model was built with {', '.join(sorted(policies))}, which is not "
-            f"{task['precision']}"
+            f"{task['model']}: a model of another package keeps the precision that it was built with, "
+            f"{', '.join(sorted(policies))}"
         )
 
 

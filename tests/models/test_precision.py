@@ -84,25 +84,143 @@ def gpu(monkeypatch):
     monkeypatch.setattr(precision, "_on_accelerator", lambda: True)
 
 
+@pytest.fixture
+def cpu(monkeypatch):
+    monkeypatch.setattr(precision, "_on_accelerator", lambda: None)
+
+
+def mobilenet(seed=0):
+    """A small network of dense and depthwise convolutions, whose BatchNorms have random statistics."""
+    keras.utils.set_random_seed(seed)
+    model = mb.SSDMobileNet(3, alpha=0.25, image_size=(64, 64))
+    rng = np.random.default_rng(seed)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            # gamma, beta, moving mean, moving variance
+            bounds = ((0.5, 1.5), (-0.5, 0.5), (-0.5, 0.5), (0.5, 1.5))
+            layer.set_weights([rng.uniform(*bound, layer.gamma.shape) for bound in bounds])
+    return model
+
+
+def squares(count=2):
+    return np.random.default_rng(1).integers(0, 256, (count, 64, 64, 3), np.uint8)
+
+
+def computing(model):
+    """{type of computation: classes of the layers that compute in it}"""
+    kinds = {}
+    for layer in model.layers[1:]:  # after the input
+        kinds.setdefault(layer.compute_dtype, set()).add(type(layer).__name__)
+    return kinds
+
+
+def test_only_dense_layers_are_bfloat16_on_a_cpu(cpu, tmp_path):
+    model = mobilenet()
+    copy = cast_model(model, "mixed_bfloat16")
+    float32 = {"Activation", "BatchNormalization", "DepthwiseConv2D", "ImageNormalization", "MultiBox"}
+    assert computing(copy) == {"bfloat16": {"Conv2D"}, "float32": float32}
+    assert {weight.dtype for weight in copy.weights} == {"float32"}
+
+    copy.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    assert computing(again) == computing(copy)
+    expected = copy.predict_on_batch(squares())
+    np.testing.assert_array_equal(again.predict_on_batch(squares()), expected)
+
+    plain = model.predict_on_batch(squares())
+    np.testing.assert_array_equal(cast_model(again, "float32").predict_on_batch(squares()), plain)
+    assert not np.array_equal(expected, plain)
+    set_precision(model, "mixed_bfloat16", "test")
+    assert computing(model) == computing(copy)
+    np.testing.assert_array_equal(model.predict_on_batch(squares()), expected)
+
+
+def test_every_layer_is_bfloat16_on_a_gpu(gpu):
+    assert computing(cast_model(mobilenet(), "mixed_bfloat16"))["float32"] == {"MultiBox"}
+
+
+def test_dense_layers_by_kind(cpu):
+    """Groups and `SeparableConv2D` are depthwise, `Dense` and transposed convolutions are not."""
+    layers = keras.layers
+    of_kind = {
+        "grouped": layers.Conv2D(8, 1, groups=2),
+        "separable": layers.SeparableConv2D(8, 3, padding="same"),
+        "scaled": layers.GroupNormalization(2),
+        "products": layers.Dense(8),
+        "transposed": layers.Conv2DTranspose(8, 2, 2, padding="same"),
+        "shrinking": layers.Conv2D(8, 2, 64),
+    }
+
+    def backbone(x):
+        for layer in of_kind.values():
+            x = layer(x)
+        return {"map": x}
+
+    of_kind["first"] = layers.Conv2D(8, 3, padding="same")
+    of_kind = {"first": of_kind.pop("first"), **of_kind}
+    model = mb.SSD(backbone, 3, image_size=(64, 64), extras=())
+    copy = cast_model(model, "mixed_bfloat16")
+    found = {name: copy.get_layer(layer.name).compute_dtype for name, layer in of_kind.items()}
+    assert {name for name, kind in found.items() if kind == "float32"} == {"grouped", "separable", "scaled"}
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_dense_layers_alone_are_closer_to_float32(monkeypatch, seed):
+    """Depthwise convolutions and BatchNorms add errors that the network has no more."""
+    model = mobilenet(seed)
+    exact = model.predict_on_batch(squares(8))
+    errors = []
+    for accelerator in (None, True):
+        monkeypatch.setattr(precision, "_on_accelerator", lambda found=accelerator: found)
+        copy = cast_model(model, "mixed_bfloat16")
+        errors.append(np.sqrt(np.square(copy.predict_on_batch(squares(8)) - exact).mean()))
+    dense, every = errors
+    assert 0 < dense < 0.75 * every
+
+
+def test_batch_norms_fold_into_layers_of_another_precision(cpu):
+    model = cast_model(mobilenet(), "mixed_bfloat16")
+    folded = mb.fold_batch_norm(model)
+    assert "BatchNormalization" not in set.union(*computing(folded).values())
+    assert computing(folded)["bfloat16"] == {"Conv2D"}
+    expected = cast_model(model, "float32").predict_on_batch(squares())
+    near = 0.02 * np.abs(expected).max()
+    np.testing.assert_allclose(folded.predict_on_batch(squares()), expected, atol=near)
+    exact = cast_model(folded, "float32").predict_on_batch(squares())
+    np.testing.assert_allclose(exact, expected, atol=1e-3 * near)
+
+
+def test_an_older_file_with_every_layer_in_bfloat16_trains(monkeypatch, tmp_path):
+    monkeypatch.setattr(precision, "_on_accelerator", lambda: True)
+    cast_model(mobilenet(), "mixed_bfloat16").save(tmp_path / "m.keras")
+    monkeypatch.setattr(precision, "_on_accelerator", lambda: None)
+    data = mb.load_shapes(2, (64, 64), seed=0)
+    for given, kinds in ((None, {"MultiBox"}), ("mixed_bfloat16", {"DepthwiseConv2D", "MultiBox"})):
+        model = keras.models.load_model(tmp_path / "m.keras")
+        before = model.get_weights()
+        mb.train(model, data, tmp_path / f"run-{given}", epochs=1, precision=given, verbose=0)
+        assert computing(model)["float32"] >= kinds
+        assert (given is None) == ("DepthwiseConv2D" in computing(model)["bfloat16"])
+        assert not any(np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True))
+
+
 narrow, depthwise = partial(mb.SSD7, 3, image_size=SIZE), partial(mb.SSDLite, 3, image_size=(64, 64))
-
-
-def wide():
-    """A network with 256 channels."""
-    return mb.SSD(lambda x: {"wide": keras.layers.Conv2D(256, 1, 32)(x)}, 3, image_size=(64, 64), extras=())
 
 
 @pytest.mark.parametrize(
     ("build", "accelerator", "backend", "bfloat16", "expected"),
     [
-        (wide, True, "jax", False, "mixed_bfloat16"),
+        (narrow, True, "jax", False, "mixed_bfloat16"),
         (depthwise, True, "torch", False, "mixed_bfloat16"),
-        (wide, False, "tensorflow", True, "float32"),  # an older GPU
-        (wide, None, "tensorflow", True, "mixed_bfloat16"),
-        (wide, None, "tensorflow", False, "float32"),
-        (narrow, None, "tensorflow", True, "float32"),
-        (wide, None, "jax", True, "float32"),
-        (depthwise, None, "tensorflow", True, "float32"),
+        (narrow, False, "tensorflow", True, "float32"),  # an older GPU
+        (narrow, None, "tensorflow", True, "mixed_bfloat16"),
+        (narrow, None, "tensorflow", False, "float32"),
+        (narrow, None, "jax", True, "float32"),
+        (depthwise, None, "tensorflow", True, "mixed_bfloat16"),
+        (depthwise, None, "tensorflow", False, "float32"),
+        (partial(narrow, mode="inference"), None, "tensorflow", True, "mixed_bfloat16"),
+        (partial(depthwise, mode="inference"), None, "tensorflow", True, "float32"),
+        (partial(depthwise, mode="inference"), True, "tensorflow", True, "mixed_bfloat16"),
     ],
 )
 def test_the_fastest(monkeypatch, build, accelerator, backend, bfloat16, expected):
@@ -121,6 +239,18 @@ def test_the_flags_of_a_cpu(tmp_path, text, expected):
     (tmp_path / "cpuinfo").write_text(text)
     assert precision._cpu_has_bfloat16(tmp_path / "cpuinfo") is expected
     assert not precision._cpu_has_bfloat16(tmp_path / "none")
+
+
+def test_auto_is_judged_by_the_use(monkeypatch):
+    """A model for training is cast, its detector is not."""
+    monkeypatch.setattr(precision, "_cpu_has_bfloat16", lambda: True)
+    model = depthwise()
+    set_precision(model, "mixed_bfloat16", "test")
+    with monkeypatch.context() as patch:
+        patch.setattr(precision, "_on_accelerator", lambda: None)
+        patch.setattr(keras.backend, "backend", lambda: "tensorflow")
+        names = mb.fastest_precision(model), mb.fastest_precision(mb.to_inference(model))
+    assert names == ("mixed_bfloat16", "float32")
 
 
 def test_this_device():
