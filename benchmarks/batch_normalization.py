@@ -29,23 +29,22 @@ def main():
     parser.add_argument("--only", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--precision", default="float32")
     args = parser.parse_args()
-    keras.config.set_dtype_policy(args.precision)
 
     rows = []
     for name in args.only:
-        fused = step(name, args.batch)
+        fused = step(name, args.precision, args.batch)
         with patch.object(BatchNormalization, "call", keras.layers.BatchNormalization.call):
-            plain = step(name, args.batch)
+            plain = step(name, args.precision, args.batch)
         seconds = time_in_turn({"Keras": plain, "multibox": fused}, args.rounds)
         each = {f"ms an image, {k}": 1000 * v / args.batch for k, v in seconds.items()}
         rows.append({"network": name, **each, "times": seconds["Keras"] / seconds["multibox"]})
     report("BatchNormalization in training", rows, precision=args.precision, batch=args.batch)
 
 
-def step(name, batch):
+def step(name, precision, batch):
     """A training step that has been compiled, on images of noise with three objects each."""
     keras.utils.set_random_seed(0)
-    model = getattr(mb, name)(20)
+    model = mb.cast_model(getattr(mb, name)(20), precision)
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (batch, *mb.anchors_of(model).image_size, 3), np.uint8)
     boxes = np.array([[0.1, 0.1, 0.5, 0.6], [0.4, 0.3, 0.9, 0.9], [0.05, 0.7, 0.2, 0.8]])
