@@ -33,8 +33,8 @@ def fastest_precision(model: keras.Model) -> str:
     | the same | detector with depthwise convolutions | "float32" |
     | all others | any | "float32" |
 
-    A model for training is judged by its training step, a detector (`to_inference`) by its forward pass of one
-    image, in which casts cost more than the small products of MobileNets gain; in batches they gain.
+    A model for training is judged by its training step, a detector (`to_inference`) by its forward pass of
+    one image. In that, casts cost more than the small products of MobileNets gain; in batches they gain.
     `benchmarks/precision.py` measures all three. Linux lists CPUs with bfloat16 by the flag `amx_bf16` or
     `avx512_bf16`; on other systems they are not known.
 
