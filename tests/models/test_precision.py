@@ -199,9 +199,9 @@ def test_an_older_file_with_every_layer_in_bfloat16_trains(monkeypatch, tmp_path
     assert computing(model)["float32"] == {"MultiBox"}
     changed = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
     assert np.mean(changed) > 0.9
-    mb.train(model, data, tmp_path / "run", epochs=2, resume=True, precision="mixed_bfloat16", verbose=0)
+    set_precision(model, "mixed_bfloat16", "test")
     assert computing(model)["bfloat16"] == {"Conv2D"}
-    assert all(np.isfinite(weight).all() for weight in model.get_weights())
+    assert np.isfinite(model.predict_on_batch(squares())).all()
 
 
 narrow, depthwise = partial(mb.SSD7, 3, image_size=SIZE), partial(mb.SSDLite, 3, image_size=(64, 64))
