@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 import keras
+import numpy as np
 
 from ..arguments import checked
 from ..layers import DecodeDetections
@@ -63,7 +64,9 @@ def cast_model(model: keras.Model, precision: Precision) -> keras.Model:
 
     On a CPU, "mixed_bfloat16" is the policy of the dense layers only: `Conv2D` with one group,
     `Conv2DTranspose` and `Dense`. All others are float32. Depthwise convolutions, BatchNorms and activations
-    are slower in bfloat16 on CPUs, and less exact. A layer that is made of others is float32, too.
+    are slower in bfloat16 on CPUs, and less exact. A layer that is made of others is float32, too, and so is
+    a convolution with strides on a map of one row or column, whose gradient TensorFlow does not compute in
+    bfloat16.
 
     Args:
         model: a model of this package, for training or for inference.
@@ -124,7 +127,17 @@ def _recast(layer, policy):
 def _policy_of(layer, policy):
     """The policy of a layer in a model of a policy; `cast_model` states the rule."""
     splits = policy == "mixed_bfloat16" and _on_accelerator() is None
-    return "float32" if splits and not _is_dense(layer) else policy
+    return "float32" if splits and (not _is_dense(layer) or _skips_taps(layer)) else policy
+
+
+def _skips_taps(layer):
+    """Whether a convolution with strides gets a map of one row or column.
+
+    TensorFlow 2.21 leaves the gradient of such a kernel undefined in bfloat16 on a CPU, where no image ever
+    meets the outer taps: what was in that memory, often NaN, becomes the step of the weights.
+    """
+    strides = np.ravel(getattr(layer, "strides", 1))
+    return strides.max() > 1 and 1 in layer.get_build_config()["input_shape"][1:3]
 
 
 def _is_dense(layer):
