@@ -106,7 +106,7 @@ def squares(count=2):
     return np.random.default_rng(1).integers(0, 256, (count, 64, 64, 3), np.uint8)
 
 
-# Convolutions with strides on a map of one cell: 64 pixels are two cells, and one after the first extra layer.
+# Strided convolutions on a map of one cell. 64 pixels are two cells, and one after the first extra layer.
 ON_ONE_CELL = ["extra2_expand", "extra3_expand", "extra4_expand"]
 
 
