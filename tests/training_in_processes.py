@@ -1,7 +1,7 @@
-"""Trainings in several processes of JAX, with two virtual devices each, and the same ones in one process.
+"""Trainings in several processes, and the same ones in one process. Of JAX, each has two virtual devices.
 
-`python training_in_processes.py FOLDER COUNT INDEX PORT PART ...` does some PARTS as process INDEX of COUNT,
-and writes weights and logs to FOLDER. Each process has an output folder of its own.
+`python training_in_processes.py BACKEND FOLDER COUNT INDEX PORT PART ...` does some PARTS as process INDEX of
+COUNT, and writes weights and logs to FOLDER. Each process has an output folder of its own.
 """
 
 import json
@@ -12,23 +12,36 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from training_on_devices import SIDE, network, optimizer, start
+from training_on_devices import SIDE, batches, network, optimizer, start
 
 SIZE = (SIDE, SIDE)
 IMAGES, BATCH_SIZE = 9, 8  # the last batch has fewer images than there are processes
 
 
+def join_in_jax(address, count, index):
+    import jax
+
+    jax.distributed.initialize(address, count, index, heartbeat_timeout_seconds=10)
+
+
+def join_in_torch(address, count, index):
+    from torch import distributed
+
+    distributed.init_process_group("gloo", f"tcp://{address}", world_size=count, rank=index)
+
+
+JOIN = {"jax": join_in_jax, "torch": join_in_torch}
+
+
 class Process:
     """One of the processes, and where it writes."""
 
-    def __init__(self, folder, count, index, port):
+    def __init__(self, backend, folder, count, index, port):
         self.folder, self.count, self.index = folder, count, index
         sys.modules["tensorflow"] = None  # Keras would import it to save a model, which takes seconds
-        start("jax", 2)
-        import jax
-
+        start(backend, 2)
         if count > 1:
-            jax.distributed.initialize(f"127.0.0.1:{port}", count, index, heartbeat_timeout_seconds=10)
+            JOIN[backend](f"127.0.0.1:{port}", count, index)
 
     def output(self, name):
         """A folder for a run: the same one in all processes that are the first of theirs."""
@@ -176,14 +189,84 @@ def end_killed(process):
     short(process, "killed", 2, at_step(2, nothing))
 
 
+def broken(process, name, epochs, bad_epoch, **options):
+    """A run with a NaN in the second of four steps of an epoch, in the images of the last process."""
+    import numpy as np
+
+    import multibox as mb
+
+    class Broken(mb.DataGenerator):
+        def __getitem__(self, batch):
+            images, targets = super().__getitem__(batch)
+            is_broken = process.index == process.count - 1 and (self.epoch, batch) == (bad_epoch, 1)
+            return images, np.full_like(targets, np.nan) if is_broken else targets
+
+    model = network()
+    encoder = mb.GroundTruthEncoder(model, sparse=True)
+    data = Broken(mb.load_shapes(16, SIZE), 4, mb.resize_only(SIZE), encoder, workers=0)
+    output = process.output(f"{name}-{process.count}")
+    history = mb.train(model, data, output, epochs=epochs, devices="all", verbose=0, **options)
+    process.keep(name, model, history)
+
+
+def ended(process):
+    """A NaN ends the run in its second epoch. The first process alone evaluates losses to find the cause."""
+    broken(process, "ended", 3, 1, optimizer=optimizer(momentum=0.9))
+
+
+def skipped(process):
+    """A NaN is left out. What is done with gradients is done with their sums."""
+    chosen = optimizer(momentum=0.9, global_clipnorm=0.1, gradient_accumulation_steps=3)
+    broken(process, "skipped", 1, 0, optimizer=chosen, on_nan="skip")
+
+
+def normalized(process):
+    """A step of a network with BatchNorm."""
+    import multibox as mb
+
+    model = network(batch_norm=True)
+    data = batches(model)
+    type(data).__len__ = lambda self: 1
+    output = process.output(f"normalized-{process.count}")
+    history = mb.train(model, data, output, epochs=1, optimizer=optimizer(), devices="all", verbose=0)
+    statistics = [weight.numpy().tolist() for weight in model.non_trainable_weights]
+    process.keep("normalized", model, history, statistics=statistics)
+
+
+def known(process):
+    """A model that finds the objects in the first process, and nothing in the others."""
+    import numpy as np
+
+    import multibox as mb
+    from multibox.training import known as module
+
+    def found(model, dataset, progress):
+        finds = process.index == 0
+        return [
+            np.column_stack([one.labels, np.ones(len(one.labels)), one.boxes])[: finds and None]
+            for one in dataset
+        ]
+
+    module.predict_dataset = found
+    recipe = replace(mb.recipes.finetune, batch_size=8, averaging=0.0, warmup=0.0, mosaic=0.0)
+    recipe = replace(recipe, known={"batch_size": 4, "rate_factor": 0.01})
+    model, data = network(), mb.load_shapes(8, SIZE)
+    options = {"augmentation": mb.resize_only(SIZE), "devices": "all", "verbose": 0}
+    history = mb.train(model, data, process.output("known"), epochs=1, recipe=recipe, **options)
+    process.keep("known", model, history)
+
+
 PARTS = {
     part.__name__: part
-    for part in (whole, plain, grown, end_grown, asked, end_asked, stopped, killed, end_killed)
+    for part in (
+        *(whole, plain, grown, end_grown, asked, end_asked, stopped, killed, end_killed),
+        *(ended, skipped, normalized, known),
+    )
 }
 
 
-def main(folder, count, index, port, *parts):
-    process = Process(Path(folder), int(count), int(index), port)
+def main(backend, folder, count, index, port, *parts):
+    process = Process(backend, Path(folder), int(count), int(index), port)
     for part in parts:
         print(part, flush=True)
         PARTS[part](process)

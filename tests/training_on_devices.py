@@ -15,10 +15,11 @@ BATCHES = (8, 3)  # the last batch has fewer images than there are devices, or a
 
 
 def start(backend, number):
-    """Makes virtual devices."""
+    """Makes virtual devices; PyTorch has none."""
     os.environ |= {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
     if backend == "jax":
         os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={number}"
+    if backend != "tensorflow":
         return
     import tensorflow as tf
 

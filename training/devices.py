@@ -11,33 +11,46 @@ import keras
 from ..losses.detection_loss import DetectionLoss
 from . import processes
 from .batches import batch_size_of
-from .places import BACKENDS, Devices
+from .places import Devices, Mirrored, Sharded
 
 ALL = "all"
+_NAMES = {"jax": "JAX", "torch": "PyTorch"}  # of those that can have several processes
 
 
 def chosen_devices(devices: int | str | None) -> list[str]:
     """The names of the devices to train on; none for today's one device.
 
     Raises:
-        ValueError: for a number that is not to be had, on PyTorch, and for less than all devices of several
-            processes.
+        ValueError: for a number that is not to be had, for several devices of one process on PyTorch, and for
+            less than all devices of several processes.
     """
-    backend = keras.backend.backend()
     _check_processes(devices)
     if devices in (None, 1):
         return []
-    if backend not in BACKENDS:
-        raise ValueError(
-            f"train: devices={devices!r}: Keras trains on one device with the backend {backend}; "
-            "set KERAS_BACKEND to jax or tensorflow, or leave devices out"
-        )
-    names = keras.distribution.list_devices()
+    names = _processes_of_torch(devices) if _backend() == "torch" else keras.distribution.list_devices()
     if devices == ALL:
         return names if len(names) > 1 else []
     if devices > len(names):
         raise ValueError(f"train: devices={devices}, but there are {len(names)}: {', '.join(names)}")
     return names[:devices]
+
+
+def _processes_of_torch(devices):
+    """The names of the processes, each of which has one device."""
+    import torch
+
+    number, gpus = processes.count(), torch.cuda.device_count()
+    if number == 1 and (devices != ALL or gpus > 1):
+        raise ValueError(
+            f"train: devices={devices!r}: with PyTorch each device needs a process of its own: start "
+            f'"torchrun --nproc-per-node {max(gpus, 1)} train.py" with a script that joins them and passes '
+            f'devices="all", or "multibox train --distributed" by it: see docs/devices.md'
+        )
+    return [f"process:{index}" for index in range(number)]
+
+
+def _backend():
+    return keras.backend.backend()
 
 
 def check_batches(generators: Iterable[Any], number: int) -> None:
@@ -59,7 +72,7 @@ def on_devices(model: keras.Model, names: list[str]) -> Devices:
     Raises:
         ValueError: for a loss of another package, or a model made for several devices already.
     """
-    if keras.backend.backend() == "tensorflow":
+    if _backend() == "tensorflow":
         _check_scope(model, names)
     if not names:
         return Devices()
@@ -68,20 +81,33 @@ def on_devices(model: keras.Model, names: list[str]) -> Devices:
             f"train: devices needs SSDLoss or SSDFocalLoss, got {type(model.loss).__name__}: another loss "
             "does not know what counts in the whole batch"
         )
-    return BACKENDS[keras.backend.backend()](model, names)
+    return _place_class()(model, names)
+
+
+def _place_class():
+    if _backend() == "torch":
+        from .summed import Summed
+
+        return Summed
+    return {"tensorflow": Mirrored, "jax": Sharded}[_backend()]
 
 
 def _check_processes(devices):
     """Refuses several processes that would not share each batch evenly."""
     if (number := processes.count()) == 1:
         return
-    import jax
-
     if devices != ALL:
         raise ValueError(
-            f'train: JAX runs in {number} processes: pass devices="all", with which their devices share each '
-            f"batch; got {devices}"
+            f'train: {_NAMES[_backend()]} runs in {number} processes: pass devices="all", with which their '
+            f"devices share each batch; got {devices}"
         )
+    if _backend() == "jax":
+        _check_numbers_of_devices()
+
+
+def _check_numbers_of_devices():
+    import jax
+
     devices_of = Counter(device.process_index for device in jax.devices())
     if len(set(devices_of.values())) > 1:
         raise ValueError(

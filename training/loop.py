@@ -110,7 +110,7 @@ def train(
             `DataGenerator` has its own batch size, augmentation and seed.
         devices: number of devices that share each batch, or "all" of this machine, with TensorFlow and JAX.
             The result is that of one device, see docs/devices.md; the learning rate is not changed. None:
-            one device. Where JAX runs in several processes, "all" are those of all of them.
+            one device. Where JAX or PyTorch runs in several processes, "all" are those of all of them.
         augmentation: a `SampleTransform` for the training images, or `Stages` of two. None: that of the
             recipe, if it has one; otherwise `ssdlite_augmentation` of torchvision for SSDLite,
             `ssd_augmentation` for the other models, at the model's image size.

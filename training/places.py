@@ -6,8 +6,9 @@ A user builds a model before anybody speaks of devices. Keras wants its variable
 `strategy.scope()` on TensorFlow, after `set_distribution` on JAX. A copy of the model made there would be
 another object than the one that callbacks, checkpoints and the user know. So the variables of the same model
 change places: they are on the devices while steps run, and at home, on one device, whenever anybody else
-looks at the model. Keras has no public way for that. What is used of its insides is in `_Mirrored` and
-`_Sharded`, and nowhere else.
+looks at the model. On PyTorch, where each process has one device, they stay, and the steps change. Keras has
+no public way for that. What is used of its insides is in `Mirrored`, `Sharded` and `summed.Summed`, and
+nowhere else.
 """
 
 from __future__ import annotations
@@ -42,12 +43,12 @@ class Devices:
         return data
 
 
-class _Several(Devices):
+class Several(Devices):
     """A context in which a model is on several devices.
 
     Args:
         model: a compiled model.
-        names: names of at least two devices, as `keras.distribution.list_devices` has them.
+        names: names of at least two devices, see `chosen_devices`.
     """
 
     def __init__(self, model: keras.Model, names: list[str]):
@@ -98,7 +99,7 @@ class _Several(Devices):
             setattr(self.model, name, other)
 
 
-class _Mirrored(_Several):
+class Mirrored(Several):
     """TensorFlow: each variable has a twin that `MirroredStrategy` made, with a copy on each device."""
 
     def __init__(self, model, names):
@@ -181,7 +182,7 @@ def _strategy(names):
     return _strategies[names]
 
 
-class _Sharded(_Several):
+class Sharded(Several):
     """JAX: a copy of each variable on each device, and each batch divided among them.
 
     With several processes, the devices are those of all of them. A model at home is one in each process. It
@@ -215,6 +216,3 @@ class _Sharded(_Several):
             variable._layout = None
             variable._initialize(keras.ops.convert_to_tensor(value))
         self._exchange_functions()
-
-
-BACKENDS = {"tensorflow": _Mirrored, "jax": _Sharded}

@@ -6,7 +6,7 @@ Most of it follows from values that are equal in all processes, such as weights 
 finds out alone goes through this module: the files, which the first process reads and writes (`of_first`,
 `share`), and what may happen to any process at any time (`Agreement`).
 
-Only JAX can have several. `jax.distributed.initialize` makes them one, before the first computation.
+JAX and PyTorch can have several: see `jax_processes` and `torch_processes`, which have the same functions.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from importlib import import_module
 from typing import Any, TypeVar
 
 import keras
@@ -23,25 +23,25 @@ import numpy as np
 from ..data_generator import DataGenerator
 
 Made = TypeVar("Made")
-_LONGEST_START = 3600_000  # milliseconds; JAX notices earlier that a process has died
+_MODULES = {"jax": ".jax_processes", "torch": ".torch_processes"}
+
+
+def _several():
+    """The module that knows the processes of the backend, or None if it has one only."""
+    name = _MODULES.get(keras.backend.backend())
+    return name and import_module(name, __package__)
 
 
 def count() -> int:
     """Number of processes that train together."""
-    if keras.backend.backend() != "jax":
-        return 1
-    import jax
-
-    return jax.process_count()
+    several = _several()
+    return several.count() if several else 1
 
 
 def index() -> int:
     """Number of this process, from 0."""
-    if keras.backend.backend() != "jax":
-        return 0
-    import jax
-
-    return jax.process_index()
+    several = _several()
+    return several.index() if several else 0
 
 
 def is_first() -> bool:
@@ -86,30 +86,13 @@ def share(variables: Iterable[Any]) -> None:
     if count() == 1:
         return
     variables = list(variables)
-    values = _broadcast([np.asarray(variable.value) for variable in variables])
+    values = _broadcast([keras.ops.convert_to_numpy(variable) for variable in variables])
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
 
 
 def _broadcast(arrays):
-    from jax.experimental.multihost_utils import broadcast_one_to_all
-
-    _connect()
-    return broadcast_one_to_all(arrays)
-
-
-@cache
-def _connect():
-    """Connects the devices, once all processes are here.
-
-    On CPUs, Gloo gives up when a process comes half a minute after another one, but only in the first
-    computation of some devices together. JAX's service has no public barrier.
-    """
-    from jax._src import distributed
-
-    if distributed.global_state.client is not None:
-        distributed.global_state.client.wait_at_barrier("multibox", _LONGEST_START)
-    Agreement()(0, wait=True)
+    return _several().from_first(arrays)
 
 
 def _packed(made, error):
@@ -131,15 +114,7 @@ class Agreement:
 
     def __init__(self):
         self._asked = None
-        if count() == 1:
-            return
-        import jax
-        from jax.sharding import NamedSharding, PartitionSpec
-
-        mesh = jax.sharding.Mesh(np.array(jax.devices()), ("devices",))
-        self._rows = NamedSharding(mesh, PartitionSpec("devices"))
-        everywhere = NamedSharding(mesh, PartitionSpec())
-        self._largest = jax.jit(lambda rows: rows.max(axis=0), out_shardings=everywhere)
+        self._largest = None if count() == 1 else _several().Largest()
 
     def __call__(self, *numbers: int, wait: bool = False) -> tuple[int, ...]:
         """Asks for something. All processes call this equally often.
@@ -153,20 +128,14 @@ class Agreement:
         """
         if count() == 1:
             return numbers
-        asked, self._asked = self._asked, self._ask(numbers)
-        answers = [np.zeros(len(numbers), np.int32)] if asked is None else [np.asarray(asked)]
+        asked, self._asked = self._asked, self._largest(numbers)
+        answers = [np.zeros(len(numbers), np.int32)] if asked is None else [asked()]
         if wait:
-            answers.append(np.asarray(self._asked))
+            answers.append(self._asked())
         answer = np.max(answers, axis=0)
         if wait or answer.any():
             self._asked = None  # what is still asked for in the step in hand is answered by now
         return tuple(int(number) for number in answer)
-
-    def _ask(self, numbers):
-        import jax
-
-        rows = np.tile(np.array(numbers, np.int32), (jax.local_device_count(), 1))
-        return self._largest(jax.make_array_from_process_local_data(self._rows, rows))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Losses on the replicas of `tf.distribute`, against the same losses on the whole batch."""
+"""Losses on replicas of `tf.distribute` or processes of PyTorch, against the whole batch at once."""
 
 import importlib.util
 import json
@@ -8,20 +8,14 @@ import sys
 
 import pytest
 
-if importlib.util.find_spec("tensorflow") is None:
-    pytest.skip("needs TensorFlow", allow_module_level=True)
-
-PROGRAM = """
+COMMON = """
 import json, sys
 
 import numpy as np
-import tensorflow as tf
-
-number = int(sys.argv[1])
-[cpu] = tf.config.list_physical_devices("CPU")
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * number)
 
 import multibox as mb
+
+number = int(sys.argv[1])
 
 ANCHORS, CLASSES = 50, 3
 LOSSES = {
@@ -40,6 +34,18 @@ def targets(positives):
         rows[image, :count, :4] = rng.normal(size=(count, 4))
     return rows
 
+"""
+
+TENSORFLOW = (
+    """
+import sys
+import tensorflow as tf
+
+[cpu] = tf.config.list_physical_devices("CPU")
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * int(sys.argv[1]))
+"""
+    + COMMON
+    + """
 strategy = tf.distribute.MirroredStrategy([f"/CPU:{i}" for i in range(number)])
 results = {}
 for positives in ((37, 7, 0, 1), (0, 0, 0, 0)):
@@ -75,14 +81,59 @@ for positives in ((37, 7, 0, 1), (0, 0, 0, 0)):
         ]
 print(json.dumps(results))
 """
+)
+
+TORCH = (
+    COMMON
+    + """
+import torch
+from torch import distributed
+
+from multibox.losses.replicas import batches_of_processes
+
+distributed.init_process_group("gloo")
+own = slice(distributed.get_rank() * 4 // number, (distributed.get_rank() + 1) * 4 // number)
+results = {}
+for positives in ((37, 7, 0, 1), (0, 0, 0, 0)):
+    true = torch.tensor(targets(positives))
+    pred = torch.tensor(rng.normal(size=true.shape).astype("float32"))
+    for name, loss in LOSSES.items():
+        def gradient(rows):
+            mine = pred[rows].clone().requires_grad_()
+            value = loss(true[rows], mine)
+            value.backward()
+            metric = mb.losses.SSDLossPart(loss, "confidence")
+            metric.update_state(true[rows], mine.detach())
+            return value, mine.grad, metric.result()
+
+        value, whole, shown = gradient(slice(None))
+        with batches_of_processes():
+            part, mine, shown_here = gradient(own)
+        assert gradient(slice(None))[0] == value  # a process alone
+        parts = [None] * number
+        distributed.all_gather_object(parts, (float(part), float((mine - whole[own]).abs().max())))
+        results[f"{name} {positives}"] = [
+            float(value), sum(part for part, _ in parts), max(difference for _, difference in parts),
+            float(shown), float(shown_here),
+        ]
+if distributed.get_rank() == 0:
+    print(json.dumps(results))
+distributed.destroy_process_group()
+"""
+)
 
 
 @pytest.mark.parametrize("number", [2, 4])
-def test_the_parts_add_up_to_the_whole_batch(number):
-    environment = os.environ | {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    run = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(number)], env=environment, capture_output=True, text=True
-    )
+@pytest.mark.parametrize("backend", ["tensorflow", "torch"])
+def test_the_parts_add_up_to_the_whole_batch(backend, number, tmp_path):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"needs {backend}")
+    environment = os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+    program = tmp_path / "program.py"
+    program.write_text({"tensorflow": TENSORFLOW, "torch": TORCH}[backend])
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(number)]
+    command = [sys.executable, *(torchrun if backend == "torch" else []), str(program), str(number)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr[-3000:]
     results = json.loads(run.stdout.splitlines()[-1])
     assert len(results) == 14

@@ -12,7 +12,7 @@ import pytest
 from numbered_batches import NumberedBatches
 
 import multibox as mb
-from multibox.training.devices import check_batches, on_devices
+from multibox.training.devices import check_batches, chosen_devices, on_devices
 from multibox.training.even_batches import Filled, even_batches
 
 WORKER = Path(__file__).parents[1] / "training_on_devices.py"
@@ -55,7 +55,7 @@ def test_the_result_is_that_of_one_device(backend, number, parts, tmp_path):
 def test_more_devices_than_there_are(tmp_path):
     model = mb.SSD7(4, image_size=SIZE)
     if keras.backend.backend() == "torch":
-        message = "Keras trains on one device with the backend torch; set KERAS_BACKEND to jax or tensorflow"
+        message = "with PyTorch each device needs a process of its own: start .*torchrun --nproc-per-node"
     else:
         message = r"train: devices=99, but there are \d+: \w+:0"
     with pytest.raises(ValueError, match=message):
@@ -65,6 +65,18 @@ def test_more_devices_than_there_are(tmp_path):
     with pytest.raises(ValueError, match='train: devices must be a whole number or "all" or None, got'):
         mb.train(model, mb.load_shapes(2, SIZE), tmp_path / "run", epochs=1, devices="both")
     assert not (tmp_path / "run").exists()
+
+
+def test_all_devices_of_one_process_of_torch(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    for gpus in (0, 1):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda gpus=gpus: gpus)
+        assert chosen_devices("all") == []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    assert chosen_devices(None) == []
+    with pytest.raises(ValueError, match="torchrun --nproc-per-node 4"):
+        chosen_devices("all")
 
 
 def test_batches_that_cannot_be_shared_evenly():

@@ -1,7 +1,8 @@
-"""`train` in two processes of JAX against `train` in one; runs that end early, and go on in more or fewer."""
+"""`train` in two processes against `train` in one; runs that end early, and go on in more or fewer."""
 
 import json
 import pickle
+import re
 import signal
 import socket
 import subprocess
@@ -22,20 +23,25 @@ WORKER = Path(__file__).parents[1] / "training_in_processes.py"
 SIZE = (64, 64)
 
 
+# What the other process says when one has died.
+DEATHS = {"jax": "heartbeat timeout", "torch": "Connection closed by peer|Connection reset by peer"}
+COMPARED = {"jax": ("whole", "ended", "skipped"), "torch": ("whole", "ended", "skipped", "normalized")}
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A folder with what one process, then two, then one again have made."""
-    if keras.backend.backend() != "jax":
-        pytest.skip("only JAX trains in several processes")
+    backend = keras.backend.backend()
+    if backend not in DEATHS:
+        pytest.skip("TensorFlow trains in one process")
     folder = tmp_path_factory.mktemp("processes")
-    [alone] = start(folder, 1, "plain", "grown", "whole")
-    assert alone.wait() == 0, errors(folder, alone)
-    pair = start(folder, 2, "whole", "end_grown", "asked", "stopped", "killed")
-    assert pair[1].wait() == -signal.SIGKILL, errors(folder, pair[1])
-    assert pair[0].wait(timeout=60) != 0, errors(folder, pair[0])
-    assert "heartbeat timeout" in errors(folder, pair[0])
-    [alone] = start(folder, 1, "end_asked", "end_killed")
-    assert alone.wait() == 0, errors(folder, alone)
+    assert codes(start(folder, 1, "plain", "grown", *COMPARED[backend])) == [0], errors(folder, 0)
+    pair = start(folder, 2, *COMPARED[backend], "known", "end_grown", "asked", "stopped", "killed")
+    other, killed = codes(pair)
+    assert killed == -signal.SIGKILL, errors(folder, 1)
+    assert other != 0, errors(folder, 0)
+    assert re.search(DEATHS[backend], errors(folder, 0))
+    assert codes(start(folder, 1, "end_asked", "end_killed")) == [0], errors(folder, 0)
     return folder
 
 
@@ -45,14 +51,24 @@ def start(folder, count, *parts):
         port = free.getsockname()[1]
     started = []
     for index in range(count):
-        command = [sys.executable, str(WORKER), str(folder), str(count), str(index), str(port), *parts]
+        numbers = (str(number) for number in (count, index, port))
+        command = [sys.executable, str(WORKER), keras.backend.backend(), str(folder), *numbers, *parts]
         with (folder / f"errors-{index}").open("w") as file:
             started.append(subprocess.Popen(command, stdout=file, stderr=file))
     return started
 
 
-def errors(folder, process):
-    return (folder / f"errors-{process.args[4]}").read_text()[-5000:]
+def codes(started):
+    """The exit codes of processes. Those that wait for each other for ever are killed."""
+    try:
+        return [process.wait(timeout=900) for process in reversed(started)][::-1]
+    finally:
+        for process in started:
+            process.kill()
+
+
+def errors(folder, index):
+    return (folder / f"errors-{index}").read_text()[-5000:]
 
 
 def result(folder, name):
@@ -70,15 +86,16 @@ def assert_same(folder, one, other):
         np.testing.assert_allclose(values, others_kept["logs"][name], rtol=1e-5, err_msg=name)
 
 
-def test_the_result_is_that_of_one_process(runs):
-    assert_same(runs, "whole-1-0", "whole-2-0")
-    assert_same(runs, "whole-2-0", "whole-2-1")
+@pytest.mark.parametrize("name", ["whole", "ended", "skipped"])
+def test_the_result_is_that_of_one_process(runs, name):
+    assert_same(runs, f"{name}-1-0", f"{name}-2-0")
+    assert_same(runs, f"{name}-2-0", f"{name}-2-1")
 
 
 def test_each_process_reads_its_own_images(runs):
     epochs = 2
     ids = [result(runs, f"whole-2-{index}")[1]["ids"] for index in range(2)]
-    assert sorted(ids[0] + ids[1]) == result(runs, "whole-1-0")[1]["ids"]
+    assert sorted(ids[0] + ids[1]) == sorted([record.image_id for record in mb.load_shapes(9, SIZE)] * epochs)
     # 4 of the first batch each; the second one has a single image
     assert [len(one) for one in ids] == [epochs * 5, epochs * 4]
 
@@ -105,6 +122,41 @@ def test_a_callback_that_stops_one_process_stops_all(runs):
     weights, kept = result(runs, "stopped-2-1")
     assert weights["iterations"] == 2  # known one step later
     assert len(kept["logs"]["loss"]) == 1
+
+
+def test_a_nan_in_one_process_ends_all_with_the_last_good_weights(runs):
+    for index in range(2):
+        weights, kept = result(runs, f"ended-2-{index}")
+        assert weights["iterations"] == 4  # of the first epoch
+        assert np.isnan(kept["logs"]["loss"]).tolist() == [False, True]
+        assert all(np.isfinite(weight).all() for weight in weights.values())
+        found = (runs / f"process-{index}").glob("ended-2/diagnosis/report.json")
+        reports = [json.loads(path.read_text()) for path in found]
+        assert [(report["epoch"], report["step"]) for report in reports] == ([(1, 1)] if index == 0 else [])
+
+
+def test_a_nan_in_one_process_is_left_out_by_all(runs):
+    for index in range(2):
+        weights, kept = result(runs, f"skipped-2-{index}")
+        assert weights["iterations"] == 1  # an update by three steps
+        assert kept["logs"]["skipped_steps"] == [1]
+
+
+def test_statistics_of_normalization_are_the_means_of_the_processes(runs):
+    if keras.backend.backend() == "jax":
+        pytest.skip("with JAX they are those of the whole batch, see test_devices.py")
+    one, two, other = (result(runs, f"normalized-{name}")[1]["statistics"] for name in ("1-0", "2-0", "2-1"))
+    assert two == other
+    mean, variance = (np.abs(np.subtract(a, b)).max() / np.max(a) for a, b in zip(one, two, strict=True))
+    assert mean < 1e-5
+    assert variance > 1e-5  # that between the processes is missing
+
+
+def test_all_take_the_recipe_that_the_first_process_has_chosen(runs):
+    for index in range(2):
+        weights, _ = result(runs, f"known-2-{index}")
+        assert weights["iterations"] == 2  # batches of 4, not of 8
+    assert_same(runs, "known-2-0", "known-2-1")
 
 
 class Together:
@@ -139,11 +191,14 @@ def test_an_error_of_the_first_process_is_everybodys(monkeypatch):
 
 
 def test_less_than_all_devices_of_several_processes(monkeypatch):
+    if keras.backend.backend() == "tensorflow":
+        pytest.skip("TensorFlow trains in one process")
     monkeypatch.setattr(processes, "count", lambda: 2)
-    pytest.importorskip("jax")
     for devices in (None, 1, 2):
         with pytest.raises(ValueError, match=f'pass devices="all", .* got {devices}'):
             chosen_devices(devices)
+    if keras.backend.backend() == "torch":
+        assert chosen_devices("all") == ["process:0", "process:1"]
 
 
 def test_a_generator_makes_the_part_of_a_process(monkeypatch):
