@@ -1,5 +1,6 @@
 """`multibox train`: from a data set to a detector in a run folder."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -89,7 +90,8 @@ def train(
         bool,
         typer.Option(
             "--distributed",
-            help="This is one of several processes that train together, with JAX; see docs/clusters.md.",
+            help="This is one of several processes that train together, with JAX or PyTorch; see "
+            "docs/clusters.md.",
         ),
     ] = False,
     print_config: Annotated[
@@ -112,12 +114,12 @@ def train(
         print(config.to_yaml(), end="")
         return
     start_keras()
-    if distributed:
-        _join_others()
+    leave = _join_others() if distributed else _stay
     from ..runner import start_run
 
     with one_line_warnings("multibox train"):
         result = start_run(config, resume=resume is not None, force=force)
+    leave()
     if result.evaluation is None:  # the first process tells
         return
     print(
@@ -127,20 +129,52 @@ def train(
 
 
 def _join_others():
-    """Makes this process one of several, as Slurm, Open MPI or variables of the environment say."""
+    """Makes this process one of several, as the environment says; returns how it leaves them."""
     import keras
 
-    if (backend := keras.backend.backend()) != "jax":
-        raise typer.BadParameter(f"--distributed needs KERAS_BACKEND=jax, the backend is {backend}")
+    if (backend := keras.backend.backend()) not in _JOIN:
+        raise typer.BadParameter(f"--distributed needs KERAS_BACKEND=jax or torch, the backend is {backend}")
+    join, right = _JOIN[backend]
     try:
-        keras.distribution.initialize()
+        return join()
     except ValueError as error:
-        names = ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
-        variables = ", ".join(f"KERAS_DISTRIBUTION_{name}" for name in names)
         raise ValueError(
-            f"--distributed: the environment does not say which process this is ({error}) Start the command "
-            f"by srun or mpirun, or set {variables}"
+            f"--distributed: the environment does not say which process this is ({error}) {right}"
         ) from None
+
+
+def _stay():
+    pass
+
+
+def _join_jax():
+    import keras
+
+    keras.distribution.initialize()
+    return _stay  # JAX lets the processes wait for each other at their end
+
+
+def _join_torch():
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))
+    torch.distributed.init_process_group()
+    return torch.distributed.destroy_process_group
+
+
+# How to join the others, and what to do if the environment does not tell.
+_JOIN = {
+    "jax": (
+        _join_jax,
+        "Start the command by srun or mpirun, or set KERAS_DISTRIBUTION_JOB_ADDRESSES, "
+        "KERAS_DISTRIBUTION_NUM_PROCESSES, KERAS_DISTRIBUTION_PROCESS_ID",
+    ),
+    "torch": (
+        _join_torch,
+        "Start the command by torchrun: torchrun --nproc-per-node 2 -m multibox train ... --distributed",
+    ),
+}
 
 
 def _config(options, resume):

@@ -1,6 +1,7 @@
 """`multibox train`: what it passes on, and how it ends."""
 
 import sys
+from types import ModuleType, SimpleNamespace
 
 import keras
 import pytest
@@ -57,7 +58,29 @@ def test_one_of_several_processes(started, monkeypatch, capsys):
     assert "set KERAS_DISTRIBUTION_JOB_ADDRESSES, KERAS" in capsys.readouterr().err
     monkeypatch.setattr(keras.backend, "backend", lambda: "tensorflow")
     assert run(monkeypatch, "my_data", "--distributed") == 2
-    assert "--distributed needs KERAS_BACKEND=jax, the backend is tensorflow" in capsys.readouterr().err
+    message = "--distributed needs KERAS_BACKEND=jax or torch, the backend is tensorflow"
+    assert message in capsys.readouterr().err
+
+
+def test_one_of_several_processes_of_torch(started, monkeypatch, capsys):
+    calls, torch = [], ModuleType("torch")
+    torch.cuda = SimpleNamespace(is_available=lambda: True, set_device=calls.append)
+    torch.distributed = SimpleNamespace(
+        init_process_group=lambda: calls.append("join"), destroy_process_group=lambda: calls.append("leave")
+    )
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert run(monkeypatch, "my_data", "--distributed") == 0
+    assert started[0][0] == runner.RunConfig(data="my_data", devices="all")
+    assert calls == [3, "join", "leave"]
+
+    def fail():
+        raise ValueError("environment variable RANK expected, but not set")
+
+    torch.distributed.init_process_group = fail
+    assert run(monkeypatch, "my_data", "--distributed") == 1
+    assert "RANK expected, but not set) Start the command by torchrun" in capsys.readouterr().err
 
 
 def test_options_of_the_model_and_of_the_training(started, monkeypatch):
