@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from ..arguments import checked
+from ..layers.multibox import unwrapped
 
 
 @checked(learning_rate=0)
@@ -63,8 +64,15 @@ DEFAULT_RATES = {"ssd300": 1e-4, "ssd512": 1e-4, "ssdlite": 1e-3, "ssd_mobilenet
 
 
 def default_rate(model: keras.Model) -> float:
-    """The peak learning rate of `default_optimizer` for a model of this package."""
-    return next((rate for name, rate in DEFAULT_RATES.items() if model.name.startswith(name)), 1e-4)
+    """The peak learning rate of `default_optimizer` for a model of this package.
+
+    `SSD` with depthwise convolutions, those of MobileNets or of separable heads, has the rate of SSDLite.
+    Without them, as on ResNets, it has that of SSD300.
+    """
+    is_light = any(isinstance(layer, keras.layers.DepthwiseConv2D) for layer in unwrapped(model).layers)
+    similar = "ssdlite" if is_light else "ssd300"
+    named = (rate for name, rate in DEFAULT_RATES.items() if model.name.startswith(name))
+    return next(named, DEFAULT_RATES[similar])
 
 
 @checked(steps=1)

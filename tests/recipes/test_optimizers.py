@@ -1,7 +1,9 @@
 import keras
 import pytest
 
+import multibox as mb
 from multibox.recipes import adam_with_cosine_decay, paper_sgd, torchvision_ssdlite_sgd
+from multibox.recipes.optimizers import default_rate
 
 
 def rate(optimizer, step):
@@ -30,3 +32,14 @@ def test_adam():
     assert rate(adam, 0) == pytest.approx(1e-3)
     assert rate(adam, 50) == pytest.approx(1e-2)
     assert rate(adam, 1050) == pytest.approx(1e-4)
+
+
+@pytest.mark.parametrize(
+    ("family", "expected"),
+    [("MobileNetV2", 1e-3), ("EfficientNetV2B0", 1e-3), ("ResNet50", 1e-4), ("ConvNeXtTiny", 1e-4)],
+)
+def test_the_rate_follows_the_family_of_the_backbone(family, expected):
+    backbone = getattr(keras.applications, family)(include_top=False, weights=None, input_shape=(64, 64, 3))
+    model = mb.SSD(backbone, 2, extras=(8,))
+    assert default_rate(model) == expected
+    assert default_rate(mb.SSD7(2, image_size=(64, 64))) == 4e-3
