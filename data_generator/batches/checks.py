@@ -21,19 +21,25 @@ def checked_factors(factors, count):
     return factors
 
 
-def checked_host(host, num_samples, batch_size):
-    """(number of this host, number of hosts) as int, after a check."""
+def checked_host(host, num_samples, batch_size, drop_last):
+    """(number of this host, number of hosts) as int, after a check of them and of the last batch."""
     number, hosts = (int(value) for value in host)
     if not 0 <= number < hosts:
         raise ValueError(
             "DataGenerator: host must be (number of this host, number of hosts), such as (0, 4) to (3, 4), "
             f"got {tuple(host)}"
         )
-    rest = num_samples % (batch_size * hosts)
-    if 0 < rest < hosts:
+    whole = batch_size * hosts
+    if drop_last and num_samples < whole:
+        raise ValueError(
+            f"DataGenerator: drop_last leaves no batch: there are {num_samples} samples, a batch has "
+            f"{whole}; choose a smaller batch_size"
+        )
+    rest = num_samples % whole
+    if 0 < rest < hosts and not drop_last:
         raise ValueError(
             f"DataGenerator: host: the last batch has {rest} samples for {hosts} hosts; leave {rest} images "
-            f"out, dataset[:-{rest}], or choose another batch_size"
+            f"out, dataset[:-{rest}], choose another batch_size, or pass drop_last=True"
         )
     return number, hosts
 

@@ -41,7 +41,7 @@ class DataGenerator(keras.utils.PyDataset):
     With an encoder, a batch is (images, targets) for `fit`: (batch, height, width, channels) uint8, RGB
     first, and (batch, num_anchors, 4 + 1 + num_classes) float32, or (batch, num_anchors, 5) if sparse.
     Without one it is (images, annotations), a list of dictionaries with `image_id`, `boxes` (relative xyxy),
-    `labels` and `difficult`. The last batch may be smaller.
+    `labels` and `difficult`. The last batch may be smaller, see `drop_last`.
 
     `class_weight=` of `fit` does not work, since a target has many anchors: use `class_weights=` of the loss.
 
@@ -66,6 +66,8 @@ class DataGenerator(keras.utils.PyDataset):
         encoder: a `GroundTruthEncoder`, or None. If it was made from a model with class names, the labels
             follow the model's order, see `align_classes`.
         shuffle: whether each epoch has its own order.
+        drop_last: whether an epoch leaves out its last batch if that has fewer samples than the others. With
+            `shuffle`, each epoch leaves out other images.
         shuffle_window: of a data set in shards (see `load_shards`), how many shards are read at a time. Each
             epoch puts the shards into another order, takes so many of them, and shuffles their images. None:
             16. A window of all shards mixes all images. Other data sets have no windows.
@@ -92,8 +94,8 @@ class DataGenerator(keras.utils.PyDataset):
         TypeError: for a data set, transform or count of another kind.
         ValueError: for an empty data set, images with different channels, an option out of range, an encoder
             whose image size or number of classes differs from the transform's or the data set's, a RAM
-            cache for processes that cannot share it, a window for a data set without shards, or a last batch
-            with fewer samples than hosts.
+            cache for processes that cannot share it, a window for a data set without shards, a last batch
+            with fewer samples than hosts, or `drop_last` with fewer samples than a batch has.
         ImageError: (from a batch) for an image that cannot be read; names it.
     """
 
@@ -112,6 +114,7 @@ class DataGenerator(keras.utils.PyDataset):
         cache: Literal["ram"] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
         repeat_factors: np.ndarray | Sequence[float] | None = None,
+        drop_last: bool = False,
         shuffle_window: int | None = None,
         host: tuple[int, int] = (0, 1),
     ):
@@ -139,7 +142,8 @@ class DataGenerator(keras.utils.PyDataset):
         self.dataset = cache_in_ram(dataset) if cache == "ram" else dataset
         self._order = Order(self.dataset, self.seed, self.repeat_factors, shuffle_window)
         self.shuffle_window = self._order.window
-        self.host = checked_host(host, self._order.num_samples, self.batch_size)
+        self.drop_last = drop_last
+        self.host = checked_host(host, self._order.num_samples, self.batch_size, drop_last)
         self.transform = transform
         self.encoder = encoder
         self.shuffle = shuffle
@@ -162,7 +166,8 @@ class DataGenerator(keras.utils.PyDataset):
         return f"<DataGenerator: {len(self)} batches of {self.batch_size}, {self.dataset!r}, {encoder}>"
 
     def __len__(self):
-        return -(-self._order.num_samples // self.whole_batch_size)
+        whole, rest = divmod(self._order.num_samples, self.whole_batch_size)
+        return whole + bool(rest and not self.drop_last)
 
     @property
     def whole_batch_size(self) -> int:

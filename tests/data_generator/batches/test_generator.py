@@ -190,6 +190,36 @@ def test_fit_draws_each_epoch_once(model, encoder):
     assert taken == [1, 2, 3]
 
 
+def test_drop_last_leaves_out_what_fills_no_batch():
+    batches = generator(drop_last=True)
+    assert [len(batches[i][0]) for i in range(len(batches))] == [4, 4]
+    everything = {record.image_id for record in DATASET}
+    left_out = [everything - set(samples(batches, epoch)) for epoch in range(3)]
+    assert [len(ids) for ids in left_out] == [2, 2, 2]
+    assert len(set(map(frozenset, left_out))) > 1
+    whole = generator()
+    for epoch in range(2):
+        first = samples(batches, epoch)
+        assert same(first, {name: sample for name, sample in samples(whole, epoch).items() if name in first})
+
+
+def test_fit_with_drop_last(model, encoder):
+    model.compile(optimizer="sgd", loss=SSDLoss())
+    batches = generator(encoder, drop_last=True, workers=1)
+    model.fit(batches, epochs=2, verbose=0, shuffle=False)
+    assert batches.epoch == 2
+    assert int(model.optimizer.iterations) == 4
+
+
+def test_when_drop_last_leaves_out_nothing_or_all():
+    assert len(generator(drop_last=True, batch_size=5)) == len(generator(batch_size=5)) == 2
+    with pytest.raises(ValueError, match="drop_last leaves no batch: there are 10 samples, a batch has 12;"):
+        generator(drop_last=True, batch_size=12)
+    with pytest.raises(ValueError, match=r"the last batch has 1 samples for 3 hosts; .* pass drop_last=True"):
+        generator(batch_size=1, host=(0, 3))
+    assert len(generator(batch_size=1, host=(0, 3), drop_last=True)) == 3
+
+
 def children():
     return [p for p in psutil.Process().children() if p.status() != psutil.STATUS_ZOMBIE]
 
