@@ -178,7 +178,7 @@ def test_dense_layers_alone_are_closer_to_float32(monkeypatch):
         copy = cast_model(model, "mixed_bfloat16")
         errors.append(np.sqrt(np.square(copy.predict_on_batch(squares(8)) - exact).mean()))
     dense, every = errors
-    assert 0 < dense < every
+    assert 0 < dense < 0.97 * every
 
 
 def test_batch_norms_fold_into_layers_of_another_precision(cpu):
