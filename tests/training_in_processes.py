@@ -243,7 +243,7 @@ def known(process):
     def found(model, dataset, progress):
         finds = process.index == 0
         return [
-            np.column_stack([one.labels, np.ones(len(one.labels)), one.boxes])[: finds and None]
+            np.column_stack([one.labels, np.ones(len(one.labels)), one.boxes])[: None if finds else 0]
             for one in dataset
         ]
 

@@ -110,7 +110,7 @@ def test_a_step_that_is_left_out_adds_nothing(tmp_path):
     with pytest.warns(UserWarning, match="left out step 2 of epoch 1"):
         bad, _ = run(tmp_path / "bad", 2, Events(bad=1), on_nan="skip")
     good, _ = run(tmp_path / "good", 2, dataset=DATASET[:2] + DATASET[4:])
-    assert_same(bad, good, atol=1e-6)  # the optimizers differ in the rounding of JAX
+    assert_same(bad, good, atol=1e-7)  # JAX rounds differently in the two optimizers: 1.5e-8
 
 
 def test_sums_that_are_not_finite_are_not_saved(tmp_path):
