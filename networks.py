@@ -83,7 +83,7 @@ NETWORKS = {
         ("dssd321", "DSSD321"),
     )
 }
-# Backbones by name: of `SSD` those of keras.applications, of `SSDLite` its own.
+# Backbones by name: of `SSD` those of keras.applications, of the others their own, the default first.
 BACKBONES = {
     "ssd": (
         *("MobileNet", "MobileNetV2", "MobileNetV3Small", "MobileNetV3Large"),
@@ -95,6 +95,7 @@ BACKBONES = {
         *("VGG16", "VGG19", "Xception", "InceptionV3", "InceptionResNetV2"),
     ),
     "ssdlite": ("mobilenet_v3_large", "mobilenet_v2", "efficientnet_lite0"),
+    "ssd-mobilenet": ("mobilenet_v1", "mobilenet_v2"),
 }
 FORMER_NAMES = {"ssdlite320": "ssdlite"}
 NAMED_ANCHORS = {

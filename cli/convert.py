@@ -30,7 +30,13 @@ def convert(
         str | None, typer.Option(help="Anchors, as named in multibox.anchors: SSD512_VOC_CAFFE, ...")
     ] = None,
     alpha: Annotated[float | None, typer.Option(help="Width of a MobileNet.")] = None,
-    backbone: Annotated[str | None, typer.Option(help="Backbone of ssdlite.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Backbone of ssdlite or ssd-mobilenet.")] = None,
+    head: Annotated[
+        str | None, typer.Option(help="Of ssd-mobilenet: pointwise (the default), conv or separable.")
+    ] = None,
+    separable_extras: Annotated[
+        bool | None, typer.Option(help="Separable extra layers of ssd-mobilenet, as in SSDLite.")
+    ] = None,
     batch_norm: Annotated[
         bool | None,
         typer.Option(help="BatchNorm of ssd-mobilenet; off if it is folded into the weights."),
@@ -46,7 +52,8 @@ def convert(
     start_keras()
     from ..weights.loading import load_weights
 
-    given = {"anchors": _anchors(anchors), "alpha": alpha, "backbone": backbone, "batch_norm": batch_norm}
+    given = {"alpha": alpha, "backbone": backbone, "head": head, "batch_norm": batch_norm}
+    given |= {"anchors": _anchors(anchors), "separable_extras": separable_extras}
     options = {name: value for name, value in given.items() if value is not None}
     function = find_network(model).function
     for name in set(options) - set(inspect.signature(function).parameters):

@@ -21,15 +21,20 @@ BLOCKS = (
 SOURCES = (11, 13)  # blocks, counted from 1, at strides 16 and 32
 
 
-def mobilenet_v1_features(x, depth, **options):
+def mobilenet_v1_features(x, alpha, min_depth, **options):
     """{source: feature map}: the outputs of blocks 11 and 13.
 
     Args:
         x: normalized images.
-        depth: function from the number of channels at width 1 to the number in this network.
+        alpha: width: multiplies the channels.
+        min_depth: minimum number of channels of a layer.
         **options: options of `conv_bn` for every convolution.
     """
     options = {"activation": "relu6", "padding": "same", **options}
+
+    def depth(channels):
+        return max(min_depth, int(channels * alpha))
+
     x = conv_bn(x, depth(STEM), 3, "conv1", stride=2, **options)
     sources = {}
     for i, (channels, stride) in enumerate(BLOCKS, start=1):

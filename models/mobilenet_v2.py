@@ -15,26 +15,32 @@ C4_BLOCK = 13  # counted from 0; its expansion is the stride 16 feature map
 LAST_CHANNELS = 1280
 
 
-def mobilenet_v2_features(x, alpha, regularizer):
-    """{source: feature map}: the expansion of block 13 (stride 16) and the last layer (stride 32)."""
-    init = {"kernel_init": kaiming_normal, "regularizer": regularizer, "padding": "same"}
+def mobilenet_v2_features(x, alpha, **options):
+    """{source: feature map}: the expansion of block 13 (stride 16) and the last layer (stride 32).
+
+    Args:
+        x: normalized images.
+        alpha: width: multiplies the channels.
+        **options: options of `conv_bn` for every convolution.
+    """
+    options = {"kernel_init": kaiming_normal, "padding": "same", **options}
     channels = make_divisible(32 * alpha)
-    x = conv_bn(x, channels, 3, "Conv1", activation="relu6", stride=2, bn_name="bn_Conv1", **init)
+    x = conv_bn(x, channels, 3, "Conv1", activation="relu6", stride=2, bn_name="bn_Conv1", **options)
     sources = {}
     for i, (out, stride) in enumerate(BLOCKS):
         name, shortcut, out = f"block_{i}" if i else "expanded_conv", x, make_divisible(out * alpha)
         if i:
-            x = _part(x, EXPANSION * channels, 1, f"{name}_expand", activation="relu6", **init)
+            x = _part(x, EXPANSION * channels, 1, f"{name}_expand", activation="relu6", **options)
         if i == C4_BLOCK:
             sources["c4"] = x
-        x = _part(x, None, 3, f"{name}_depthwise", activation="relu6", stride=stride, **init)
-        x = _part(x, out, 1, f"{name}_project", **init)
+        x = _part(x, None, 3, f"{name}_depthwise", activation="relu6", stride=stride, **options)
+        x = _part(x, out, 1, f"{name}_project", **options)
         if stride == 1 and out == channels:
             x = layers.Add(name=f"{name}_add")([shortcut, x])
         channels = out
     # A narrow network keeps the width of its last layer (section 6.1).
     last = make_divisible(LAST_CHANNELS * max(1.0, alpha))
-    sources["c5"] = conv_bn(x, last, 1, "Conv_1", activation="relu6", **init)
+    sources["c5"] = conv_bn(x, last, 1, "Conv_1", activation="relu6", **options)
     return sources
 
 

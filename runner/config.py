@@ -29,7 +29,7 @@ class RunConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             a fifth of the images, chosen with `seed`.
         model: name of a network, see `networks.NETWORKS`; or "ssd", which needs a backbone.
         backbone: of "ssd" the name of a network of `keras.applications`, such as "EfficientNetV2B0"; of
-            "ssdlite" that of one of its backbones. `networks.BACKBONES` lists them.
+            "ssdlite" and "ssd-mobilenet" one of their own. `networks.BACKBONES` lists them.
         sources, extras, head, neck: of "ssd", see `SSD`. None: its defaults.
         weights: "coco" or "imagenet" (published weights), "none", or the path of a weight file or a model
             (`.keras`). None: "coco" for networks that have such weights, otherwise "imagenet" or "none".
@@ -134,8 +134,9 @@ def make_config(values: Mapping[str, Any], owner: str) -> RunConfig:
 def _check_backbone(config, owner):
     """Refuses an unknown backbone, one that the model does not take, and "ssd" without one."""
     model, name, known = printable(config.model), config.backbone, BACKBONES.get(config.model, ())
-    if name is not None and not known:
-        raise ValueError(f"{owner}: backbone: {model} has its own; add model: ssd, or --model ssd")
+    if name is not None and name not in known and (not known or name in BACKBONES["ssd"]):
+        own = f" ({', '.join(known)})" if known else ""
+        raise ValueError(f"{owner}: backbone: {model} has its own{own}; add model: ssd, or --model ssd")
     if name not in known and (name is not None or config.model == "ssd"):
         got = "none" if name is None else f"{printable(name)!r}{did_you_mean(name, known)}"
         raise ValueError(f"{owner}: backbone: of {model} one of {', '.join(known)}; got {got}")

@@ -2,7 +2,7 @@ import keras
 import pytest
 
 import multibox as mb
-from multibox.models import ssdlite
+from multibox.models import ssd_mobilenet, ssdlite
 from multibox.models.unallocated import unallocated_weights
 from multibox.networks import BACKBONES, NAMED_ANCHORS, NETWORKS, find_network, named_anchors
 
@@ -21,6 +21,7 @@ def test_a_network_builds_with_the_anchors_of_its_row(name):
 def test_backbones():
     assert all(hasattr(keras.applications, name) for name in BACKBONES["ssd"])
     assert BACKBONES["ssdlite"] == tuple(ssdlite.BACKBONES)
+    assert BACKBONES["ssd-mobilenet"] == tuple(ssd_mobilenet.NAMES)
 
 
 def test_the_table():

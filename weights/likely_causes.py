@@ -8,6 +8,9 @@ def likely_causes(model, name, theirs, ours):
     kernel, own = theirs[0], ours[0]
     if name.endswith(("_mbox_conf", "_mbox_loc")):
         causes = _likely_head_causes(model, name, theirs[-1][-1], ours[-1][-1])
+        if len(kernel) == len(own) == 4 and kernel[:2] != own[:2]:
+            sizes = [f"{rows}x{columns}" for rows, columns, *_ in (kernel, own)]
+            causes.append(f"heads of {sizes[0]} in the file, of {sizes[1]} in the model: another head")
     else:
         causes = []
         if len(kernel) == len(own) == 4 and kernel[:2] == own[:2] and kernel[-1] != own[-1]:

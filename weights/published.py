@@ -191,6 +191,7 @@ WEIGHTS = {
     ("ssdlite", "imagenet"): ("mobilenet_v3_large_imagenet",),
     ("ssdlite_mobilenet_v2", "imagenet"): ("mobilenet_v2_imagenet",),
     ("ssdlite_efficientnet_lite0", "imagenet"): ("efficientnet_lite0_imagenet",),
+    ("ssd_mobilenet_v2", "imagenet"): ("mobilenet_v2_imagenet",),
     ("ssd_mobilenet", "imagenet"): tuple(f"mobilenet_{alpha}_imagenet" for alpha in (1.0, 0.75, 0.5, 0.25)),
     ("ssd300", "coco"): ("ssd300_coco",),
     ("ssdlite", "coco"): ("ssdlite_coco",),

@@ -63,10 +63,11 @@ def test_changes_beat_the_file(tmp_path):
         ("data: a\nsize: 300\n", "size: expected HEIGHTxWIDTH such as 300x300, got '300'"),
         ("data: a\nname: ../b\n", "name: expected letters, digits, -, _ and dots, got '../b'"),
         ("- a\n", "expected keys and values"),
-        ("data: a\nbackbone: ResNet50\n", "backbone: ssd-mobilenet has its own; add model: ssd, or --model"),
+        ("data: a\nbackbone: ResNet50\n", "backbone: ssd-mobilenet has its own (mobilenet_v1, mob"),
+        ("data: a\nmodel: ssd7\nbackbone: ResNet50\n", "backbone: ssd7 has its own; add model: ssd, or --mo"),
         ("data: a\nmodel: ssd\n", "backbone: of ssd one of MobileNet, MobileNetV2, "),
         (
-            "data: a\nmodel: ssdlite\nbackbone: ResNet50\n",
+            "data: a\nmodel: ssdlite\nbackbone: resnet\n",
             "backbone: of ssdlite one of mobilenet_v3_large, mo",
         ),
         ("data: a\nhead: conv\n", "head: only with model: ssd, got model: ssd-mobilenet"),

@@ -240,6 +240,12 @@ def test_a_backbone_of_ssdlite(monkeypatch):
     )
 
 
+def test_a_backbone_of_ssd_mobilenet():
+    """COCO's weights are those of the default backbone."""
+    for backbone, weights in ((None, "coco"), ("mobilenet_v1", "coco"), ("mobilenet_v2", "imagenet")):
+        assert chosen_weights(mb.RunConfig(data="a", backbone=backbone)) == weights
+
+
 def test_a_model_as_weights_keeps_the_classes_that_it_knows(run):
     _, result = run
     path = str(result.folder / "best.keras")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from foreign_files import frozen_graph, write_checkpoint
 from golden_mobilenet import FOLDER, our_name, stored_weights, trained_model
+from object_detection_api import yxhw
 
 import multibox as mb
 
@@ -37,10 +38,6 @@ def theirs(ours):
         return f"{OUTER}MobilenetV1/Conv2d_0"
     _, kind, number = ours.split("_")
     return f"{OUTER}MobilenetV1/Conv2d_{number}_{'depthwise' if kind == 'dw' else 'pointwise'}"
-
-
-def yxhw(array):
-    return array.reshape(*array.shape[:-1], -1, 4)[..., [1, 0, 3, 2]].reshape(array.shape)
 
 
 def graph_of(model, gamma=True):
@@ -97,7 +94,9 @@ def test_what_does_not_fit_is_refused(tmp_path, model):
         )
     with pytest.raises(ValueError, match="expected a kernel and a bias for conv1"):
         load(model, tmp_path, {k: v for k, v in state.items() if not k.endswith("Conv2d_0/weights")})
-    with pytest.raises(ValueError, match=r"expected SSD MobileNet v1, .*for another network pass names"):
+    with pytest.raises(
+        ValueError, match=r"expected SSD MobileNet v1 or v2, .*for another network pass names"
+    ):
         load(model, tmp_path, {"a/weights": np.zeros((1, 2), np.float32)})
     folded = mb.SSDMobileNet(2, alpha=0.05, min_depth=4, batch_norm=False)
     with pytest.raises(ValueError, match=r"build the model with batch_norm=True"):

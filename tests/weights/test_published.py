@@ -125,6 +125,7 @@ def test_the_arguments_of_a_backbone_build_a_model_that_it_fits():
     builders = {
         **{"ssd300": mb.SSD300, "ssd512": mb.SSD512, "ssd_mobilenet": SSDMobileNet},
         **{"ssd321": mb.SSD321, "ssd513": mb.SSD513, "dssd321": mb.DSSD321},
+        "ssd_mobilenet_v2": SSDMobileNet,
     }
     for (name, trained_on), keys in WEIGHTS.items():
         for key in keys if trained_on == "imagenet" else ():
@@ -148,6 +149,7 @@ def test_the_models_of_the_table_exist():
             mb.SSDLite(1, backbone="mobilenet_v2"),
             mb.SSDLite(1, backbone="efficientnet_lite0"),
             SSDMobileNet(1),
+            SSDMobileNet(1, backbone="mobilenet_v2"),
         )
     assert {name for name, _ in WEIGHTS} == {model.name for model in models}
 

@@ -9,7 +9,7 @@ from ..formats.tensorflow_checkpoint import read_checkpoint
 from ..formats.tensorflow_graph import read_tensorflow_graph
 from ..formats.tflite import read_tflite
 from ..formats.torch_file import read_torch
-from . import efficientnet_lite, mobilenet, object_detection, vgg16
+from . import efficientnet_lite, mobilenet, object_detection, object_detection_tf2, vgg16
 from .mapped import Mapped, adapt_pixels, fit_channels, has_heads
 
 __all__ = ["Mapped", "adapt_pixels", "fit_channels", "map_weights"]
@@ -50,14 +50,14 @@ def map_weights(path, channel_order=None):
     elif kind == "tflite":
         content, function = read_tflite(path), object_detection.from_tflite
     elif kind == "tensorflow-checkpoint":
-        content, function = read_checkpoint(path), object_detection.from_tensorflow
+        content, function = read_checkpoint(path), _from_checkpoint
     elif kind == "tensorflow-graph":
         content, function = read_tensorflow_graph(path), object_detection.from_tensorflow
     else:
         content, function = read_keras(path), _from_keras
     try:
         mapped = function(content)
-        if function is object_detection.from_tensorflow:
+        if kind.startswith("tensorflow"):
             object_detection.read_config(mapped, path)
         return mapped if channel_order is None else vgg16.channel_order(mapped, channel_order)
     except ValueError as error:
@@ -76,6 +76,12 @@ def _from_torch(state):
         "or SSD512 of ssd.pytorch, pytorch-ssd, lufficc/SSD or mmdetection, or an EfficientNet-Lite0, "
         f"found a network with the tensors {found}, ...; for another network pass names"
     )
+
+
+def _from_checkpoint(arrays):
+    if object_detection_tf2.is_of_tensorflow_2(arrays):
+        return object_detection_tf2.from_tensorflow_2(arrays)
+    return object_detection.from_tensorflow(arrays)
 
 
 def _from_keras(layers):

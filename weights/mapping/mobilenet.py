@@ -101,21 +101,23 @@ def _conv_bn(states, name, module):
     return {name: states.conv(f"{module}.0", depthwise), f"{name}_bn": states.norm(f"{module}.1")}
 
 
-# The layers of keras.applications' MobileNets v1 and v2, BatchNorm included. Ours have the same names.
-KERAS_BACKBONES = (
-    frozenset(
-        f"{name}{norm}"
-        for name in ("conv1", *(f"conv_{kind}_{i}" for i in range(1, 14) for kind in ("dw", "pw")))
-        for norm in ("", "_bn")
-    ),
-    frozenset(("Conv1", "bn_Conv1", "Conv_1", "Conv_1_bn"))
-    | frozenset(
-        f"{block}_{part}{norm}"
-        for block, parts in (
-            ("expanded_conv", ("depthwise", "project")),
-            *((f"block_{i}", ("expand", "depthwise", "project")) for i in range(1, 17)),
-        )
-        for part in parts
-        for norm in ("", "_BN")
-    ),
+# The convolutions of keras.applications' MobileNets v1 and v2, in order. Ours have the same names.
+MOBILENET_V1 = ("conv1", *(f"conv_{kind}_{i}" for i in range(1, 14) for kind in ("dw", "pw")))
+MOBILENET_V2 = (
+    *("Conv1", "expanded_conv_depthwise", "expanded_conv_project"),
+    *(f"block_{i}_{part}" for i in range(1, 17) for part in ("expand", "depthwise", "project")),
+    "Conv_1",
+)
+
+
+def norm_name(convolution):
+    """The name of the BatchNorm after a convolution, as in keras.applications."""
+    if convolution == "Conv1":
+        return "bn_Conv1"
+    return f"{convolution}_BN" if convolution.startswith(("block_", "expanded_conv")) else f"{convolution}_bn"
+
+
+# Their layers, BatchNorm included.
+KERAS_BACKBONES = tuple(
+    frozenset(names) | frozenset(map(norm_name, names)) for names in (MOBILENET_V1, MOBILENET_V2)
 )

@@ -1,4 +1,4 @@
-"""Maps SSD MobileNet v1 of the TensorFlow Object Detection API, from TensorFlow Lite and frozen graphs."""
+"""Maps SSD MobileNets of the TensorFlow Object Detection API, of TensorFlow 1 and TensorFlow Lite."""
 
 import re
 from pathlib import Path
@@ -8,15 +8,24 @@ import numpy as np
 from ...anchors import pipeline_anchors
 from ...files import is_file
 from .mapped import Mapped
-from .mobilenet import UNIT_PIXELS
+from .mobilenet import UNIT_PIXELS, norm_name
 
-V1_SOURCES = ("conv_pw_11", "conv_pw_13", "extra1", "extra2", "extra3", "extra4")
-V1_LAYER = re.compile(
+EXTRAS = ("extra1", "extra2", "extra3", "extra4")
+# First layer of a network, its name, and the maps with heads.
+NETWORKS = {
+    "conv1": ("SSD MobileNet v1", ("conv_pw_11", "conv_pw_13", *EXTRAS)),
+    "Conv1": ("SSD MobileNet v2", ("c4", "c5", *EXTRAS)),
+}
+PARTS = {"depthwise": "dw", "pointwise": "pw"}
+LAYER = re.compile(
     r"(?:^|/)(?:"
-    r"(?P<stem>Conv2d_0)"
-    r"|Conv2d_(?P<block>\d+)_(?P<kind>depthwise|pointwise)"
-    r"|Conv2d_13_pointwise_[12]_Conv2d_(?P<extra>[2-5])_(?P<size>1x1|3x3)_(?:s2_)?\d+"
-    r"|BoxPredictor_(?P<level>\d)/(?P<head>BoxEncoding|Class)Predictor"
+    r"(?P<stem_v1>Conv2d_0)"
+    r"|Conv2d_(?P<block_v1>\d+)_(?P<part_v1>depthwise|pointwise)"
+    r"|MobilenetV2/(?:(?P<stem_v2>Conv)|(?P<last_v2>Conv_1))"
+    r"|expanded_conv(?:_(?P<block_v2>\d+))?/(?P<part_v2>expand|depthwise|project)"
+    r"|(?:Conv2d_13_pointwise|layer_19)_[12]_Conv2d_(?P<extra>[2-5])_(?P<size>1x1|3x3)_(?:s2_)?\d+"
+    r"(?P<extra_depthwise>_depthwise)?"
+    r"|BoxPredictor_(?P<level>\d)/(?P<head>BoxEncoding|Class)Predictor(?P<head_depthwise>_depthwise)?"
     r")/"
 )
 # What the variables of a layer are called: by TF-Slim, and by TensorFlow's tool that folds BatchNorm.
@@ -26,38 +35,39 @@ LEAVES = {
     **{f"BatchNorm/{name}": name for name in ("gamma", "beta", "moving_mean", "moving_variance")},
 }
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+HEAD = re.compile(r"level(\d)(_mbox_.*)")
 
 
 def from_tflite(tensors):
     """Maps a model of TensorFlow Lite, whose BatchNorm is folded."""
     parts, unused = {}, []
     for theirs, tensor in tensors.items():
-        name = _v1_name(theirs)
-        if name is None or tensor.stored.ndim not in (1, 4):
+        found = LAYER.search(theirs)
+        if found is None or tensor.stored.ndim not in (1, 4):
             unused.append(theirs)
             continue
         is_kernel = tensor.stored.ndim == 4
         array = tensor.values()
-        _add(
+        add_part(
             parts,
-            name,
+            _our_name(found),
             "kernel" if is_kernel else "bias",
             array.transpose(1, 2, 3, 0) if is_kernel else array,
         )
-    return _mapped("SSD MobileNet v1 of TensorFlow Lite", parts, unused)
+    return as_mapped("of TensorFlow Lite", parts, unused)
 
 
 def from_tensorflow(arrays):
-    """Maps a frozen graph, with BatchNorm or with folded BatchNorm."""
+    """Maps a frozen graph or a checkpoint of TensorFlow 1, with BatchNorm or with folded BatchNorm."""
     parts, unused = {}, []
     for theirs, array in arrays.items():
-        name, found = _v1_name(theirs), V1_LAYER.search(theirs)
+        found = LAYER.search(theirs)
         leaf = LEAVES.get(theirs[found.end() :]) if found else None
-        if name is None or leaf is None:
+        if leaf is None:
             unused.append(theirs)
         else:
-            _add(parts, name, leaf, array)
-    return _mapped("SSD MobileNet v1 of the TensorFlow Object Detection API", parts, unused)
+            add_part(parts, _our_name(found), leaf, array)
+    return as_mapped("of the TensorFlow Object Detection API", parts, unused)
 
 
 def read_config(mapped, path):
@@ -67,30 +77,43 @@ def read_config(mapped, path):
         mapped.anchors = pipeline_anchors(config)
 
 
-def _add(parts, name, leaf, array):
+def add_part(parts, name, leaf, array):
+    """Adds an array to {our name of a layer, "level0_mbox_loc" for a head: {leaf: array}}."""
     if leaf in parts.setdefault(name, {}):
         raise ValueError(f"expected one {leaf} for {name}, found another")
     parts[name][leaf] = array
 
 
-def _mapped(origin, parts, unused):
-    """Pixels are -1..1. The box heads predict y, x, h, w; ours predict x, y, w, h."""
+def as_mapped(project, parts, unused):
+    """`Mapped` of the parts. Pixels are -1..1. The box heads predict y, x, h, w; ours predict x, y, w, h."""
+    first = next((first for first in NETWORKS if first in parts), None)
+    if first is None:
+        raise ValueError(
+            "expected SSD MobileNet v1 or v2, whose tensors are named .../MobilenetV1/Conv2d_0/..., "
+            ".../MobilenetV2/Conv/... or .../_feature_extractor/classification_backbone/... (for another "
+            "network pass names)"
+        )
+    network, sources = NETWORKS[first]
     layers = {}
     for name, arrays in parts.items():
         kernel, bias = arrays.get("kernel"), arrays.get("bias")
         if kernel is None or (bias is None and "beta" not in arrays):
             raise ValueError(f"expected a kernel and a bias for {name}, found only one of them")
+        if head := HEAD.fullmatch(name):
+            name = _source(int(head[1]), sources) + head[2]
         layers[name] = [kernel] if bias is None else [kernel, bias]
         if name.endswith("_mbox_loc"):
             layers[name] = [_xywh(array) for array in layers[name]]
         if "beta" in arrays:
-            layers[f"{name}_bn"] = _norm(name, arrays)
-    if "conv1" not in layers:
-        raise ValueError(
-            "expected SSD MobileNet v1, whose tensors are named .../MobilenetV1/Conv2d_0/... (for another "
-            "network pass names)"
-        )
-    return Mapped(origin, layers, unused, pixels=UNIT_PIXELS, first="conv1", anchors="SSD_MOBILENET_V1")
+            layers[norm_name(name)] = _norm(name, arrays)
+    return Mapped(
+        f"{network} {project}", layers, unused, pixels=UNIT_PIXELS, first=first, anchors="SSD_MOBILENET_V1"
+    )
+
+
+def _source(level, sources):
+    """The name of a level; one that our network does not have keeps its number and so does not fit."""
+    return sources[level] if level < len(sources) else f"level{level}"
 
 
 def _norm(name, arrays):
@@ -101,19 +124,22 @@ def _norm(name, arrays):
     return [arrays[part] for part in NORM]
 
 
-def _v1_name(theirs):
-    found = V1_LAYER.search(theirs)
-    if found is None:
-        return None
-    if found["stem"]:
-        return "conv1"
-    if found["block"]:
-        return f"conv_{'dw' if found['kind'] == 'depthwise' else 'pw'}_{found['block']}"
+def _our_name(found):
+    """Our name of the layer that `LAYER` has found."""
+    if found["stem_v1"] or found["stem_v2"]:
+        return "conv1" if found["stem_v1"] else "Conv1"
+    if found["last_v2"]:
+        return "Conv_1"
+    if found["part_v1"]:
+        return f"conv_{PARTS[found['part_v1']]}_{found['block_v1']}"
+    if found["part_v2"]:
+        block = f"block_{found['block_v2']}" if found["block_v2"] else "expanded_conv"
+        return f"{block}_{found['part_v2']}"
     if found["extra"]:
-        return f"extra{int(found['extra']) - 1}_{'reduce' if found['size'] == '1x1' else 'expand'}"
-    if int(found["level"]) >= len(V1_SOURCES):
-        return None
-    return f"{V1_SOURCES[int(found['level'])]}_mbox_{'conf' if found['head'] == 'Class' else 'loc'}"
+        part = "depthwise" if found["extra_depthwise"] else {"1x1": "reduce", "3x3": "expand"}[found["size"]]
+        return f"extra{int(found['extra']) - 1}_{part}"
+    kind = "conf" if found["head"] == "Class" else "loc"
+    return f"level{found['level']}_mbox_{kind}{found['head_depthwise'] or ''}"
 
 
 def _xywh(array):
