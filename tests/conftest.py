@@ -1,5 +1,6 @@
 """Shared fixtures."""
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +17,19 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Pictures of a camera are drawn by the browser.
 BROWSER_OPTIONS = ("--no-sandbox", "--use-fake-device-for-media-stream")
 SHARED = Path(os.environ.get("MULTIBOX_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+def pytest_collection_finish(session):
+    """Takes the imported packages out of the garbage collections of the run: they stay, and they are many."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def collected_garbage():
+    """Frees the graphs of a module at its end. Otherwise large collections fall into tests, for minutes."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(scope="session")
