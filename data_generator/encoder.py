@@ -12,14 +12,15 @@ from ..arguments import checked
 from ..boxes import area, cxcywh_to_xyxy, encode_offsets, iou, xyxy_to_cxcywh
 from ..deprecated import renamed_arguments
 from ..limits import NUM_CLASSES
-from ..matching import BACKGROUND, NEUTRAL, match
+from ..matching import BACKGROUND, NEUTRAL, bipartite_pairs, match
 
 if TYPE_CHECKING:
     from keras import Model
 
-# Exact IoUs are computed only for anchors whose IoU with an object reaches this share of `negative_iou`. The
-# share changes speed, not matches: a low one keeps more anchors, a high one falls back to all more often.
-REACH = 0.7
+# Exact IoUs are computed only for anchors whose IoU with an object reaches this share of `negative_iou`. If an
+# object is so small or long that none does, the second share serves, and then all anchors. The shares change
+# speed, not matches.
+REACHES = (0.7, 0.02)
 ROUNDING = 1e-3  # tolerance of areas, far above float32's rounding errors
 
 
@@ -67,13 +68,13 @@ class GroundTruthEncoder:
         self.negative_iou = negative_iou
         self.sparse = sparse
         self._rough_anchors = np.ascontiguousarray(self.anchors.xyxy.T, np.float32)
-        self._rough_areas = area(self.anchors.xyxy).astype(np.float32)
+        self._rough_areas = area(self.anchors.xyxy).astype(np.float32) * (1 - ROUNDING)
         # First anchor of each level, and the area of the largest anchor in it and the levels before.
         counts = [level.num_anchors for level in self.anchors.levels]
         self._starts = np.cumsum([0, *counts])
         self._largest = np.maximum.reduceat(self._rough_areas, self._starts[:-1])
         self._largest = np.maximum.accumulate(self._largest)
-        self._reach = REACH * negative_iou
+        self._reaches = [share * negative_iou for share in REACHES]
 
     def __repr__(self):
         layout = ", sparse" if self.sparse else ""
@@ -132,34 +133,33 @@ class GroundTruthEncoder:
         # An object inside several anchors of one area has the same IoU with all of them, so rounding
         # decides. Computing in float64 from box centers breaks ties as ssd_keras does.
         boxes = cxcywh_to_xyxy(xyxy_to_cxcywh(boxes))
-        near = self._near(boxes)
-        overlaps = iou(boxes, self.anchors.xyxy[near])
-        far = np.flatnonzero(overlaps.max(axis=1, initial=0) < self._reach)
-        if far.size:
-            best = iou(boxes[far], self.anchors.xyxy).argmax(axis=1)
-            near = np.union1d(near, best)
+        for reach in self._reaches:
+            near = self._near(boxes, reach)
             overlaps = iou(boxes, self.anchors.xyxy[near])
-        pairs = _clear_pairs(overlaps)
-        if pairs is None:
-            near, overlaps = np.arange(self.anchors.num_anchors), iou(boxes, self.anchors.xyxy)
+            pairs = _pairs(overlaps) if len(near) else []
+            # All other anchors have smaller IoUs than these pairs, so they would not change them.
+            if len(pairs) == len(boxes) and min(overlaps[pair] for pair in pairs) >= reach:
+                break
+        else:
+            near, overlaps, pairs = np.arange(self.anchors.num_anchors), iou(boxes, self.anchors.xyxy), None
         matches = match(overlaps, self.positive_iou, self.negative_iou, pairs)
         taken = np.flatnonzero(matches != BACKGROUND)
         return near[taken], matches[taken]
 
-    def _near(self, boxes):
-        """Indices of all anchors whose IoU with some object reaches `_reach`; usually one in a hundred.
+    def _near(self, boxes, reach):
+        """Indices of all anchors whose IoU with some object reaches `reach`; usually one in a hundred.
 
         Computed in float32 and without a division: IoU >= r if intersection * (1 + r) / r is at least the
         sum of both areas. Levels whose anchors are all too small for any object are skipped.
         """
         sides = (boxes[:, 2:] - boxes[:, :2]).astype(np.float32)
         areas = sides.prod(axis=1, keepdims=True) * (1 - ROUNDING)  # (objects, 1)
-        start = self._starts[np.searchsorted(self._largest, areas.min() * self._reach)]
+        start = self._starts[np.searchsorted(self._largest, areas.min() * reach)]
         box, anchors = boxes.astype(np.float32)[:, :, None], self._rough_anchors[:, start:]
         common = _twice_the_overlap(box[:, 0], box[:, 2], anchors[0], anchors[2])  # (objects, anchors)
         common += np.abs(common)  # negative becomes zero, and the others are doubled once more
         common *= _twice_the_overlap(box[:, 1], box[:, 3], anchors[1], anchors[3])
-        common *= (1 + self._reach) / self._reach / 8
+        common *= (1 + reach) / reach / 8
         common -= self._rough_areas[start:]
         common -= areas
         near = (common >= 0).any(axis=0)
@@ -224,8 +224,8 @@ def _twice_the_overlap(low_a, high_a, low_b, high_b):
     return (high_a - low_a) + (high_b - low_b) - distance
 
 
-def _clear_pairs(overlaps):
-    """Bipartite pairs (see `bipartite_pairs`) if every object's best anchor is a different one, else None."""
+def _pairs(overlaps):
+    """`bipartite_pairs`, which are obvious if every object's best anchor is a different one."""
     favorites = overlaps.argmax(axis=1).tolist()
     clear = len(set(favorites)) == len(favorites) and overlaps.max(axis=1).min() > 0
-    return list(enumerate(favorites)) if clear else None
+    return list(enumerate(favorites)) if clear else bipartite_pairs(overlaps)
