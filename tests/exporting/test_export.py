@@ -27,6 +27,10 @@ SMALLEST = {
         {"image_size": (32, 64), "alpha": 0.25, "backbone": "efficientnet_lite0"},
     ),
     "ssd_mobilenet": (mb.SSDMobileNet, {"image_size": (32, 64), "alpha": 0.25}),
+    "ssd_mobilenet_v2": (
+        mb.SSDMobileNet,
+        {"image_size": (32, 64), "alpha": 0.25, "backbone": "mobilenet_v2", "separable_extras": True},
+    ),
 }
 
 

@@ -87,6 +87,35 @@ def test_the_finest_heads_see_the_expansion_of_block_13():
         assert model.get_layer(f"c4_mbox_{kind}_depthwise").input is source
 
 
+@pytest.mark.parametrize(
+    ("head", "separable_extras", "kernels"),
+    [
+        ("pointwise", False, {"extra2_expand": (3, 3), "c4_mbox_loc": (1, 1)}),
+        ("conv", True, {"extra2_depthwise": (3, 3), "extra2_expand": (1, 1), "c4_mbox_loc": (3, 3)}),
+        (
+            "separable",
+            True,
+            {"extra2_depthwise": (3, 3), "c4_mbox_loc_depthwise": (3, 3), "c5_mbox_conf": (1, 1)},
+        ),
+    ],
+)
+@pytest.mark.parametrize("batch_norm", [True, False])
+def test_heads_and_extra_layers_of_ssd_mobilenet(head, separable_extras, kernels, batch_norm):
+    options = {"head": head, "separable_extras": separable_extras, "batch_norm": batch_norm}
+    model = small(backbone="mobilenet_v2", **options)
+    names = {layer.name for layer in model.layers}
+    assert {name: model.get_layer(name).kernel_size for name in kernels} == kernels
+    assert ("extra2_depthwise" in names, "c4_mbox_loc_depthwise" in names) == (
+        separable_extras,
+        head == "separable",
+    )
+    assert ("extra2_expand_bn" in names) == ("bn_Conv1" in names) == batch_norm
+    x = pixels(SMALL.image_size, 2)
+    outputs = model.predict(x, verbose=0)
+    assert outputs.shape == (2, SMALL.num_anchors, 4 + 1 + 3) and np.isfinite(outputs).all()
+    assert outputs.std() > 0.01  # the signal reaches the heads
+
+
 def test_unknown_backbone():
     with pytest.raises(ValueError, match=r"backbone must be .*, got str 'vgg16'"):
         mb.SSDLite(2, backbone="vgg16")
