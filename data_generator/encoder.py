@@ -17,9 +17,9 @@ from ..matching import BACKGROUND, NEUTRAL, bipartite_pairs, match
 if TYPE_CHECKING:
     from keras import Model
 
-# Exact IoUs are computed only for anchors whose IoU with an object reaches this share of `negative_iou`. If an
-# object is so small or long that none does, the second share serves, and then all anchors. The shares change
-# speed, not matches.
+# Exact IoUs are computed only for anchors whose IoU with an object reaches this share of `negative_iou`. If
+# an object is so small or long that none does, the second share serves, and then all anchors. The shares
+# change speed, not matches.
 REACHES = (0.7, 0.02)
 ROUNDING = 1e-3  # tolerance of areas, far above float32's rounding errors
 
@@ -68,11 +68,12 @@ class GroundTruthEncoder:
         self.negative_iou = negative_iou
         self.sparse = sparse
         self._rough_anchors = np.ascontiguousarray(self.anchors.xyxy.T, np.float32)
-        self._rough_areas = area(self.anchors.xyxy).astype(np.float32) * (1 - ROUNDING)
+        areas = area(self.anchors.xyxy).astype(np.float32)
+        self._rough_areas = areas * (1 - ROUNDING)
         # First anchor of each level, and the area of the largest anchor in it and the levels before.
         counts = [level.num_anchors for level in self.anchors.levels]
         self._starts = np.cumsum([0, *counts])
-        self._largest = np.maximum.reduceat(self._rough_areas, self._starts[:-1])
+        self._largest = np.maximum.reduceat(areas, self._starts[:-1])
         self._largest = np.maximum.accumulate(self._largest)
         self._reaches = [share * negative_iou for share in REACHES]
 

@@ -15,20 +15,27 @@ C4_BLOCK = 13  # counted from 0; its expansion is the stride 16 feature map
 LAST_CHANNELS = 1280
 
 
-def mobilenet_v2_features(x, alpha, **options):
+def mobilenet_v2_features(x, alpha, min_depth=8, last_alpha=None, **options):
     """{source: feature map}: the expansion of block 13 (stride 16) and the last layer (stride 32).
 
     Args:
         x: normalized images.
         alpha: width: multiplies the channels.
+        min_depth: minimum number of channels, but of expansions.
+        last_alpha: width of the last layer. None: `alpha`, but at least 1, as a narrow network keeps the
+            width of its last layer (section 6.1).
         **options: options of `conv_bn` for every convolution.
     """
     options = {"kernel_init": kaiming_normal, "padding": "same", **options}
-    channels = make_divisible(32 * alpha)
+
+    def depth(channels, alpha):
+        return max(min_depth, make_divisible(channels * alpha))
+
+    channels = depth(32, alpha)
     x = conv_bn(x, channels, 3, "Conv1", activation="relu6", stride=2, bn_name="bn_Conv1", **options)
     sources = {}
     for i, (out, stride) in enumerate(BLOCKS):
-        name, shortcut, out = f"block_{i}" if i else "expanded_conv", x, make_divisible(out * alpha)
+        name, shortcut, out = f"block_{i}" if i else "expanded_conv", x, depth(out, alpha)
         if i:
             x = _part(x, EXPANSION * channels, 1, f"{name}_expand", activation="relu6", **options)
         if i == C4_BLOCK:
@@ -38,8 +45,7 @@ def mobilenet_v2_features(x, alpha, **options):
         if stride == 1 and out == channels:
             x = layers.Add(name=f"{name}_add")([shortcut, x])
         channels = out
-    # A narrow network keeps the width of its last layer (section 6.1).
-    last = make_divisible(LAST_CHANNELS * max(1.0, alpha))
+    last = depth(LAST_CHANNELS, max(1.0, alpha) if last_alpha is None else last_alpha)
     sources["c5"] = conv_bn(x, last, 1, "Conv_1", activation="relu6", **options)
     return sources
 

@@ -76,7 +76,7 @@ def SSDMobileNet(
         image_size: (height, width) of the input; None: that of `anchors`, or (300, 300).
         anchors: an `AnchorSpec`; None: `multibox.anchors.ssd_mobilenet_anchors(image_size)`.
         alpha: width ("depth multiplier"): multiplies the channels of the backbone and of the extra layers.
-        min_depth: minimum number of channels of a layer; on MobileNet v2 of an extra layer.
+        min_depth: minimum number of channels of a layer, but of the expansions of MobileNet v2.
         batch_norm: whether a BatchNorm follows each convolution.
 
             * True: as the network was trained.
@@ -113,7 +113,7 @@ def SSDMobileNet(
         if backbone == "mobilenet_v1":
             sources = mobilenet_v1_features(x, alpha, min_depth, **init)
         else:
-            sources = mobilenet_v2_features(x, alpha, **init)
+            sources = mobilenet_v2_features(x, alpha, min_depth, last_alpha=alpha, **init)
         x = list(sources.values())[-1]
         for i, channels in enumerate(EXTRAS, start=1):
             widths = [max(min_depth, int(width * alpha)) for width in (channels // 2, channels)]

@@ -14,7 +14,7 @@ import yaml
 from ..arguments import checked
 from ..data_generator.formats.plain_yaml import read_yaml
 from ..messages import did_you_mean, printable
-from ..networks import BACKBONES
+from ..networks import BACKBONES, backbones_of
 
 Count = Annotated[int, msgspec.Meta(ge=1)]
 OF_BACKBONES = ("sources", "extras", "head", "neck")  # keys that `SSD` takes as they are
@@ -133,13 +133,15 @@ def make_config(values: Mapping[str, Any], owner: str) -> RunConfig:
 
 def _check_backbone(config, owner):
     """Refuses an unknown backbone, one that the model does not take, and "ssd" without one."""
-    model, name, known = printable(config.model), config.backbone, BACKBONES.get(config.model, ())
-    if name is not None and name not in known and (not known or name in BACKBONES["ssd"]):
-        own = f" ({', '.join(known)})" if known else ""
-        raise ValueError(f"{owner}: backbone: {model} has its own{own}; add model: ssd, or --model ssd")
-    if name not in known and (name is not None or config.model == "ssd"):
-        got = "none" if name is None else f"{printable(name)!r}{did_you_mean(name, known)}"
-        raise ValueError(f"{owner}: backbone: of {model} one of {', '.join(known)}; got {got}")
+    model, name, known = printable(config.model), config.backbone, backbones_of(config.model)
+    is_ssd = config.model == "ssd"
+    other = "" if is_ssd else "; for one of keras.applications add model: ssd, or --model ssd"
+    if name is not None and not known:
+        raise ValueError(f"{owner}: backbone: {model} has its own{other}")
+    if name not in known and (name is not None or is_ssd):
+        hint = "" if name is None else did_you_mean(name, known if is_ssd else (*known, *BACKBONES["ssd"]))
+        got = "none" if name is None else f"{printable(name)!r}{hint}"
+        raise ValueError(f"{owner}: backbone: of {model} one of {', '.join(known)}; got {got}{other}")
     for key in OF_BACKBONES:
         if getattr(config, key) is not None and config.model != "ssd":
             raise ValueError(f"{owner}: {key}: only with model: ssd, got model: {model}")

@@ -13,7 +13,7 @@ from ..models.detector import anchors_of, class_names_of, model_of
 from ..models.pretrained import DETECTORS
 from ..models.ssd import IMAGE_SIZE
 from ..models.unallocated import unallocated_weights
-from ..networks import BACKBONES, find_network
+from ..networks import backbones_of, find_network
 from .config import OF_BACKBONES, RunConfig
 
 
@@ -76,7 +76,7 @@ def _on_backbone(config, weights, channels=3, **options):
 
 def _published(config):
     """Name of the published detector with the network of a run, or None."""
-    if config.model == "ssd" or config.backbone not in (None, *BACKBONES.get(config.model, ())[:1]):
+    if config.model == "ssd" or config.backbone not in (None, *backbones_of(config.model)[:1]):
         return None
     name = f"{find_network(config.model).name.replace('-', '_')}_coco"
     return name if name in DETECTORS else None

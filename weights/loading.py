@@ -19,7 +19,7 @@ from ..layers import ImageNormalization
 from ..layers.multibox import multibox_layers, unwrapped
 from ..messages import one_line, printable
 from .given_names import map_given
-from .likely_causes import likely_causes
+from .likely_causes import likely_causes, likely_causes_of_absence
 from .mapping import adapt_pixels, fit_channels, map_weights
 from .published import PUBLISHED, fetch_source, published
 from .reading import read_named
@@ -203,7 +203,7 @@ def _read_published(source, channel_order):
 
 def _check_anchors(model, mapped, path, strict):
     """Compares the anchors. The shapes of the weights cannot tell which ones a detector was trained with."""
-    expected, what = mapped.anchors, "of the pipeline.config beside it (multibox.anchors.pipeline_anchors)"
+    expected, what = mapped.anchors, f"of {mapped.config} (multibox.anchors.pipeline_anchors)"
     if isinstance(expected, str):
         expected, what = getattr(anchors, expected), f"multibox.anchors.{expected}"
     if expected is not None and not all(_same_anchors(m.anchors, expected) for m in multibox_layers(model)):
@@ -242,7 +242,7 @@ def _match_layers(model, mapped, patterns, report):
         elif arrays is None:
             report.left[name] = mapped.absent
             if mapped.expected is None or name in mapped.expected:
-                problems.append((f"layer {name} is {mapped.absent}", []))
+                problems.append((f"layer {name} is {mapped.absent}", likely_causes_of_absence(name)))
         elif (theirs := _shapes(arrays)) != (ours := _shapes(layer.weights)):
             report.left[name] = report.skipped[name] = "other shapes"
             if name not in mapped.optional:

@@ -42,6 +42,17 @@ def test_underscores_in_the_name_of_a_network(golden, tmp_path):
     assert result.exit_code == 0, result.output
 
 
+def test_the_options_of_ssdlite_v2(tmp_path):
+    path = tmp_path / "x.weights.h5"
+    options = {"backbone": "mobilenet_v2", "head": "separable", "separable_extras": True, "alpha": 0.25}
+    mb.SSDMobileNet(3, **options).save_weights(path)
+    words = ["--backbone", "mobilenet_v2", "--head", "separable", "--separable-extras", "--alpha", "0.25"]
+    result = command(path, tmp_path / "x.keras", "--model", "ssd-mobilenet", "--classes", "3", *words)
+    assert result.exit_code == 0, result.output
+    model = keras.models.load_model(tmp_path / "x.keras")
+    assert model.get_layer("extra1_depthwise") and model.get_layer("c4_mbox_loc_depthwise")
+
+
 @pytest.mark.parametrize(("option", "name"), [("--classes", "num_classes"), ("--alpha", "alpha")])
 def test_numbers_that_would_fill_the_memory(tmp_path, option, name):
     options = {"--model": "ssdlite", "--classes": "2", option: "1000000000"}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from multibox.anchors import SSD300_VOC, SSD512_VOC, AnchorLevel, AnchorSpec
+from multibox.anchors import SSD300_VOC, SSD512_VOC, AnchorLevel, AnchorSpec, ssd7_anchors
 from multibox.boxes import cxcywh_to_xyxy, decode_offsets, iou, xyxy_to_cxcywh
 from multibox.data_generator.encoder import GroundTruthEncoder
 from multibox.matching import BACKGROUND, NEUTRAL, bipartite_pairs, match
@@ -87,6 +87,24 @@ def test_the_first_look_at_the_anchors_loses_none(objects, size, seed):
     matches = match(overlaps, 0.5, 0.4)
     expected = np.where(matches >= 0, labels[np.maximum(matches, 0)], np.where(matches == NEUTRAL, -1, 0))
     np.testing.assert_array_equal(targets[:, 4], expected)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 90), st.sampled_from([0.02, 0.4, 1.0]), st.integers(0, 2**32 - 1))
+def test_ties_and_too_many_objects_are_matched_as_with_all_anchors(objects, negative_iou, seed):
+    """Boxes on a coarse grid, with duplicates, for 88 anchors; some meet none."""
+    spec, rng = ssd7_anchors((32, 32)), np.random.default_rng(seed)
+    low = rng.integers(0, 7, (objects, 2))
+    boxes = np.concatenate([low, low + rng.integers(1, 4, (objects, 2))], axis=1) / 8
+    boxes[rng.random(objects) < 0.2] = (0.4, 0.4, 0.4001, 0.4001)
+    labels = rng.integers(1, 21, objects)
+    encoder = GroundTruthEncoder(
+        spec, 20, positive_iou=max(0.5, negative_iou), negative_iou=negative_iou, sparse=True
+    )
+    overlaps = iou(cxcywh_to_xyxy(xyxy_to_cxcywh(boxes)), spec.xyxy)
+    matches = match(overlaps, max(0.5, negative_iou), negative_iou)
+    expected = np.where(matches >= 0, labels[np.maximum(matches, 0)], np.where(matches == NEUTRAL, -1, 0))
+    np.testing.assert_array_equal(encoder(boxes, labels)[:, 4], expected)
 
 
 def test_no_objects_is_all_background():

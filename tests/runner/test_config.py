@@ -63,11 +63,14 @@ def test_changes_beat_the_file(tmp_path):
         ("data: a\nsize: 300\n", "size: expected HEIGHTxWIDTH such as 300x300, got '300'"),
         ("data: a\nname: ../b\n", "name: expected letters, digits, -, _ and dots, got '../b'"),
         ("- a\n", "expected keys and values"),
-        ("data: a\nbackbone: ResNet50\n", "backbone: ssd-mobilenet has its own (mobilenet_v1, mob"),
-        ("data: a\nmodel: ssd7\nbackbone: ResNet50\n", "backbone: ssd7 has its own; add model: ssd, or --mo"),
+        ("data: a\nbackbone: ResNet50\n", "backbone: of ssd-mobilenet one of mobilenet_v1, mob"),
+        (
+            "data: a\nmodel: ssd7\nbackbone: ResNet50\n",
+            "backbone: ssd7 has its own; for one of keras.applica",
+        ),
         ("data: a\nmodel: ssd\n", "backbone: of ssd one of MobileNet, MobileNetV2, "),
         (
-            "data: a\nmodel: ssdlite\nbackbone: resnet\n",
+            "data: a\nmodel: ssdlite\nbackbone: ResNet50\n",
             "backbone: of ssdlite one of mobilenet_v3_large, mo",
         ),
         ("data: a\nhead: conv\n", "head: only with model: ssd, got model: ssd-mobilenet"),
@@ -94,6 +97,23 @@ def test_what_a_file_must_not_hold(tmp_path, text, message):
 )
 def test_the_folder_is_named_after_the_data(data, folder):
     assert make_config({"data": data}, "x").folder == Path(folder)
+
+
+def test_a_backbone_of_another_network_leads_to_ssd():
+    for values, message in (
+        (
+            {"backbone": "resnet50"},
+            r"got 'resnet50'; did you mean 'ResNet50'\?; for one of keras.*add model: ssd",
+        ),
+        (
+            {"backbone": "mobilenetv3large"},
+            r"did you mean 'MobileNetV3Large'\?; for one of keras.*model: ssd",
+        ),
+        ({"model": "ssd", "backbone": "resnet50"}, r"got 'resnet50'; did you mean 'ResNet50'\?$"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make_config({"data": "a", **values}, "x")
+    assert make_config({"data": "a", "model": "ssd_mobilenet", "backbone": "mobilenet_v2"}, "x").backbone
 
 
 def test_a_file_that_describes_a_run_is_no_data_set(tmp_path):

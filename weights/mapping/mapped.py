@@ -1,6 +1,7 @@
 """`Mapped`, the result of every mapping: arrays by the names of our layers. Helpers for the mappings."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class Mapped:
         first: name of the first layer.
         anchors: name in `multibox.anchors` of the spec that the detector was trained with, if it is known, or
             the spec.
+        config: path of the file that has these anchors, or None.
         absent: why a layer of the model is not in `layers`, for messages.
         beyond: why arrays are in `unused`.
     """
@@ -38,6 +40,7 @@ class Mapped:
     pixels: dict | None = None
     first: str = ""
     anchors: str | AnchorSpec | None = None
+    config: Path | None = None
     absent: str = "not in the file"
     beyond: str = "not part of the detector"
 

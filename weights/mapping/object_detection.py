@@ -20,10 +20,10 @@ PARTS = {"depthwise": "dw", "pointwise": "pw"}
 LAYER = re.compile(
     r"(?:^|/)(?:"
     r"(?P<stem_v1>Conv2d_0)"
-    r"|Conv2d_(?P<block_v1>\d+)_(?P<part_v1>depthwise|pointwise)"
+    r"|Conv2d_(?P<block_v1>\d{1,2})_(?P<part_v1>depthwise|pointwise)"
     r"|MobilenetV2/(?:(?P<stem_v2>Conv)|(?P<last_v2>Conv_1))"
-    r"|expanded_conv(?:_(?P<block_v2>\d+))?/(?P<part_v2>expand|depthwise|project)"
-    r"|(?:Conv2d_13_pointwise|layer_19)_[12]_Conv2d_(?P<extra>[2-5])_(?P<size>1x1|3x3)_(?:s2_)?\d+"
+    r"|expanded_conv(?:_(?P<block_v2>\d{1,2}))?/(?P<part_v2>expand|depthwise|project)"
+    r"|(?:Conv2d_13_pointwise|layer_19)_[12]_Conv2d_(?P<extra>[2-5])_(?P<size>1x1|3x3)_(?:s2_)?\d{1,5}"
     r"(?P<extra_depthwise>_depthwise)?"
     r"|BoxPredictor_(?P<level>\d)/(?P<head>BoxEncoding|Class)Predictor(?P<head_depthwise>_depthwise)?"
     r")/"
@@ -35,7 +35,9 @@ LEAVES = {
     **{f"BatchNorm/{name}": name for name in ("gamma", "beta", "moving_mean", "moving_variance")},
 }
 NORM = ("gamma", "beta", "moving_mean", "moving_variance")
-HEAD = re.compile(r"level(\d)(_mbox_.*)")
+RANKS = {"kernel": 4}  # of arrays; the others have one axis
+HEAD = re.compile(r"head(\d)(_mbox_.*)")
+SHARED = "WeightSharedConvolutionalBoxPredictor"
 
 
 def from_tflite(tensors):
@@ -59,6 +61,7 @@ def from_tflite(tensors):
 
 def from_tensorflow(arrays):
     """Maps a frozen graph or a checkpoint of TensorFlow 1, with BatchNorm or with folded BatchNorm."""
+    refuse_shared_heads(arrays, SHARED)
     parts, unused = {}, []
     for theirs, array in arrays.items():
         found = LAYER.search(theirs)
@@ -71,16 +74,37 @@ def from_tensorflow(arrays):
 
 
 def read_config(mapped, path):
-    """Takes the anchors from a `pipeline.config` beside the file, if there is one."""
-    config = Path(path).with_name("pipeline.config")
+    """Takes the anchors from the `pipeline.config` of the file, if there is one.
+
+    It lies beside the file, in archives of TensorFlow 2 beside the folder "checkpoint".
+    """
+    folder = Path(path).absolute().parent
+    config = (folder.parent if folder.name == "checkpoint" else folder) / "pipeline.config"
     if is_file(config):
-        mapped.anchors = pipeline_anchors(config)
+        mapped.anchors, mapped.config = pipeline_anchors(config), config
+
+
+def refuse_shared_heads(names, part):
+    """Refuses the FPN-lite models, whose names of heads have this part."""
+    if any(part in name for name in names):
+        raise ValueError(
+            "expected a head for each feature map, found the shared heads of an FPN-lite model: no model "
+            "here has them; for a network of your own pass names"
+        )
 
 
 def add_part(parts, name, leaf, array):
-    """Adds an array to {our name of a layer, "level0_mbox_loc" for a head: {leaf: array}}."""
+    """Adds an array to {our name of a layer, "head0_mbox_loc" for a head: {leaf: array}}.
+
+    Raises:
+        ValueError: if the layer has such an array, or for an array of another rank.
+    """
     if leaf in parts.setdefault(name, {}):
         raise ValueError(f"expected one {leaf} for {name}, found another")
+    if array.ndim != RANKS.get(leaf, 1):
+        raise ValueError(
+            f"expected {RANKS.get(leaf, 1)} axes of the {leaf} of {name}, found the shape {array.shape}"
+        )
     parts[name][leaf] = array
 
 
@@ -96,15 +120,14 @@ def as_mapped(project, parts, unused):
     network, sources = NETWORKS[first]
     layers = {}
     for name, arrays in parts.items():
-        kernel, bias = arrays.get("kernel"), arrays.get("bias")
-        if kernel is None or (bias is None and "beta" not in arrays):
-            raise ValueError(f"expected a kernel and a bias for {name}, found only one of them")
         if head := HEAD.fullmatch(name):
             name = _source(int(head[1]), sources) + head[2]
-        layers[name] = [kernel] if bias is None else [kernel, bias]
+        if "kernel" not in arrays or not {"bias", "beta"} & set(arrays):
+            raise ValueError(f"expected a kernel and a bias for {name}, found {' and '.join(arrays)}")
+        layers[name] = [arrays[leaf] for leaf in ("kernel", "bias") if leaf in arrays]
         if name.endswith("_mbox_loc"):
             layers[name] = [_xywh(array) for array in layers[name]]
-        if "beta" in arrays:
+        if set(NORM) & set(arrays):
             layers[norm_name(name)] = _norm(name, arrays)
     return Mapped(
         f"{network} {project}", layers, unused, pixels=UNIT_PIXELS, first=first, anchors="SSD_MOBILENET_V1"
@@ -113,12 +136,12 @@ def as_mapped(project, parts, unused):
 
 def _source(level, sources):
     """The name of a level; one that our network does not have keeps its number and so does not fit."""
-    return sources[level] if level < len(sources) else f"level{level}"
+    return sources[level] if level < len(sources) else f"head{level}"
 
 
 def _norm(name, arrays):
     """The arrays of a BatchNorm. TF-Slim has no gamma unless it is told to."""
-    arrays = {"gamma": np.ones_like(arrays["beta"]), **arrays}
+    arrays = {"gamma": np.ones_like(arrays["beta"]), **arrays} if "beta" in arrays else arrays
     if missing := [part for part in NORM if part not in arrays]:
         raise ValueError(f"expected the BatchNorm of {name}, found it without {', '.join(missing)}")
     return [arrays[part] for part in NORM]
@@ -139,10 +162,11 @@ def _our_name(found):
         part = "depthwise" if found["extra_depthwise"] else {"1x1": "reduce", "3x3": "expand"}[found["size"]]
         return f"extra{int(found['extra']) - 1}_{part}"
     kind = "conf" if found["head"] == "Class" else "loc"
-    return f"level{found['level']}_mbox_{kind}{found['head_depthwise'] or ''}"
+    return f"head{found['level']}_mbox_{kind}{found['head_depthwise'] or ''}"
 
 
 def _xywh(array):
     if array.shape[-1] % 4:
         raise ValueError(f"expected four coordinates for each box, found {array.shape[-1]} channels")
-    return array.reshape(*array.shape[:-1], -1, 4)[..., [1, 0, 3, 2]].reshape(array.shape)
+    boxes = array.reshape(*array.shape[:-1], array.shape[-1] // 4, 4)
+    return boxes[..., [1, 0, 3, 2]].reshape(array.shape)

@@ -6,21 +6,23 @@ also those without variables (activations, padding, dropout), so only the order 
 
 import re
 
+from ...messages import one_line
 from .mobilenet import MOBILENET_V1, MOBILENET_V2
-from .object_detection import NORM, add_part, as_mapped
+from .object_detection import NORM, add_part, as_mapped, refuse_shared_heads
 
 LAYER = re.compile(
     r"(?:^|/)(?:"
-    r"_feature_extractor/(?:classification_backbone|mobilenet_v\d)/layer_with_weights-(?P<backbone>\d+)"
-    r"|_feature_extractor/_?feature_map_generator/convolutions/(?P<extra>[2-5])/(?P<in_extra>\d+)"
+    r"_feature_extractor/(?:classification_backbone|mobilenet_v\d)/layer_with_weights-(?P<backbone>\d{1,3})"
+    r"|_feature_extractor/_?feature_map_generator/convolutions/(?P<extra>[2-5])/(?P<in_extra>\d{1,3})"
     r"|_box_predictor/_prediction_heads/(?P<head>box_encodings|class_predictions_with_background)/"
-    r"(?P<level>\d)/_(?:box_encoder|class_predictor)_layers/(?P<in_head>\d+)"
+    r"(?P<level>\d)/_(?:box_encoder|class_predictor)_layers/(?P<in_head>\d{1,3})"
     r")/(?P<leaf>kernel|depthwise_kernel|bias|gamma|beta|moving_mean|moving_variance)$"
 )
 # Convolutions of a backbone, of an extra layer and of a head, by their number.
 BACKBONES = {len(names): names for names in (MOBILENET_V1, MOBILENET_V2)}
 EXTRAS = {2: ("reduce", "expand"), 3: ("reduce", "depthwise", "expand")}
 HEADS = {1: ("",), 2: ("_depthwise", "")}
+SHARED = "_base_tower_layers_for_heads"
 
 
 def is_of_tensorflow_2(arrays):
@@ -30,6 +32,7 @@ def is_of_tensorflow_2(arrays):
 
 def from_tensorflow_2(arrays):
     """Maps {path of a variable: array}."""
+    refuse_shared_heads(arrays, SHARED)
     groups, unused = {}, []
     for theirs, array in arrays.items():
         found = LAYER.search(theirs)
@@ -38,7 +41,10 @@ def from_tensorflow_2(arrays):
             continue
         number = int(found["backbone"] or found["in_extra"] or found["in_head"])
         layer = groups.setdefault(_group(found), {}).setdefault(number, {})
-        layer[found["leaf"].removeprefix("depthwise_")] = array
+        leaf = found["leaf"].removeprefix("depthwise_")
+        if leaf in layer:
+            raise ValueError(f"expected one variable with the end of {one_line(theirs)}, found another")
+        layer[leaf] = array
     parts = {}
     for (group, names), layers in groups.items():
         _add_group(parts, group, names, layers)
@@ -52,7 +58,7 @@ def _group(found):
     if found["extra"]:
         return f"extra{int(found['extra']) - 1}_", "extra"
     kind = "loc" if found["head"] == "box_encodings" else "conf"
-    return f"level{found['level']}_mbox_{kind}", "head"
+    return f"head{found['level']}_mbox_{kind}", "head"
 
 
 def _add_group(parts, group, kind, layers):

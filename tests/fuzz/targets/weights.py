@@ -40,6 +40,13 @@ LAYERS = {
     "conv2": [np.ones((1, 1, 8, 4), np.float32), np.zeros(4, np.float32)],
 }
 
+# Variables of the TensorFlow Object Detection API.
+API_FOR_TENSORFLOW_2 = (
+    "model/_feature_extractor/classification_backbone/layer_with_weights-0/kernel",
+    "model/_feature_extractor/classification_backbone/layer_with_weights-1/beta",
+    "model/_box_predictor/_prediction_heads/box_encodings/0/_box_encoder_layers/0/kernel",
+)
+
 
 def weights() -> list[Target]:
     pickled = m.several(m.change_archive(m.change_pickle, "data.pkl"), m.change_bytes)
@@ -67,11 +74,13 @@ def weights() -> list[Target]:
 
 
 def _checkpoint():
-    state = {f"layer{i}/weights": np.ones((4, 6), np.float32) for i in range(30)}
+    names = (*(f"layer{i}/weights" for i in range(30)), *API_FOR_TENSORFLOW_2)
+    state = {name: np.ones((4, 6), np.float32) for name in names}
 
     def read(folder):
         arrays = read_checkpoint(folder / "w.index")
         assert isinstance(arrays, dict)
+        _map(folder / "w.index")
 
     return Target(
         "weights checkpoint",
@@ -87,15 +96,19 @@ def _weights(name, suffix, reader, mutate, corpus, memory=128 * MEGABYTE):
         path = folder / f"w{suffix}"
         arrays = reader(path)
         assert isinstance(arrays, dict)
-        try:
-            map_weights(path)
-        except ValueError as error:  # a network that the package does not have
-            assert str(path) in str(error), error
+        _map(path)
 
     def prepare(folder):
         (folder / f"w{suffix}").write_bytes(corpus[0])
 
     return Target(name, prepare, f"w{suffix}", read, mutate, corpus, memory)
+
+
+def _map(path):
+    try:
+        map_weights(path)
+    except ValueError as error:  # a network that the package does not have
+        assert str(path) in str(error), error
 
 
 def _change_words(rng: random.Random, data: bytes) -> bytes:
@@ -169,6 +182,8 @@ def _onnx():
 def _graph():
     prefix = "FeatureExtractor/MobilenetV1/MobilenetV1/Conv2d_0"
     state = {f"{prefix}/weights": np.ones((3, 3, 3, 8), np.float32), f"{prefix}/biases": np.zeros(8)}
+    head = "BoxPredictor_0/BoxEncodingPredictor"
+    state |= {f"{head}/weights": np.ones((1, 1, 8, 12), np.float32), f"{head}/biases": np.zeros(12)}
     return [frozen_graph(state)]
 
 
