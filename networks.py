@@ -127,7 +127,7 @@ def find_network(name: str) -> Network:
 
 
 def backbones_of(name: str) -> tuple[str, ...]:
-    """The names of a network's backbones, the default first; "ssd" has none. `_` is the same as `-`."""
+    """The names of a network's backbones, the default first. "ssd" has no default. `_` is as `-`."""
     return BACKBONES.get(_table_key(name), ())
 
 

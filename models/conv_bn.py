@@ -86,6 +86,11 @@ def make_divisible(channels, divisor=8):
     return rounded + divisor if rounded < 0.9 * channels else rounded
 
 
+def scaled(channels, alpha, min_depth):
+    """The number of channels in a network of width `alpha`."""
+    return max(min_depth, int(channels * alpha))
+
+
 def normal_003(depthwise=False):
     """Initializer that torchvision and the TensorFlow Object Detection API use after the backbone."""
     return keras.initializers.RandomNormal(stddev=0.03)

@@ -3,7 +3,7 @@
 Layer names are those of `keras.applications.MobileNet`, so its ImageNet weights load by name.
 """
 
-from .conv_bn import conv_bn
+from .conv_bn import conv_bn, scaled
 
 STEM = 32
 # (channels, stride) of each block, a depthwise and a pointwise convolution.
@@ -31,15 +31,11 @@ def mobilenet_v1_features(x, alpha, min_depth, **options):
         **options: options of `conv_bn` for every convolution.
     """
     options = {"activation": "relu6", "padding": "same", **options}
-
-    def depth(channels):
-        return max(min_depth, int(channels * alpha))
-
-    x = conv_bn(x, depth(STEM), 3, "conv1", stride=2, **options)
+    x = conv_bn(x, scaled(STEM, alpha, min_depth), 3, "conv1", stride=2, **options)
     sources = {}
     for i, (channels, stride) in enumerate(BLOCKS, start=1):
         x = conv_bn(x, None, 3, f"conv_dw_{i}", stride=stride, **options)
-        x = conv_bn(x, depth(channels), 1, f"conv_pw_{i}", **options)
+        x = conv_bn(x, scaled(channels, alpha, min_depth), 1, f"conv_pw_{i}", **options)
         if i in SOURCES:
             sources[f"conv_pw_{i}"] = x
     return sources

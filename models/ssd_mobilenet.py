@@ -18,7 +18,7 @@ from ..anchors import AnchorSpec, ssd_mobilenet_anchors
 from ..arguments import checked
 from ..limits import ALPHA, MIN_DEPTH, NUM_CLASSES
 from .builder import Request, choose_anchors, l2
-from .conv_bn import conv_bn, kaiming_normal, normal_003
+from .conv_bn import conv_bn, kaiming_normal, normal_003, scaled
 from .heads import RARE_LOGIT
 from .mobilenet_v1 import mobilenet_v1_features
 from .mobilenet_v2 import mobilenet_v2_features
@@ -116,7 +116,7 @@ def SSDMobileNet(
             sources = mobilenet_v2_features(x, alpha, min_depth, last_alpha=alpha, **init)
         x = list(sources.values())[-1]
         for i, channels in enumerate(EXTRAS, start=1):
-            widths = [max(min_depth, int(width * alpha)) for width in (channels // 2, channels)]
+            widths = [scaled(width, alpha, min_depth) for width in (channels // 2, channels)]
             x = sources[f"extra{i}"] = extra_layer(x, *widths, f"extra{i}", separable_extras, **options)
         return sources
 

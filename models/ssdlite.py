@@ -18,6 +18,7 @@ from ..arguments import checked
 from ..limits import ALPHA, MIN_DEPTH, NUM_CLASSES
 from ..weights.mapping.efficientnet_lite import PIXELS as LITE_PIXELS
 from .builder import Request, choose_anchors, l2
+from .conv_bn import scaled
 from .efficientnet_lite import efficientnet_lite0_features
 from .mobilenet_v2 import mobilenet_v2_features
 from .mobilenet_v3 import mobilenet_v3_features
@@ -90,7 +91,7 @@ def SSDLite(
         partial(features, alpha=alpha, regularizer=l2(weight_decay)),
         request,
         name=name,
-        extras=[max(min_depth, int(depth * alpha)) for depth in EXTRAS],
+        extras=[scaled(depth, alpha, min_depth) for depth in EXTRAS],
         head="separable",
         anchors=choose_anchors(name, image_size, anchors, (320, 320), ssdlite_anchors),
         pixels=pixels,
