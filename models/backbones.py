@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import keras
 
@@ -43,9 +45,39 @@ def feature_maps(
     names = [_name_of(source, copy, strides, owner) for source in sources]
     # Operations too: a plain `+` is none of the layers.
     operations = {operation.name: operation for operation in copy.operations}
-    maps = {name: operations[name].output for name in names}
+    maps = [(name, operations[name].output) for name in names]
     check_order(maps, owner)
-    return maps
+    return dict(maps)
+
+
+def maps_of_function(
+    function: Callable, image: keras.KerasTensor, owner: str
+) -> dict[str, keras.KerasTensor]:
+    """What a function returns for images, {name: feature map}.
+
+    Raises:
+        TypeError: for a function that builds a `keras.Model`, or another result.
+        ValueError: for no map, or one that is not (batch, rows, columns, channels).
+    """
+    if "include_top" in inspect.signature(function).parameters:
+        raise TypeError(
+            f"{owner}: backbone is a function that builds a model: call it, with include_top=False and "
+            f"input_shape={tuple(image.shape[1:])}, and pass what it returns"
+        )
+    maps = function(image)
+    if not isinstance(maps, Mapping):
+        raise TypeError(
+            f"{owner}: the function backbone must return {{name: feature map}}, got {type(maps).__name__}"
+        )
+    if not maps:
+        raise ValueError(f"{owner}: the function backbone returns no feature maps")
+    for name, tensor in maps.items():
+        if len(getattr(tensor, "shape", ())) != 4:
+            raise ValueError(
+                f"{owner}: the feature map {name!r} must be (batch, rows, columns, channels), got "
+                f"{getattr(tensor, 'shape', tensor)}"
+            )
+    return dict(maps)
 
 
 def _copied(layer):
@@ -77,17 +109,26 @@ def layers_by_stride(calls: Sequence[Call], image_size: tuple[int, int]) -> dict
     return found
 
 
-def check_order(maps: dict[str, keras.KerasTensor], owner: str) -> None:
-    """Raises ValueError unless the maps get coarser from each to the next, down to one cell."""
-    sizes = {name: tuple(tensor.shape[1:3]) for name, tensor in maps.items()}
-    text = ", ".join(f"{name} {rows}x{columns}" for name, (rows, columns) in sizes.items())
-    pairs = zip(list(sizes.values()), list(sizes.values())[1:], strict=False)
-    if not all((a != b or a == (1, 1)) and a[0] >= b[0] and a[1] >= b[1] for a, b in pairs):
+def check_order(maps: Iterable[tuple[str, keras.KerasTensor]], owner: str) -> None:
+    """Raises ValueError unless the maps, (name, tensor), get coarser from each to the next."""
+    maps = [(name, tuple(tensor.shape[1:3])) for name, tensor in maps]
+    text = ", ".join(f"{name} {rows}x{columns}" for name, (rows, columns) in maps)
+    sizes = [size for _, size in maps]
+    coarser = all(
+        (a != b or a == (1, 1)) and a[0] >= b[0] and a[1] >= b[1] for a, b in itertools.pairwise(sizes)
+    )
+    if not coarser or len({name for name, _ in maps}) < len(maps):
         raise ValueError(f"{owner}: feature maps must get coarser from each to the next, got {text}")
 
 
 def _check(backbone, shape, owner):
     name = printable(backbone.name)
+    for layer in backbone.layers:
+        if getattr(layer, "data_format", None) == "channels_first":
+            raise ValueError(
+                f"{owner}: the layer {printable(layer.name)!r} of the backbone {name!r} is channels_first; "
+                "build the backbone with channels_last"
+            )
     if len(backbone.inputs) != 1 or len(backbone.inputs[0].shape) != 4:
         shapes = [tuple(tensor.shape) for tensor in backbone.inputs]
         raise ValueError(f"{owner}: the backbone {name!r} must take one batch of images, it takes {shapes}")
@@ -109,19 +150,17 @@ def _check(backbone, shape, owner):
 
 
 def _name_of(source, backbone, strides, owner):
+    owner = f"{owner}: sources: the backbone {printable(backbone.name)!r}"
     if isinstance(source, int):
         if source not in strides:
             known = ", ".join(f"{stride} ({name})" for stride, name in sorted(strides.items()))
-            raise ValueError(
-                f"{owner}: the backbone {printable(backbone.name)!r} has no feature map of stride {source}; "
-                f"it has {known}"
-            )
+            raise ValueError(f"{owner} has no feature map of stride {source}; it has {known}")
         return strides[source]
     names = [layer.name for layer in backbone.layers if len(getattr(layer.output, "shape", ())) == 4]
     if source not in names:
         hint = did_you_mean(source, names)
         raise ValueError(
-            f"{owner}: the backbone {printable(backbone.name)!r} has no layer {source!r}{hint}; its last "
-            f"feature maps are {', '.join(names[-KNOWN_NAMES:])}"
+            f"{owner} has no layer {source!r}{hint}; its last feature maps are "
+            f"{', '.join(names[-KNOWN_NAMES:])}"
         )
     return source

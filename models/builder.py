@@ -66,9 +66,19 @@ def choose_anchors(
     if anchors is None:
         return anchors_at(default_size if image_size is None else image_hw(image_size))
     anchors = as_spec(anchors)
-    if image_size is not None and anchors.image_size != image_hw(image_size):
-        raise ValueError(f"{name}: image_size is {image_size}, but the anchors are for {anchors.image_size}")
+    if image_size is not None:
+        check_size(name, image_size, anchors)
     return anchors
+
+
+def check_size(name: str, image_size: Sequence[int], anchors: AnchorSpec) -> None:
+    """Raises ValueError if image_size, (height, width), is not that of the anchors."""
+    size = as_spec(anchors).image_size
+    if size != image_hw(image_size):
+        raise ValueError(
+            f"{name}: image_size is {image_size}, but the anchors are for {size}; leave image_size out, or "
+            "pass anchors for it"
+        )
 
 
 def build_ssd(name, backbone, head, pixels, anchors, request, activation="softmax", image_size=None):
@@ -111,6 +121,11 @@ def build_ssd(name, backbone, head, pixels, anchors, request, activation="softma
         )
     offsets, logits = [], []
     for (source, features), level in zip(sources.items(), anchors.levels, strict=True):
+        if level.grid != (grid := tuple(features.shape[1:3])):
+            raise ValueError(
+                f"{name}: the feature map {source} has {grid[0]}x{grid[1]} cells, but its level of the "
+                f"anchors {level.grid[0]}x{level.grid[1]}"
+            )
         sides = len(level.sides)
         offsets.append(head(features, sides * 4, f"{source}_mbox_loc"))
         logits.append(head(features, sides * (1 + num_classes), f"{source}_mbox_conf"))

@@ -47,9 +47,8 @@ def _tensorflow(model, training):
         inputs = [tf.convert_to_tensor(given) for given in inputs]
         kind = tuple((given.dtype, *given.shape[1:]) for given in inputs)
         with lock:
-            if (
-                kind not in traced
-            ):  # a call of `graph` would warn after some models that it is traced too often
+            # A call of `graph` would warn, after some models, that it is traced too often.
+            if kind not in traced:
                 traced[kind] = graph.get_concrete_function(list(map(_any_batch, inputs, model.inputs)))
         return traced[kind](inputs)
 

@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from .conv_bn import conv_bn, kaiming_normal
+from .feature_pyramid import excess_of
 
 CHANNELS = 512
 
@@ -44,12 +45,7 @@ def _upsampled(x, finer, prefix, regularizer):
     The paper's 2x2 kernel at stride 2 makes 2n cells of n. Of them the last is cut where the finer map has
     one less. Where it has one more (3 cells above 1), the kernel has three.
     """
-    excess = [2 * x.shape[i] - finer.shape[i] for i in (1, 2)]
-    if any(cut not in (-1, 0, 1) for cut in excess):
-        raise ValueError(
-            "SSD: neck='deconvolution' needs maps of half the rows and columns of the one before, got "
-            f"{finer.shape[1]}x{finer.shape[2]} before {x.shape[1]}x{x.shape[2]}"
-        )
+    excess = excess_of(x, finer, (-1, 0, 1), "deconvolution")
     x = layers.Conv2DTranspose(
         CHANNELS,
         tuple(3 if cut == -1 else 2 for cut in excess),

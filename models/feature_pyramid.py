@@ -36,14 +36,22 @@ def feature_pyramid(
     return {f"fpn_{name}": conv(joined[name], 3, f"fpn_{name}") for name in maps}
 
 
-def _upsampled(x, finer, name):
-    """A map at the size of a finer one: each cell becomes four, of which an odd last row or column is cut."""
+def excess_of(
+    x: keras.KerasTensor, finer: keras.KerasTensor, allowed: tuple[int, ...], neck: str
+) -> list[int]:
+    """By how many rows and columns twice a map exceeds the finer one. ValueError if one is not `allowed`."""
     excess = [2 * x.shape[i] - finer.shape[i] for i in (1, 2)]
-    if any(cut not in (0, 1) for cut in excess):
+    if any(cut not in allowed for cut in excess):
         raise ValueError(
-            "SSD: neck='fpn' needs maps of half the rows and columns of the one before, got "
+            f"SSD: neck='{neck}' needs maps of half the rows and columns of the one before, got "
             f"{finer.shape[1]}x{finer.shape[2]} before {x.shape[1]}x{x.shape[2]}"
         )
+    return excess
+
+
+def _upsampled(x, finer, name):
+    """A map at the size of a finer one: each cell becomes four, of which an odd last row or column is cut."""
+    excess = excess_of(x, finer, (0, 1), "fpn")
     x = layers.UpSampling2D(2, name=f"fpn_{name}_upsample")(x)
     if any(excess):
         x = layers.Cropping2D(((0, excess[0]), (0, excess[1])), name=f"fpn_{name}_crop")(x)

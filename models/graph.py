@@ -42,7 +42,7 @@ def calls_of(model: keras.Model, owner: str, shape: tuple[int, int, int] | None 
     Raises:
         ValueError: for a model that was never built, is a class of its own, or has no fixed input size.
     """
-    functional = _functional(model, owner)
+    functional = functional_of(model, owner)
     inputs = functional.inputs if shape is None else [keras.KerasTensor((None, *shape))]
     for tensor in inputs:
         if None in tensor.shape[1:]:
@@ -55,7 +55,8 @@ def calls_of(model: keras.Model, owner: str, shape: tuple[int, int, int] | None 
     return calls
 
 
-def _functional(model, owner):
+def functional_of(model: keras.Model, owner: str) -> keras.Model:
+    """A functional model itself, or a sequential one as such; ValueError for others, see `calls_of`."""
     name = printable(model.name)
     if isinstance(model, keras.Sequential):
         if not model.built or not model.layers:
@@ -86,7 +87,7 @@ def _walk(model, inputs, prefix, calls, owner):
             given = tuple(known[id(tensor)] for tensor in node.input_tensors)
             name = prefix + operation.name
             if isinstance(operation, keras.Model):
-                nested = _functional(operation, owner)
+                nested = functional_of(operation, owner)
                 outputs = _walk(nested, given, f"{name}/", calls, owner)
             else:
                 outputs = _outputs(node, given, known)

@@ -11,6 +11,7 @@ from keras import layers
 from .conv_bn import conv_bn, normal_003
 from .residual import prediction_module, residual_extra
 
+EXTRAS = (512, 256, 256, 128)  # channels of SSDLite's extra layers, which most networks here have, too
 # Initial bias of the class heads of a sigmoid: the logit of the score 0.01. Nearly all anchors are
 # background. From a score of 0.5, the first epochs would only learn that (Lin et al., "Focal Loss for Dense
 # Object Detection", section 4.1).
@@ -80,7 +81,12 @@ class Heads:
         if kind not in self._shared:
             tower = [self._tower_layer(x.shape[-1], f"shared{kind}_{i}") for i in range(1, TOWER + 1)]
             self._shared[kind] = [*tower, self._last(channels, 3, f"shared{kind}")]
-        *_, last = self._shared[kind]
+        first, *_, last = self._shared[kind]
+        if first.filters != x.shape[-1]:
+            raise ValueError(
+                f"SSD: head='shared' needs feature maps of the same number of channels, got {first.filters} "
+                f"and {x.shape[-1]}; pass neck='fpn' and extras of {first.filters} channels"
+            )
         if last.filters != channels:
             raise ValueError(
                 f"SSD: head='shared' needs the same number of anchors in the cells of each level, got "

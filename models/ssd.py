@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import keras
 
-from ..anchors import AnchorSpec, as_spec, image_hw
-from ..arguments import checked
+from ..anchors import AnchorSpec, image_hw
+from ..arguments import check_bounds, checked
 from ..limits import NUM_CLASSES
-from .backbones import check_order, feature_maps
-from .builder import Request, build_ssd, l2
+from .backbones import check_order, feature_maps, maps_of_function
+from .builder import Request, build_ssd, check_size, l2
 from .deconvolution import deconvolution
 from .feature_pyramid import feature_pyramid
-from .heads import Heads
+from .graph import functional_of
+from .heads import EXTRAS, Heads
 from .pixels import PIXELS, pixels_of
 
 if TYPE_CHECKING:
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
 
     from .detector import Decoding
 
+MIN_EXTRA = 4  # channels; a residual layer has a quarter of them inside
 IMAGE_SIZE = (300, 300)  # of a backbone that takes any
-SOURCES = (16, 32)  # strides
+SOURCES = (16, 32)  # strides of a `keras.Model`
 
 
 @checked(num_classes=NUM_CLASSES, weight_decay=0)
@@ -35,8 +37,8 @@ def SSD(
     class_names: Sequence[str | None] | None = None,
     mode: Literal["training", "inference"] = "training",
     image_size: tuple[int, int] | None = None,
-    sources: Sequence[int | str] = SOURCES,
-    extras: Sequence[int] = (512, 256, 256, 128),
+    sources: Sequence[int | str] | None = None,
+    extras: Sequence[int] = EXTRAS,
     neck: Literal["fpn", "deconvolution"] | None = None,
     head: Literal["conv", "separable", "shared", "residual"] | Callable = "conv",
     anchors: AnchorSpec | None = None,
@@ -67,9 +69,10 @@ def SSD(
         class_names: names of the classes 1, 2, ..., stored in the model, or None.
         mode: "training" or "inference", see `SSD300`.
         image_size: (height, width) of the input. None: that of `anchors` or of the backbone, or (300, 300).
-        sources: what of a backbone has heads, fine to coarse: names of layers, or strides. The map of a
-            stride is the last one at that resolution that all later layers depend on.
-        extras: for each extra layer its number of channels. Each halves rows and columns.
+        sources: what of a `keras.Model` has heads, fine to coarse: names of layers, or strides. The map of a
+            stride is the last one at that resolution that all later layers depend on. None: (16, 32). All
+            that a function returns has heads.
+        extras: for each extra layer its number of channels, at least 4. Each halves rows and columns.
         neck: None; "fpn", a feature pyramid of 256 channels on the sources, for small objects; or
             "deconvolution", as in DSSD: 512 channels on the sources and all extra layers but the last.
         head: "conv", a 3x3 convolution as in the paper; "separable", as in SSDLite; "shared", four 3x3
@@ -96,9 +99,10 @@ def SSD(
         `keras.Model`; input 0..255, RGB first, uint8 or float.
 
     Raises:
-        ValueError: for a backbone with a classifier, of another input size or with other channels; for
-            unknown layers or strides, maps that do not get coarser, anchors that do not fit, pixels that are
-            not known; and as `SSD300`.
+        TypeError: for a function that returns something else.
+        ValueError: for a backbone with a classifier, of another input size or with other channels, or in the
+            format channels_first; for unknown layers or strides, maps that do not get coarser, anchors that
+            do not fit, pixels that are not known; and as `SSD300`.
     """
     request = Request(num_classes, class_names, mode, weights, decoding, channels)
     return detector_on(
@@ -124,7 +128,7 @@ def detector_on(
     *,
     name: str,
     image_size: tuple[int, int] | None = None,
-    sources: Sequence[int | str] = SOURCES,
+    sources: Sequence[int | str] | None = None,
     extras: Sequence[int] = (),
     neck: Literal["fpn", "deconvolution"] | None = None,
     head: Literal["conv", "separable", "shared", "residual"] | Callable = "conv",
@@ -135,16 +139,25 @@ def detector_on(
     weight_decay: float = 0.0,
 ) -> keras.Model:
     """`SSD` with the arguments that all model functions have in a `Request`. The named networks call it."""
+    is_model = isinstance(backbone, keras.Model)
+    if is_model:
+        functional_of(backbone, "SSD")  # only of such a model are the feature maps known
+    elif sources is not None:
+        raise ValueError(
+            "SSD: sources are layers or strides of a keras.Model; a function returns the maps that have heads"
+        )
+    sources = SOURCES if sources is None else sources
     if not len(sources):
         raise ValueError("SSD: sources must have at least one layer or stride, got none")
-    is_model = isinstance(backbone, keras.Model)
+    for depth in extras:
+        check_bounds("SSD: each of extras", depth, MIN_EXTRA)
     pixels = pixels_of(backbone, pixels, "SSD") if is_model or pixels is not None else PIXELS["tf"]
     if is_model:  # may have a layer that is called normalization
         pixels = {"name": "image_normalization", **pixels}
     heads = Heads("conv" if callable(head) else head, activation, l2(weight_decay))
 
     def features(x):
-        maps = feature_maps(backbone, x, sources, "SSD") if is_model else dict(backbone(x))
+        maps = feature_maps(backbone, x, sources, "SSD") if is_model else maps_of_function(backbone, x, "SSD")
         if freeze_batch_norm:
             _freeze_batch_norm(x, maps)
         if neck == "fpn":
@@ -152,12 +165,11 @@ def detector_on(
         x = list(maps.values())[-1]
         for i, depth in enumerate(extras, start=1):
             x = maps[f"extra{i}"] = heads.extra(x, depth, f"extra{i}")
-        check_order(maps, "SSD")
+        check_order(maps.items(), "SSD")
         return deconvolution(maps, l2(weight_decay)) if neck == "deconvolution" else maps
 
-    if anchors is not None and image_size is not None and as_spec(anchors).image_size != image_hw(image_size):
-        size = as_spec(anchors).image_size
-        raise ValueError(f"SSD: image_size is {image_size}, but the anchors are for {size}")
+    if anchors is not None and image_size is not None:
+        check_size("SSD", image_size, anchors)
     size = _image_size(backbone, image_size)
     head = head if callable(head) else heads.head
     return build_ssd(name, features, head, pixels, anchors, request, activation, size)

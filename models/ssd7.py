@@ -50,9 +50,8 @@ def SSD7(
         image_size: (height, width) of the input; None: that of `anchors`, or (300, 300).
         anchors: an `AnchorSpec`; None: `ssd7_anchors(image_size)`.
         weight_decay: weight decay of the kernels (gradient weight_decay * w).
-        weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`.
-        channels: number of channels of the images, see `DetectionDataset.with_pixels`. Published weights are
-            for three; `load_weights` extends them.
+        weights: None, or a weight file of any known kind, see `load_weights`. None are published for SSD7.
+        channels: number of channels of the images, see `DetectionDataset.with_pixels`.
         **decoding: options of `to_inference`, for mode "inference".
 
     Returns:

@@ -19,7 +19,7 @@ from ..arguments import checked
 from ..limits import ALPHA, MIN_DEPTH, NUM_CLASSES
 from .builder import Request, choose_anchors, l2
 from .conv_bn import conv_bn, kaiming_normal, normal_003, scaled
-from .heads import RARE_LOGIT
+from .heads import EXTRAS, RARE_LOGIT
 from .mobilenet_v1 import mobilenet_v1_features
 from .mobilenet_v2 import mobilenet_v2_features
 from .ssd import detector_on
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 # Name of the model, for each backbone.
 NAMES = {"mobilenet_v1": "ssd_mobilenet", "mobilenet_v2": "ssd_mobilenet_v2"}
-EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
 
 
 @checked(num_classes=NUM_CLASSES, alpha=ALPHA, min_depth=MIN_DEPTH, weight_decay=0)
@@ -85,8 +84,9 @@ def SSDMobileNet(
               normalize by the statistics of the batch and so undo the weights.)
         activation: "sigmoid", as in the API, or "softmax". A newly initialized class head learns with either.
         weight_decay: weight decay of the kernels (gradient weight_decay * w).
-        weights: None, a weight file of any known kind, "imagenet" (alpha 1.0; MobileNet v1 also 0.75, 0.5 or
-            0.25) or "coco" (MobileNet v1, 90 classes, alpha=0.75, batch_norm=False); see `load_weights`.
+        weights: None, a weight file of any known kind, "imagenet" or "coco", see `load_weights`. For
+            "imagenet", alpha is 1.0, or on MobileNet v1 0.75, 0.5, or 0.25 with min_depth=8. "coco" is for
+            MobileNet v1 with 90 classes, alpha=0.75 and batch_norm=False.
         backbone: "mobilenet_v1" or "mobilenet_v2".
         head: "pointwise", a 1x1 convolution; "conv", a 3x3 convolution; or "separable", a depthwise 3x3 and a
             1x1 convolution, as in SSDLite.

@@ -20,6 +20,7 @@ from ..weights.mapping.efficientnet_lite import PIXELS as LITE_PIXELS
 from .builder import Request, choose_anchors, l2
 from .conv_bn import scaled
 from .efficientnet_lite import efficientnet_lite0_features
+from .heads import EXTRAS
 from .mobilenet_v2 import mobilenet_v2_features
 from .mobilenet_v3 import mobilenet_v3_features
 from .ssd import detector_on
@@ -36,7 +37,6 @@ BACKBONES = {
     "mobilenet_v2": ("ssdlite_mobilenet_v2", mobilenet_v2_features, "tf"),
     "efficientnet_lite0": ("ssdlite_efficientnet_lite0", efficientnet_lite0_features, LITE_PIXELS),
 }
-EXTRAS = (512, 256, 256, 128)  # channels of the extra layers, each at half the resolution
 
 
 @checked(num_classes=NUM_CLASSES, alpha=ALPHA, min_depth=MIN_DEPTH, weight_decay=0)
@@ -83,8 +83,6 @@ def SSDLite(
     """
     if alpha <= 0:
         raise ValueError(f"ssdlite: alpha must be above 0, got {alpha}")
-    if backbone not in BACKBONES:
-        raise ValueError(f"ssdlite: backbone must be one of {', '.join(BACKBONES)}, got {backbone!r}")
     name, features, pixels = BACKBONES[backbone]
     request = Request(num_classes, class_names, mode, weights, decoding, channels)
     return detector_on(

@@ -108,7 +108,7 @@ def SSD512(
 ) -> keras.Model:
     """SSD512 on VGG16: 512x512 pixels and 24564 anchors, or `image_size` and its `ssd512_anchors`.
 
-    Otherwise as `SSD300`.
+    Otherwise as `SSD300`; weights="coco" is not published for it.
     """
     anchors = choose_anchors("ssd512", image_size, anchors, (512, 512), ssd512_anchors)
     request = Request(num_classes, class_names, mode, weights, decoding, channels)

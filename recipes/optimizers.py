@@ -32,16 +32,13 @@ def torchvision_ssdlite_sgd(steps: int, batch_size: int, warmup_steps: int = 100
         batch_size: torchvision's learning rate 0.15 is for 192 images, and is scaled to this.
         warmup_steps: steps from a thousandth of the rate to all of it.
     """
-    rate = 0.15 * batch_size / 192
-    schedule = keras.optimizers.schedules.CosineDecay(
-        rate / 1000, max(1, steps - warmup_steps), warmup_target=rate, warmup_steps=warmup_steps
-    )
+    schedule = cosine(0.15 * batch_size / 192, steps, warmup_steps, first=1e-3, last=0.0)
     return keras.optimizers.SGD(schedule, momentum=0.9)
 
 
 @checked(learning_rate=0, steps=1)
 def adam_with_cosine_decay(learning_rate: float, steps: int) -> keras.optimizers.Adam:
-    """Adam with a linear warm-up over a twentieth of the steps and a cosine decay to nearly nothing.
+    """Adam with a linear warm-up over a twentieth of the steps and a cosine decay to a hundredth.
 
     For short trainings on small data.
 
@@ -49,14 +46,24 @@ def adam_with_cosine_decay(learning_rate: float, steps: int) -> keras.optimizers
         learning_rate: the highest rate, reached after the warm-up.
         steps: number of steps of the whole training.
     """
-    schedule = keras.optimizers.schedules.CosineDecay(
-        learning_rate / 10,
-        steps,
-        alpha=0.01,
-        warmup_target=learning_rate,
-        warmup_steps=max(1, steps // 20),
-    )
-    return keras.optimizers.Adam(schedule)
+    return keras.optimizers.Adam(cosine(learning_rate, steps, max(1, steps // 20)))
+
+
+def cosine(
+    rate: float, steps: int, warmup: int, *, first: float = 0.1, last: float = 0.01
+) -> keras.optimizers.schedules.CosineDecay:
+    """A linear warm-up, then a cosine decay.
+
+    Args:
+        rate: the highest learning rate, reached after the warm-up.
+        steps: number of steps of the whole training.
+        warmup: how many of them the warm-up takes; 0: none.
+        first, last: where the rate begins and ends, as shares of the highest.
+    """
+    decay = keras.optimizers.schedules.CosineDecay
+    if not warmup:
+        return decay(rate, steps, alpha=last)
+    return decay(first * rate, max(1, steps - warmup), alpha=last, warmup_target=rate, warmup_steps=warmup)
 
 
 # Peak learning rates of `default_optimizer`. VGG16 has no BatchNorm and diverges at the rates of the others.

@@ -11,12 +11,17 @@ import keras
 from ..arguments import checked
 from ..messages import did_you_mean, printable
 from ..models.detector import feature_layers
+from ..models.precision import Precision
 from ..variable_rates import RatedAdam, RatedSGD
-from .optimizers import default_rate
+from .optimizers import cosine, default_rate
 
 OPTIMIZERS = {  # with one rate, with several, and their options
     "sgd": (keras.optimizers.SGD, RatedSGD, {"momentum": 0.9}),
     "adam": (keras.optimizers.Adam, RatedAdam, {}),
+}
+COSINES = {  # where the rate begins, if there is a warm-up, and where it ends, as shares of the highest
+    "cosine": {"first": 0.1, "last": 0.01},
+    "cosine_to_zero": {"first": 0.001, "last": 0.0},
 }
 STEPS = (2 / 3, 5 / 6)  # of the run, where the paper divides the rate by 10: 80,000 and 100,000 of 120,000
 
@@ -46,9 +51,11 @@ class Recipe:
         learning_rate: highest learning rate. With "sgd" it is for `batch_size` images, and is scaled to the
             batches of the training. None: the rate of the network, see `default_optimizer`.
         rate_factor: factor of that rate.
-        decay: "cosine" down to a hundredth, or "steps": divided by 10 after two thirds and five sixths.
-        warmup: share of the steps over which the rate rises to the highest one.
-        warmup_steps: the same share ends after that many steps at the latest.
+        decay: "cosine" down to a hundredth; "cosine_to_zero"; or "steps": divided by 10 after two thirds and
+            five sixths.
+        warmup: share of the steps over which the rate rises to the highest one, from a tenth of it, or from a
+            thousandth with "cosine_to_zero". With "steps" there is none.
+        warmup_steps: the warm-up ends after that many steps at the latest.
         bias_rate: factor of the learning rate of biases.
         feature_rate: factor of the learning rate of all layers before the heads.
         averaging: window of the average of the weights, as a share of the steps; 0: no average.
@@ -57,9 +64,10 @@ class Recipe:
         box_loss: what a wrong box costs: "smooth_l1", "giou", "diou" or "ciou", see `SSDLoss`.
         localization_weight: weight of that loss. None: 1 for "smooth_l1", 5 for the others.
         augmentation: "ssd" or "ssdlite" (the presets of these names), or None: what `train` takes.
+        precision: "auto" or a policy of Keras, see `train`. None: that of the model.
         mosaic: share of the epochs, from the first on, in which half of the images are a `Mosaic`.
         known: what is different if the model finds the objects before the training, see `train`: attributes
-            and their values, but for name, purpose and epochs.
+            and their values, but for name, purpose, epochs and precision.
 
     Raises:
         TypeError: for a value of another kind.
@@ -73,7 +81,7 @@ class Recipe:
     optimizer: Literal["sgd", "adam"] = "adam"
     learning_rate: float | None = None
     rate_factor: float = 1.0
-    decay: Literal["cosine", "steps"] = "cosine"
+    decay: Literal["cosine", "cosine_to_zero", "steps"] = "cosine"
     warmup: float = 0.05
     warmup_steps: int = 1000
     bias_rate: float = 1.0
@@ -84,11 +92,15 @@ class Recipe:
     box_loss: Literal["smooth_l1", "giou", "diou", "ciou"] = "smooth_l1"
     localization_weight: float | None = None
     augmentation: Literal["ssd", "ssdlite"] | None = None
+    precision: Precision | None = None
     mosaic: float = 0.0
     known: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self):
-        allowed = {each.name for each in fields(self)} - {"name", "purpose", "epochs", "known"}
+        if self.decay == "steps" and self.warmup:
+            raise ValueError(f'Recipe: decay="steps" has no warm-up; pass warmup=0, not {self.warmup}')
+        fixed = {"name", "purpose", "epochs", "precision", "known"}
+        allowed = {each.name for each in fields(self)} - fixed
         if unknown := [str(name) for name in self.known if name not in allowed]:
             hint = did_you_mean(unknown[0], allowed)
             raise ValueError(f"Recipe: known has no attribute {printable(unknown[0])!r}{hint}")
@@ -126,16 +138,12 @@ class Recipe:
         return plain(learning_rate=schedule, **options)
 
     def _schedule(self, rate, steps):
-        schedules = keras.optimizers.schedules
         if self.decay == "steps":
             boundaries = [max(1, round(share * steps)) for share in STEPS]
-            return schedules.PiecewiseConstantDecay(boundaries, [rate, rate / 10, rate / 100])
+            rates = [rate, rate / 10, rate / 100]
+            return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
         warmup = min(round(self.warmup * steps), self.warmup_steps)
-        if not warmup:
-            return schedules.CosineDecay(rate, steps, alpha=0.01)
-        return schedules.CosineDecay(
-            rate / 10, max(1, steps - warmup), alpha=0.01, warmup_target=rate, warmup_steps=warmup
-        )
+        return cosine(rate, steps, warmup, **COSINES[self.decay])
 
     def _rates(self, model):
         rates = {} if self.bias_rate == 1 else {"bias": self.bias_rate}
@@ -162,6 +170,7 @@ RECIPES = _table(
         optimizer="sgd",
         learning_rate=1e-3,
         decay="steps",
+        warmup=0.0,
         bias_rate=2.0,
         loss="mining",
         augmentation="ssd",
@@ -173,6 +182,7 @@ RECIPES = _table(
         batch_size=192,
         optimizer="sgd",
         learning_rate=0.15,
+        decay="cosine_to_zero",
         loss="mining",
         augmentation="ssdlite",
     ),
@@ -190,6 +200,7 @@ RECIPES = _table(
         epochs=150,
         clip_norm=10.0,
         averaging=0.05,
+        precision="auto",
         mosaic=0.7,
     ),
 )

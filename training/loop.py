@@ -102,7 +102,7 @@ def train(
         epochs: number of the last epoch. Epochs are counted from the start of the first run. None: that of
             the recipe.
         recipe: a `multibox.recipes.Recipe` or the name of one, such as "finetune". It chooses what is not
-            passed: epochs, optimizer, batch size, augmentation and loss.
+            passed: epochs, optimizer, batch size, augmentation, loss and precision.
         validation_data: like `dataset`, or None.
         optimizer: a Keras optimizer, or the name of one. None: that of the recipe, or of the model if it is
             compiled, otherwise `recipes.default_optimizer`.
@@ -116,8 +116,9 @@ def train(
             `ssd_augmentation` for the other models, at the model's image size.
         loss: a Keras loss. None: that of the recipe, if it has one; otherwise `SSDFocalLoss(alpha=0.75)` for
             sigmoid scores, with which the published SSD MobileNet was trained, and `loss_of(model)`.
-        precision: None for that of the model; "auto" for the fastest one, see `fastest_precision`; or a
-            policy of Keras. The model keeps it, also in its files; `cast_model` copies it into another one.
+        precision: "auto" for the fastest one, see `fastest_precision`, or a policy of Keras. The model keeps
+            it, also in its files; `cast_model` copies it into another one. None: that of the recipe, if it
+            has one, or of the model.
         best_by: what decides about `best.keras`. "val_map": the highest mAP, which `MeanAveragePrecision`
             measures after each epoch; that takes as long as `predict_dataset` on the validation data.
             "val_loss": the lowest validation loss. None: "val_map" if the validation data are a
@@ -165,10 +166,15 @@ def train(
     take_over(model, data, validation)
     if not resume:
         processes.of_first(lambda: check_free(output))
+    if precision is None and recipe is not None:
+        precision = recipe.precision
     if precision is not None:
         set_precision(model, precision, "train")
     measures = optimizer is None  # otherwise the rate is the user's
     if measures and (fitting := fitting_recipe(recipe, model, dataset, output, resume=resume)) != recipe:
+        if verbose and processes.is_first():
+            changes = ", ".join(f"{name} {value}" for name, value in recipe.known.items())
+            print(f"train: the model finds the objects already, so {recipe.name} has {changes}")
         recipe = options["recipe"] = fitting
         data = training_batches(model, dataset, "dataset", seed=seed, **options)
         check_batches([data], len(names))

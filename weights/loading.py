@@ -70,14 +70,15 @@ def load_weights(
     weights: str | os.PathLike[str],
     *,
     strict: bool = True,
-    layers: Sequence[str] | None = None,
+    layers: str | Sequence[str] | None = None,
     channel_order: Literal["rgb", "bgr"] | None = None,
     names: Mapping[str, Any] | Callable[[str], Any] | None = None,
 ) -> LoadReport:
     """Loads weights into a model by layer name.
 
-    Reads files of this package, Keras (2 and 3), Caffe, torch, ONNX and TensorFlow Lite. The kind of a file
-    is recognized by its content, and none of these projects needs to be installed.
+    Reads files of this package, Keras (2 and 3), Caffe, torch, ONNX and TensorFlow Lite, and graphs and
+    checkpoints of TensorFlow. The kind of a file is recognized by its content, and none of these projects
+    needs to be installed.
 
     The names of known networks are known. For any other network, such as one of your own on `SSD`, say in
     `names` which arrays belong to which layer:
@@ -102,7 +103,7 @@ def load_weights(
               the same anchors if those of the file are known.
             * True, weights of a classifier: the file must have every layer of the backbone.
             * False: layers that fit are loaded, the others are reported.
-        layers: names or patterns ("conv*") of the layers to load; None for all.
+        layers: a name or pattern ("conv*") of layers to load, or several of them; None for all.
         channel_order: "rgb" or "bgr" if the first layer expects another channel order than usual for weights
             of this origin. Weights of ssd.pytorch that were converted from Caffe need "bgr".
         names: None, or {name of a layer of the model: names in the file}, or a function from the one to the

@@ -7,6 +7,7 @@ import pytest
 import multibox as mb
 from multibox.layers import ImageNormalization
 from multibox.models.backbones import layers_by_stride
+from multibox.models.feature_pyramid import feature_pyramid
 from multibox.models.graph import calls_of
 from multibox.models.pixels import PIXELS, pixels_of
 
@@ -87,7 +88,17 @@ def test_a_sigmoid_begins_with_rare_objects():
 
 
 def test_frozen_statistics():
+    """A training step leaves statistics, scale and offset of the backbone as they were, and no others."""
     model = detector(freeze_batch_norm=True)
+    encoder = mb.GroundTruthEncoder(model)
+    targets = np.stack([encoder(np.array([[0.1, 0.1, 0.6, 0.7]]), np.array([1]))] * 2)
+    before = {layer.name: layer.get_weights() for layer in model.layers}
+    model.compile("sgd", mb.loss_of(model))
+    model.train_on_batch(pictures(), targets)
+    for name in ("bn1", "bn4"):
+        assert all(map(np.array_equal, before[name], model.get_layer(name).get_weights()))
+    for name in ("conv4", "extra1_reduce_bn"):
+        assert not any(map(np.array_equal, before[name], model.get_layer(name).get_weights()))
     assert not model.get_layer("bn4").trainable and not model.get_layer("bn1").trainable
     assert model.get_layer("extra1_reduce_bn").trainable
     assert detector().get_layer("bn4").trainable
@@ -105,6 +116,25 @@ def test_shared_heads_have_the_same_weights_on_each_level():
                 SIZE, [(12, 16), (6, 8), (3, 4)], (0.1, 0.3, 0.6, 0.9), [(2,), (2, 3), (2,)]
             ),
         )
+
+
+def test_a_pyramid_by_hand():
+    """Kernels that pass on the first channel: each map is itself and all coarser ones, repeated."""
+    coarse = np.arange(1.0, 7.0, dtype=np.float32).reshape(1, 2, 3, 1)
+    fine = 100 * np.arange(1.0, 16.0, dtype=np.float32).reshape(1, 3, 5, 1)
+    inputs = {"fine": keras.Input((3, 5, 1)), "coarse": keras.Input((2, 3, 1))}
+    maps = feature_pyramid(dict(inputs), None, channels=1)
+    assert list(maps) == ["fpn_fine", "fpn_coarse"]
+    model = keras.Model(list(inputs.values()), list(maps.values()))
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Conv2D):
+            kernel = np.zeros(layer.kernel.shape, np.float32)
+            kernel[kernel.shape[0] // 2, kernel.shape[1] // 2] = 1.0
+            layer.set_weights([kernel, np.zeros(1, np.float32)])
+    found = model.predict([fine, coarse], verbose=0)
+    repeated = [[1, 1, 2, 2, 3], [1, 1, 2, 2, 3], [4, 4, 5, 5, 6]]  # of 4x6, without the last row and column
+    np.testing.assert_array_equal(found[0][0, :, :, 0], fine[0, :, :, 0] + repeated)
+    np.testing.assert_array_equal(found[1], coarse)
 
 
 def test_a_function_is_a_backbone_too():
@@ -141,6 +171,21 @@ def test_the_papers_anchors():
             {"sources": ("down4", "block4")},
             r"must get coarser from each to the next, got down4 6x8, block4 6x8",
         ),
+        ({"sources": (16, 16)}, r"must get coarser from each to the next, got block4 6x8, block4 6x8"),
+        ({"sources": (8, "block3", 16)}, r"must get coarser .*, got block3 12x16, block3 12x16, block4 6x8"),
+        ({"extras": (16, 3)}, r"each of extras must be at least 4, got 3"),
+        (
+            {"neck": "fpn", "head": "shared"},
+            r"maps of the same number of channels, got 256 and 16; pass neck='fpn' and extras of 256",
+        ),
+        (
+            {
+                "anchors": mb.AnchorSpec.from_scales(
+                    SIZE, [(12, 16), (6, 8), (3, 5), (2, 2)], (0.1, 0.3, 0.5, 0.7, 0.9), [(2,)] * 4
+                )
+            },
+            r"the feature map extra1 has 3x4 cells, but its level of the anchors 3x5",
+        ),
         (
             {"pixels": None},
             r"not known which pixels the backbone 'mine' expects; pass pixels, one of 'caffe'",
@@ -174,6 +219,43 @@ def test_backbones_that_cannot_be():
     vector = keras.Input((4,))
     with pytest.raises(ValueError, match="must take one batch of images"):
         detector(keras.Model(vector, keras.layers.Dense(2)(vector)))
+    image = keras.Input((3, *SIZE))
+    first = keras.layers.Conv2D(8, 3, data_format="channels_first", name="stem")
+    with pytest.raises(ValueError, match=r"layer 'stem' of the backbone 'other' is channels_first"):
+        detector(keras.Model(image, first(image), name="other"))
+
+    class Own(keras.Model):
+        pass
+
+    with pytest.raises(ValueError, match=r"is of the class Own.*expected a functional model"):
+        detector(Own())
+
+
+@pytest.mark.parametrize(
+    ("function", "error", "words"),
+    [
+        (
+            keras.applications.MobileNetV2,
+            TypeError,
+            r"builds a model: call it, with include_top=False and input",
+        ),
+        (lambda x: [x], TypeError, r"must return \{name: feature map\}, got list"),
+        (lambda x: {}, ValueError, r"returns no feature maps"),
+        (
+            lambda x: {"pooled": keras.layers.GlobalAveragePooling2D()(x)},
+            ValueError,
+            r"the feature map 'pooled' must be \(batch, rows, columns, channels\), got \(None, 3\)",
+        ),
+    ],
+)
+def test_functions_that_cannot_be_backbones(function, error, words):
+    with pytest.raises(error, match=words):
+        mb.SSD(function, 3, image_size=SIZE)
+
+
+def test_sources_are_of_models():
+    with pytest.raises(ValueError, match=r"sources are layers or strides of a keras\.Model; a function"):
+        mb.SSD(lambda x: {"only": x}, 3, image_size=SIZE, sources=(8, 16))
 
 
 FAMILIES = {

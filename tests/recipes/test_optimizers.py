@@ -31,7 +31,7 @@ def test_adam():
     adam = adam_with_cosine_decay(1e-2, 1000)
     assert rate(adam, 0) == pytest.approx(1e-3)
     assert rate(adam, 50) == pytest.approx(1e-2)
-    assert rate(adam, 1050) == pytest.approx(1e-4)
+    assert rate(adam, 1000) == pytest.approx(1e-4)
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,14 @@ def test_paper(model):
 
 
 def test_torchvision_ssdlite(model):
-    found = mb.recipes.torchvision_ssdlite.build_optimizer(model, steps=11_000, batch_size=64)
-    published = mb.recipes.torchvision_ssdlite_sgd(steps=11_000, batch_size=64)
-    assert rate(found, 550) == pytest.approx(0.05)  # a twentieth of the steps, at most 1000
-    assert rate(found, 11_000) == pytest.approx(0.0005)
-    assert rate(published, 1000) == pytest.approx(rate(found, 550))
+    """As `torchvision_ssdlite_sgd`; the warm-up of a short training is a twentieth of the steps."""
+    recipe = mb.recipes.torchvision_ssdlite
+    found = recipe.build_optimizer(model, steps=40_000, batch_size=64)
+    published = mb.recipes.torchvision_ssdlite_sgd(steps=40_000, batch_size=64)
+    for step in (0, 300, 1000, 20_000, 39_000, 40_000):
+        assert rate(found, step) == pytest.approx(rate(published, step))
+    short = recipe.build_optimizer(model, steps=11_000, batch_size=64)
+    assert rate(short, 550) == pytest.approx(0.05)
 
 
 def test_a_rate_of_its_own_or_that_of_the_network(model):
@@ -111,6 +114,12 @@ def test_names():
             ValueError,
             'must be "sgd" or "adam", got str .adamm.; did you mean',
         ),
+        (
+            {"decay": "steps", "warmup": 0.1},
+            ValueError,
+            'decay="steps" has no warm-up; pass warmup=0, not 0.1',
+        ),
+        ({"known": {"precision": "auto"}}, ValueError, "known has no attribute 'precision'"),
         ({"loss": 3}, ValueError, 'loss must be "mining" or "focal" or None'),
         ({"learning_rate": "fast"}, TypeError, "learning_rate must be a number or None"),
         ({"known": {"rate": 1}}, ValueError, "known has no attribute 'rate'; did you mean 'bias_rate'"),

@@ -22,7 +22,9 @@ def model():
 
 
 def test_a_recipe_is_all_that_train_needs(model, tmp_path):
-    history = mb.train(model, DATA, tmp_path / "run", recipe=SHORT, verbose=0)
+    recipe = replace(SHORT, precision="mixed_bfloat16")
+    history = mb.train(model, DATA, tmp_path / "run", recipe=recipe, verbose=0)
+    assert model.get_layer("conv1").dtype_policy.name == "mixed_bfloat16"
     assert history.epoch == [0, 1] and int(model.optimizer.iterations) == 4
     assert type(model.optimizer) is RatedAdam and model.optimizer.use_ema
     assert model.optimizer.global_clipnorm == 10 and type(model.loss) is mb.SSDLoss
@@ -31,8 +33,10 @@ def test_a_recipe_is_all_that_train_needs(model, tmp_path):
 
 
 def test_a_recipe_for_a_compiled_model_and_what_is_passed(model, tmp_path):
-    options = {"recipe": SHORT, "epochs": 1, "batch_size": 4, "loss": mb.loss_of(model, negative_ratio=1)}
-    mb.train(model, DATA, tmp_path / "run", **options, verbose=0)
+    options = {"recipe": replace(SHORT, precision="mixed_bfloat16"), "epochs": 1, "precision": "float32"}
+    loss = mb.loss_of(model, negative_ratio=1)
+    mb.train(model, DATA, tmp_path / "run", **options, batch_size=4, loss=loss, verbose=0)
+    assert model.get_layer("conv1").dtype_policy.name == "float32"
     assert int(model.optimizer.iterations) == 1 and model.loss.negative_ratio == 1
     sgd = keras.optimizers.SGD(1e-4)
     mb.train(model, DATA, tmp_path / "other", optimizer=sgd, recipe="finetune", epochs=1, verbose=0)

@@ -60,10 +60,12 @@ def batches(monkeypatch):
     [(perfect, 0.01, 4, mb.ssd_augmentation), (nothing, 1.0, 8, mb.ssdlite_augmentation)],
 )
 def test_a_model_that_finds_the_objects_is_trained_otherwise(
-    model, detections, batches, tmp_path, found, factor, size, augmentation
+    model, detections, batches, tmp_path, capsys, found, factor, size, augmentation
 ):
     detections(found)
-    mb.train(model, DATA, tmp_path / "run", recipe=RECIPE, epochs=1, verbose=0)
+    mb.train(model, DATA, tmp_path / "run", recipe=RECIPE, epochs=1, verbose=2)
+    said = "finds the objects already, so short has rate_factor 0.01, batch_size 4, augmentation ssd"
+    assert (said in capsys.readouterr().out) == (found is perfect)
     assert rate(model) == pytest.approx(4e-3 * factor)
     assert batches[-1].batch_size == size and batches[-1].transform == augmentation((64, 64))
 

@@ -34,6 +34,7 @@ def recognize(path):
         ValueError: for a folder, pipe or device, and for any other content; the message lists the kinds
             that can be read.
     """
+    _check_saved_model(Path(path))
     check_regular(path)
     with Path(path).open("rb") as file:
         head = file.read(1 << 16)
@@ -56,6 +57,16 @@ def recognize(path):
     if looks_like_caffe(head):
         return "caffe"
     raise ValueError(f"{path}: expected a weight file, found {_description(head)}; supported: {READABLE}")
+
+
+def _check_saved_model(path):
+    folder = path.parent if path.name == "saved_model.pb" else path
+    if (folder / "saved_model.pb").exists():
+        variables = folder / "variables" / "variables.index"
+        raise ValueError(
+            f"{path}: a SavedModel of TensorFlow has its weights in {variables}; of the TensorFlow Object "
+            "Detection API take the checkpoint (.index) beside it"
+        )
 
 
 def _zip_kind(path):

@@ -95,6 +95,15 @@ def test_what_is_no_file_is_not_opened(tmp_path, reader):
             reader(path)
 
 
+def test_a_saved_model_of_tensorflow_is_told_from_its_weights(tmp_path):
+    folder = tmp_path / "saved_model"
+    folder.mkdir()
+    (folder / "saved_model.pb").write_bytes(b"\x08\x01\x12\x00")
+    for path in (folder, folder / "saved_model.pb"):
+        with pytest.raises(ValueError, match=r"has its weights in .*saved_model/variables/variables\.index"):
+            recognize(path)
+
+
 @pytest.mark.parametrize("reader", [read_caffe, read_tflite, read_torch])
 def test_a_file_that_is_too_large_is_not_read(tmp_path, reader):
     with (tmp_path / "large").open("wb") as file:
