@@ -99,14 +99,16 @@ def build_ssd(name, backbone, head, pixels, anchors, request, activation="softma
     Raises:
         TypeError: for an unknown argument, or if num_classes is not a whole number.
         FileNotFoundError: if the weight file does not exist.
-        ValueError: for an unknown mode or activation, if num_classes is not from 1 to 10,000, if the number
+        ValueError: for an unknown activation, if num_classes is not from 1 to 10,000, if the number
             of class names is not num_classes, if the anchors do not fit the feature maps, for a number of
             channels that cannot be, or if Keras' image data format is channels_first.
     """
     if anchors is not None:
         anchors = as_spec(anchors)
         image_size = anchors.image_size
-    _check_mode(name, request.mode, request.decoding)
+    _check_decoding(name, request.mode, request.decoding)
+    if keras.config.image_data_format() != "channels_last":
+        raise ValueError(f'{name}: needs keras.config.set_image_data_format("channels_last")')
     num_classes = _count_classes(name, request.num_classes, request.class_names)
     channels = checked_pixels(name, request.channels, None).channels
     image = keras.Input((*image_size, channels), name="image")
@@ -150,11 +152,7 @@ def _extended(numbers, channels):
     return [*colors, *[sum(numbers) / len(numbers)] * (channels - len(colors))]
 
 
-def _check_mode(name, mode, decoding):
-    if mode not in ("training", "inference"):
-        raise ValueError(f'{name}: mode must be "training" or "inference", got {mode!r}')
-    if keras.config.image_data_format() != "channels_last":
-        raise ValueError(f'{name}: needs keras.config.set_image_data_format("channels_last")')
+def _check_decoding(name, mode, decoding):
     if unknown := decoding.keys() - DECODING:
         options = sorted(DECODING - {"top_k"})
         hint = did_you_mean(sorted(unknown)[0], (*MODEL_ARGUMENTS, *options))

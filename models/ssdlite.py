@@ -49,6 +49,7 @@ def SSDLite(
     anchors: AnchorSpec | None = None,
     alpha: float = 1.0,
     min_depth: int = 16,
+    freeze_batch_norm: bool = False,
     weight_decay: float = 4e-5,
     weights: str | os.PathLike[str] | None = None,
     backbone: Literal["mobilenet_v3_large", "mobilenet_v2", "efficientnet_lite0"] = "mobilenet_v3_large",
@@ -66,6 +67,8 @@ def SSDLite(
         alpha: width: multiplies the channels of the backbone and of the extra layers. The first and the last
             layer of EfficientNet-Lite0 keep theirs, as its authors have it.
         min_depth: minimum number of channels of an extra layer.
+        freeze_batch_norm: whether the BatchNorms of the backbone keep their statistics, scale and offset in a
+            training, see `SSD`.
         weight_decay: weight decay of the kernels, in the convention of torch (gradient weight_decay * w).
         weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`. Only
             MobileNetV3-Large has "coco".
@@ -93,5 +96,6 @@ def SSDLite(
         head="separable",
         anchors=choose_anchors(name, image_size, anchors, (320, 320), ssdlite_anchors),
         pixels=pixels,
+        freeze_batch_norm=freeze_batch_norm,
         weight_decay=weight_decay,
     )

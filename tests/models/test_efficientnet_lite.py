@@ -108,6 +108,13 @@ def test_the_first_and_the_last_layer_keep_their_width():
     assert [model.get_layer(name).filters for name in names] == [32, 8, 336, 160, 1280, 256]
 
 
+def test_frozen_batch_norms_are_those_of_the_backbone():
+    norms = [layer for layer in small(freeze_batch_norm=True).layers if layer.name.endswith("_bn")]
+    trained = {layer.name for layer in norms if layer.trainable}
+    assert len(norms) - len(trained) == len(torch_names())
+    assert trained and all(name.startswith(("extra", "c4_mbox", "c5_mbox")) for name in trained)
+
+
 def test_the_model_survives_saving(tmp_path, drawn):
     drawn.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
