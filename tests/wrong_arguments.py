@@ -251,7 +251,7 @@ def parameters_of(function):
 def _checks_only(name, backbone, head, pixels, anchors, request, activation="softmax", image_size=None):
     """In place of `build_ssd`, whose large networks would take minutes."""
     as_spec(anchors)
-    builder._check_mode(name, request.mode, request.decoding)
+    builder._check_decoding(name, request.mode, request.decoding)
     builder._count_classes(name, request.num_classes, request.class_names)
     check_activation(activation, name)
     if request.weights is not None:
