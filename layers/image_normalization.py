@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 from keras import ops
 
 from ..arguments import check_arguments
@@ -34,10 +35,19 @@ class ImageNormalization(keras.layers.Layer):
     ):
         check_arguments(ImageNormalization.__init__, locals())
         super().__init__(**kwargs)
-        self.mean = mean
-        self.scale = scale
+        self.mean = _plain(mean)
+        self.scale = _plain(scale)
         self.bgr = bgr
         self.value_range = value_range
+
+    def build(self, input_shape):
+        for name, numbers in (("mean", self.mean), ("scale", self.scale)):
+            if isinstance(numbers, list) and len(numbers) not in (1, input_shape[-1]):
+                raise ValueError(
+                    f"ImageNormalization: {name} must be one number or one for each of the {input_shape[-1]} "
+                    f"channels, got {len(numbers)}"
+                )
+        self.built = True
 
     def call(self, inputs):
         x = ops.cast(inputs, self.compute_dtype)
@@ -59,3 +69,8 @@ class ImageNormalization(keras.layers.Layer):
     def get_config(self):
         settings = {"mean": self.mean, "scale": self.scale, "bgr": self.bgr, "value_range": self.value_range}
         return {**super().get_config(), **settings}
+
+
+def _plain(numbers):
+    """A number, or a list of them, as a saved model can hold it."""
+    return np.asarray(numbers, np.float64).tolist()

@@ -6,6 +6,7 @@ import inspect
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from numbers import Integral
 
 import keras
 
@@ -14,6 +15,7 @@ from ..messages import did_you_mean, printable
 from .graph import Call, calls_of
 
 KNOWN_NAMES = 12  # that an error lists
+MAX_POWER = 12  # of two, of a stride
 
 
 def feature_maps(
@@ -40,7 +42,7 @@ def feature_maps(
     copy = keras.models.clone_model(backbone, input_tensors=image, clone_function=_copied)
     copy.set_weights(backbone.get_weights())
     strides = None
-    if any(isinstance(source, int) for source in sources):
+    if any(isinstance(source, Integral) for source in sources):
         strides = layers_by_stride(calls_of(backbone, owner, image.shape[1:]), image.shape[1:3])
     names = [_name_of(source, copy, strides, owner) for source in sources]
     # Operations too: a plain `+` is none of the layers.
@@ -98,15 +100,31 @@ def layers_by_stride(calls: Sequence[Call], image_size: tuple[int, int]) -> dict
     """
     last_use = {id(tensor): at for at, call in enumerate(calls) for tensor in call.inputs}
     found, needed = {}, 0  # the last call that takes a tensor made so far, the newest one left out
+    grid, stride = image_size, 1  # of the last map
     for at, call in enumerate(calls):
         (tensor,) = call.outputs
         is_whole = needed <= at
         needed = max(needed, last_use.get(id(tensor), at))
         is_padding = isinstance(call.operation, keras.layers.ZeroPadding2D)
         if is_whole and not is_padding and "/" not in call.name and len(tensor.shape) == 4 and at > 0:
-            stride = 2 ** round(math.log2(max(1.0, image_size[0] / tensor.shape[1])))
+            before, grid = grid, tuple(tensor.shape[1:3])
+            if grid != before:
+                is_coarser = grid[0] <= before[0] and grid[1] <= before[1]
+                stride = _stride(image_size, grid, stride if is_coarser else 0)
             found[stride] = call.name
     return found
+
+
+def _stride(image_size, grid, finer):
+    """The power of two above `finer` that divides an image into such a grid, rounded down or up.
+
+    Without padding a grid may have other numbers of cells: then the power of two that comes closest.
+    """
+    sides = list(zip(image_size, grid, strict=True))
+    for stride in (2**k for k in range(MAX_POWER + 1)):
+        if stride > finer and all(cells in (side // stride, -(-side // stride)) for side, cells in sides):
+            return stride
+    return 2 ** round(math.log2(max(1.0, *(side / cells for side, cells in sides))))
 
 
 def check_order(maps: Iterable[tuple[str, keras.KerasTensor]], owner: str) -> None:
@@ -151,7 +169,7 @@ def _check(backbone, shape, owner):
 
 def _name_of(source, backbone, strides, owner):
     owner = f"{owner}: sources: the backbone {printable(backbone.name)!r}"
-    if isinstance(source, int):
+    if isinstance(source, Integral):
         if source not in strides:
             known = ", ".join(f"{stride} ({name})" for stride, name in sorted(strides.items()))
             raise ValueError(f"{owner} has no feature map of stride {source}; it has {known}")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 
 from ..anchors import AnchorSpec, as_spec, image_hw, paper_anchors
 from ..arguments import check_bounds
@@ -141,7 +142,7 @@ def build_ssd(name, backbone, head, pixels, anchors, request, activation="softma
 
 def _for_channels(pixels, channels):
     """The arguments of `ImageNormalization`; channels other than RGB have the mean of the three numbers."""
-    lists = {key: numbers for key, numbers in pixels.items() if isinstance(numbers, list)}
+    lists = {key: pixels[key] for key in ("mean", "scale") if len(np.shape(pixels.get(key, 0))) == 1}
     if channels == 3:
         return pixels
     return pixels | {key: _extended(numbers, channels) for key, numbers in lists.items()}
@@ -178,4 +179,4 @@ def _count_classes(name, num_classes, class_names):
 
 def l2(weight_decay):
     """Keras regularizer for a weight decay w. Its gradient is w * kernel, so the L2 factor is w / 2."""
-    return keras.regularizers.L2(weight_decay / 2) if weight_decay else None
+    return keras.regularizers.L2(float(weight_decay) / 2) if weight_decay else None

@@ -16,7 +16,7 @@ from ..messages import did_you_mean
 from ..weights.loading import load_weights
 from ..weights.published import SOURCES
 from .detector import model_of
-from .sample_classes import sample_classes
+from .sample_classes import initial_weights, layer_seeds, sample_classes
 from .ssd_mobilenet import SSDMobileNet
 from .ssdlite import SSDLite
 from .vgg16 import SSD300
@@ -66,20 +66,22 @@ def pretrained(
     changes = {"image_size": image_size, "anchors": anchors}
     changes = {key: value for key, value in changes.items() if value is not None}
     options = {"class_names": names, "channels": channels, **source.arguments, **changes}
-    model = _with_weights(FUNCTIONS[source.function], options, has_other_anchors=bool(changes))
+    function = FUNCTIONS[source.function]
+    model = _with_other_anchors(function, options, seed) if changes else function(weights="coco", **options)
     if class_names is None:
         return model
     known = map_names(class_names, names)
     return sample_classes(model, class_names, new=[n for n in class_names if known[n] is None], seed=seed)
 
 
-def _with_weights(function, options, has_other_anchors):
-    if not has_other_anchors:
-        return function(weights="coco", **options)
+def _with_other_anchors(function, options, seed):
     model = function(**options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the other anchors, which are meant
-        load_weights(model, "coco", strict=False)
+        report = load_weights(model, "coco", strict=False)
+    for layer, layer_seed in zip(report.left, layer_seeds(seed, len(report.left)), strict=True):
+        layer = model.get_layer(layer)
+        layer.set_weights(initial_weights(layer, layer_seed))
     return model
 
 

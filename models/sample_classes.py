@@ -66,13 +66,12 @@ def sample_classes(
     columns = [0, *_kept_ids(classes, names, new, strict, multibox.num_classes)]
     heads = _class_heads(model, multibox)
     clone = _clone(model, multibox, heads, _new_names(classes, names))
-    seeds = np.random.SeedSequence(seed).generate_state(len(heads))
     for layer in model.layers:
         if layer.name not in heads:
             clone.get_layer(layer.name).set_weights(layer.get_weights())
-    for (name, sides), head_seed in zip(heads.items(), seeds, strict=True):
+    for (name, sides), head_seed in zip(heads.items(), layer_seeds(seed, len(heads)), strict=True):
         head = clone.get_layer(name)
-        pairs = zip(model.get_layer(name).get_weights(), _initial_weights(head, int(head_seed)), strict=True)
+        pairs = zip(model.get_layer(name).get_weights(), initial_weights(head, head_seed), strict=True)
         head.set_weights([_with_columns(old, fresh, sides, columns) for old, fresh in pairs])
     return clone
 
@@ -123,8 +122,13 @@ def _class_heads(model, multibox):
     return heads
 
 
-def _initial_weights(head, seed):
-    """Initial weights from the head's own initializers: kernel, then bias if there is one."""
+def layer_seeds(seed: int, count: int) -> list[int]:
+    """Seeds of layers that are initialized anew."""
+    return [int(each) for each in np.random.SeedSequence(seed).generate_state(count)]
+
+
+def initial_weights(head: keras.layers.Conv2D, seed: int) -> list[np.ndarray]:
+    """Initial weights from a head's own initializers: kernel, then bias if there is one."""
     arrays = [_initialize(head.kernel_initializer, head.kernel, seed)]
     if head.use_bias:
         arrays.append(_initialize(head.bias_initializer, head.bias, seed))

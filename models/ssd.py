@@ -183,6 +183,9 @@ def _image_size(backbone, image_size):
 
 
 def _freeze_batch_norm(image, maps):
-    for layer in keras.Model(image, [*maps.values()]).layers:
-        if isinstance(layer, keras.layers.BatchNormalization):
+    layers = list(keras.Model(image, [*maps.values()]).layers)
+    for layer in layers:
+        if isinstance(layer, keras.Model):
+            layers += layer.layers  # which the loop comes to
+        elif isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False

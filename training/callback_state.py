@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Collection
 from typing import Any
 
 import keras
@@ -28,17 +29,29 @@ def snapshot(callback: keras.callbacks.Callback) -> dict[str, Any]:
     }
 
 
-def changed(callback: keras.callbacks.Callback, before: dict[str, Any]) -> dict[str, Any]:
-    """The attributes that differ from an earlier `snapshot`.
+def changed(
+    callback: keras.callbacks.Callback, before: dict[str, Any], known: Collection[str] = ()
+) -> dict[str, Any]:
+    """The attributes that differ from an earlier `snapshot`, and those that are known to have changed.
 
     What has not changed is left out: a resumed run then takes it from its own callback, such as another
     `patience`.
+
+    Args:
+        known: names of attributes that had changed in the run that goes on. A callback that was part of it
+            already has them from the start.
     """
     return {
         name: value
         for name, value in snapshot(callback).items()
-        if not _equal(value, before.get(name, _MISSING))
+        if name in known or not _equal(value, before.get(name, _MISSING))
     }
+
+
+def put_back(callback: keras.callbacks.Callback, before: dict[str, Any]) -> None:
+    """Gives a callback the attributes of an earlier `snapshot` that have changed since."""
+    names = changed(callback, before).keys() & before.keys()
+    vars(callback).update({name: copy.deepcopy(before[name]) for name in names})
 
 
 def restore(

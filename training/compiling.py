@@ -8,7 +8,10 @@ from typing import Any
 import keras
 
 from ..arguments import checked
+from ..data_generator import DataGenerator
+from ..layers.multibox import unwrapped
 from ..losses import SSDFocalLoss, SSDLoss
+from ..losses.detection_loss import DetectionLoss
 from ..models.detector import activation_of, anchors_of, class_weights_of
 from ..recipes import default_optimizer
 from .batches import batch_size_of, number_of_steps
@@ -50,15 +53,33 @@ def compile_model(model, data, optimizer, loss, recipe, *, epochs, on_nan):
         _check_loss(model, model.loss)
         if on_nan == "skip" and skipping(model.optimizer) is not model.optimizer:
             raise ValueError('train: on_nan="skip" needs an optimizer=, which it can wrap')
+        if _computes_in_float16(model) and skipping(model.optimizer) is not model.optimizer:
+            raise ValueError("train: float16 needs an optimizer=, which it can wrap in LossScaleOptimizer")
         return
     if loss is None:
         loss = _loss_of_recipe(model, recipe)
     _check_loss(model, loss)
     given = optimizer is not None
     optimizer = _optimizer(optimizer) if given else _chosen_optimizer(model, data, recipe, epochs)
-    if on_nan == "skip":
+    if _computes_in_float16(model):
+        optimizer = _scaling(optimizer)
+    elif on_nan == "skip":
         optimizer = skipping(optimizer)
-    model.compile(optimizer=optimizer, loss=loss, metrics=loss.metrics())
+    metrics = loss.metrics() if isinstance(loss, DetectionLoss) else None
+    model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
+
+
+def _computes_in_float16(model):
+    return any(layer.compute_dtype == "float16" for layer in unwrapped(model).layers)
+
+
+def _scaling(optimizer):
+    """With the loss scaled, or small gradients would be zero in float16.
+
+    Keras does this only for models that were built with the policy, not for those that were cast to it.
+    """
+    kind = keras.optimizers.LossScaleOptimizer
+    return optimizer if isinstance(optimizer, kind) else kind(optimizer)
 
 
 def _chosen_optimizer(model, data, recipe, epochs):
@@ -67,7 +88,9 @@ def _chosen_optimizer(model, data, recipe, epochs):
         raise ValueError("train: the length of the tf.data.Dataset is unknown, so pass an optimizer")
     if recipe is None:
         return default_optimizer(model, epochs * steps)
-    batch_size = batch_size_of(data) or recipe.batch_size
+    # A batch is smaller than it was asked to be if there are fewer images.
+    is_generator = isinstance(data, DataGenerator)
+    batch_size = data.num_samples_in(0) if is_generator else batch_size_of(data) or recipe.batch_size
     return recipe.build_optimizer(model, epochs * steps, batch_size)
 
 

@@ -60,15 +60,15 @@ class RestOfEpoch(keras.utils.PyDataset):
 
 
 class EpochNumber(keras.callbacks.Callback):
-    """Tells a `DataGenerator` the epoch, since it may have been used before."""
+    """Tells each `DataGenerator` the epoch, since it may have been used before, or the run goes on."""
 
-    def __init__(self, data):
+    def __init__(self, *data):
         super().__init__()
-        self._data = data
+        self._generators = [one for one in data if isinstance(one, DataGenerator)]
 
     def on_epoch_begin(self, epoch, logs=None):
-        if isinstance(self._data, DataGenerator):
-            self._data.epoch = epoch
+        for generator in self._generators:
+            generator.epoch = epoch
 
 
 class AveragedWeights(keras.callbacks.SwapEMAWeights):

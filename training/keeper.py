@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from ..files import atomic
 from . import processes
 from .best import is_best
-from .callback_state import changed, pack, restore, snapshot
+from .callback_state import changed, pack, put_back, restore, snapshot
 from .interruption import Interruption
 from .log import write_log
 from .places import Devices
@@ -86,6 +87,8 @@ class RunKeeper(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         assign(random_states(self.model), self.state.arrays)
         self._starts = [snapshot(callback) for callback in self._others]
+        known = [tuple(attributes) for _, attributes in self.state.callbacks]
+        self._known = [*known, *[()] * len(self._others)][: len(self._others)]
         if not (self.output / "last.keras").exists():
             self._save(0)  # the initial weights may be random ones
         self._restore_callbacks()
@@ -96,6 +99,8 @@ class RunKeeper(keras.callbacks.Callback):
             # The epoch began in an earlier run. What callbacks have done now, such as a cut of the learning
             # rate, they have done then.
             restore_model(self.output / "last.keras", self.model)
+            for callback, start in zip(self._others, self._starts, strict=True):
+                put_back(callback, start)
             self._restore_callbacks()
             assign(metric_sums(self.model), self.state.arrays)  # Keras has just reset them
         else:
@@ -173,6 +178,14 @@ class RunKeeper(keras.callbacks.Callback):
             self._report(self.state.step - 1, f"the weight {bad}")
         return bad is not None
 
+    def _has_bad_sums(self):
+        """The loss of the last step may be NaN with good weights, if the optimizer has left the step out."""
+        sums = as_arrays(metric_sums(self.model)).values() if self._checks_steps else ()
+        is_bad = not all(np.isfinite(value).all() for value in sums)
+        if is_bad:
+            self._report(self.state.step - 1, "the loss")
+        return is_bad
+
     def _report(self, step, what):
         self.model.stop_training = True
         if not self._bad:
@@ -183,8 +196,8 @@ class RunKeeper(keras.callbacks.Callback):
             restore(callback, attributes, self.state.arrays)
 
     def _save(self, step):
-        """Writes last.keras, unless a weight is not finite."""
-        if step and self._has_bad_weights():
+        """Writes last.keras, unless a weight or a running loss is not finite."""
+        if step and (self._has_bad_weights() or self._has_bad_sums()):
             return
         self._saved_at = time.monotonic()
         if not processes.is_first():
@@ -193,10 +206,11 @@ class RunKeeper(keras.callbacks.Callback):
         if step:
             arrays |= as_arrays(metric_sums(self.model))
         self.state.callbacks = []
-        for number, (callback, start) in enumerate(zip(self._others, self._starts, strict=True)):
+        each = zip(self._others, self._starts, self._known, strict=True)
+        for number, (callback, start, known) in enumerate(each):
             attributes = {
                 name: pack(value, f"callback/{number}/{name}", arrays)
-                for name, value in changed(callback, start).items()
+                for name, value in changed(callback, start, known).items()
             }
             self.state.callbacks.append([type(callback).__name__, attributes])
         self.state.arrays = arrays

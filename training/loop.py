@@ -246,7 +246,7 @@ def _run(
             bad=bad,
         )
         every = RunCallbacks(
-            [EpochNumber(data), *others, keeper],
+            [EpochNumber(data, validation), *others, keeper],
             devices=devices,
             model=model,
             verbose=verbose,

@@ -100,16 +100,26 @@ def _read_state(path):
     with zipfile.ZipFile(path) as archive:
         if _STATE not in archive.namelist():
             return None
-        for name in (_STATE, _ARRAYS):
-            if archive.getinfo(name).file_size > _MAX_STATE_BYTES:
-                raise zipfile.BadZipFile(f"{name} is larger than {_MAX_STATE_BYTES} bytes")
+        if archive.getinfo(_STATE).file_size > _MAX_STATE_BYTES:
+            raise zipfile.BadZipFile(f"{_STATE} is larger than {_MAX_STATE_BYTES} bytes")
+        _check_stored(archive.getinfo(_ARRAYS), Path(path).stat().st_size)
         bad = archive.testzip()  # the weights, too, before any of them is in a model
         if bad is not None:
             raise zipfile.BadZipFile(f"the check sum of {bad} is wrong")
         content = json.loads(archive.read(_STATE))
-        with np.load(io.BytesIO(archive.read(_ARRAYS)), allow_pickle=False) as arrays:
+        stored = archive.read(_ARRAYS)
+        with zipfile.ZipFile(io.BytesIO(stored)) as members:
+            for member in members.infolist():
+                _check_stored(member, len(stored))
+        with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
             content["arrays"] = dict(arrays)
     return content
+
+
+def _check_stored(member, size):
+    """Arrays may be large, such as the best weights of a callback, but `save_run` does not compress them."""
+    if member.file_size > size:
+        raise zipfile.BadZipFile(f"{member.filename} is larger than the file that holds it")
 
 
 def restore_model(path: Path, model: keras.Model) -> None:

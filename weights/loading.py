@@ -176,8 +176,8 @@ def _fit_first_layer(model, mapped, report):
     for layer in model.layers:
         if isinstance(layer, ImageNormalization):
             # Only the numbers of RGB; those of other channels are equal.
-            mean = np.ravel(layer.mean)[: 3 if channels >= 3 else 1]
-            adapt_pixels(mapped, {"mean": mean, "scale": layer.scale, "bgr": layer.bgr})
+            mean, scale = (np.ravel(each)[: 3 if channels >= 3 else 1] for each in (layer.mean, layer.scale))
+            adapt_pixels(mapped, {"mean": mean, "scale": scale, "bgr": layer.bgr})
     first = next((layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)), None)
     if first is not None and (how := fit_channels(mapped, first.name, channels)):
         report.changed[first.name] = how

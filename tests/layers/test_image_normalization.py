@@ -18,6 +18,20 @@ def test_unit_pixels(tmp_path):
     np.testing.assert_allclose(check_layer(layer, [rgb], tmp_path), [[[[-1.0, 0.0, 1.0]]]], atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", [tuple, np.array])
+def test_numbers_of_any_kind_are_saved(tmp_path, kind):
+    layer = ImageNormalization(mean=kind([123.0, 117.0, 104.0]), scale=kind([1.0, 2.0, 0.5]))
+    rgb = np.array([[[[124.0, 119.0, 106.0]]]], np.float32)
+    np.testing.assert_array_equal(check_layer(layer, [rgb], tmp_path), [[[[1.0, 4.0, 1.0]]]])
+
+
+def test_numbers_for_other_channels():
+    for name in ("mean", "scale"):
+        layer = ImageNormalization(**{"mean": 0.0, name: [1.0, 2.0, 3.0]})
+        with pytest.raises(ValueError, match=f"{name} must be one number or one for each of the 4 channels"):
+            layer(np.zeros((1, 2, 2, 4), np.float32))
+
+
 @pytest.mark.parametrize("dtype", ["uint8", "float32", "int32"])
 def test_a_model_takes_pixels_of_any_type(dtype):
     image = keras.Input((1, 1, 3))

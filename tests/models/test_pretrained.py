@@ -73,6 +73,20 @@ def test_heads_for_another_number_of_anchors_are_initialized(weights):
     assert every - same == {"conv_pw_11_mbox_loc"}
 
 
+def test_the_seed_decides_about_new_heads(weights):
+    grids = [level.grid for level in mb.anchors.ssd_mobilenet_anchors((160, 200)).levels]
+    options = {"anchors": mb.anchors.paper_anchors((160, 200), grids), "class_names": ("dog",)}
+    first, again, other = (
+        mb.pretrained("ssd_mobilenet_coco", seed=seed, **options)
+        .get_layer("conv_pw_11_mbox_loc")
+        .get_weights()
+        for seed in (3, 3, 4)
+    )
+    np.testing.assert_array_equal(first[0], again[0])
+    assert np.abs(first[0] - other[0]).max() > 1e-3
+    assert first[0].std() == pytest.approx(0.03, rel=0.1) and not first[1].any()
+
+
 @pytest.mark.parametrize("name", DETECTORS)
 def test_the_table_holds_the_arguments_that_the_weights_want(name, monkeypatch):
     called = {}

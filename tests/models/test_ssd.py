@@ -81,6 +81,28 @@ def test_each_variant_trains_saves_and_detects(tmp_path, options):
     assert mb.to_inference(again).output_shape == (None, 200, 6)
 
 
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+@pytest.mark.parametrize("channels", [1, 4])
+def test_pixels_of_other_channels(kind, channels):
+    """They have the mean of the three numbers."""
+
+    def backbone(x):
+        return {"only": keras.layers.Conv2D(8, 3, 16, padding="same")(x)}
+
+    pixels = {"mean": kind([120.0, 110.0, 100.0]), "scale": kind([0.1, 0.2, 0.3])}
+    options = {"image_size": SIZE, "extras": (8,), "pixels": pixels, "channels": channels}
+    model = mb.SSD(backbone, 2, **options)
+    normalization = next(layer for layer in model.layers if isinstance(layer, ImageNormalization))
+    mean, scale = ([110.0], [0.2]) if channels == 1 else ([120.0, 110.0, 100.0, 110.0], [0.1, 0.2, 0.3, 0.2])
+    np.testing.assert_allclose(normalization.mean, mean)
+    np.testing.assert_allclose(normalization.scale, scale)
+
+
+def test_numbers_of_numpy():
+    model = detector(sources=np.array([8, 16]), extras=np.array([16, 16]), weight_decay=np.float32(5e-4))
+    assert [level.grid for level in mb.anchors_of(model).levels] == [(12, 16), (6, 8), (3, 4), (2, 2)]
+
+
 def test_a_sigmoid_begins_with_rare_objects():
     bias = detector(activation="sigmoid").get_layer("extra1_mbox_conf").bias
     np.testing.assert_allclose(bias, -4.595)
@@ -102,6 +124,27 @@ def test_frozen_statistics():
     assert not model.get_layer("bn4").trainable and not model.get_layer("bn1").trainable
     assert model.get_layer("extra1_reduce_bn").trainable
     assert detector().get_layer("bn4").trainable
+
+
+def test_frozen_statistics_of_a_nested_model():
+    inner = keras.Sequential(
+        [keras.layers.Conv2D(8, 3, 16, padding="same"), keras.layers.BatchNormalization()]
+    )
+    image = keras.Input((*SIZE, 3))
+    backbone = keras.Model(image, keras.layers.ReLU(name="last")(inner(image)))
+    model = detector(backbone, sources=("last",), extras=(), freeze_batch_norm=True)
+    nested = next(layer for layer in model.layers if isinstance(layer, keras.Sequential))
+    assert not nested.layers[1].trainable and nested.layers[0].trainable
+
+
+@pytest.mark.parametrize("size", [(36, 36), (40, 640), (66, 640), (640, 40), (32, 48)])
+def test_strides_of_small_images(size):
+    """Their maps have few cells, rounded up: 36 rows have two at stride 32."""
+    image = x = keras.Input((None, None, 3))
+    for i in range(1, 6):
+        x = keras.layers.Conv2D(4, 3, 2, padding="same", name=f"stride{2**i}")(x)
+    found = layers_by_stride(calls_of(keras.Model(image, x), "test", (*size, 3)), size)
+    assert found == {2**i: f"stride{2**i}" for i in range(1, 6)}
 
 
 def test_shared_heads_have_the_same_weights_on_each_level():

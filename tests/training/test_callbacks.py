@@ -208,3 +208,35 @@ def test_the_callback_that_does_the_same_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"BackupAndRestore would set .* pass resume=True, which does"):
         train(tmp_path, keras.callbacks.BackupAndRestore(tmp_path / "backup"))
     assert not list(tmp_path.iterdir())
+
+
+class Remember(keras.callbacks.Callback):
+    """Notes the number of the first epoch that it sees, and whether an epoch has no step yet."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.is_fresh, self.fresh_steps = None, False, 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.is_fresh = True
+        self.first = epoch if self.first is None else self.first
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.fresh_steps += self.is_fresh
+        self.is_fresh = False
+
+
+def test_a_callback_that_is_used_again_keeps_what_it_knows(tmp_path):
+    """As in a notebook: the second run has the same object, the third a new one."""
+    callback = Remember()
+    train(tmp_path, callback, epochs=1)
+    train(tmp_path, callback, epochs=2, resume=True)
+    new = Remember()
+    train(tmp_path, new, epochs=3, resume=True)
+    assert new.first == 0 and new.fresh_steps == 3
+
+
+def test_what_an_epoch_has_begun_with_is_not_begun_again(tmp_path):
+    """`is_fresh` has its first value when the run is interrupted, and so is not in the file."""
+    (callback,), *_ = interrupted(tmp_path, 1, lambda folder: [Remember()], epochs=lambda: 1)
+    assert callback.fresh_steps == 1

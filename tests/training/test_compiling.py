@@ -78,6 +78,33 @@ def test_box_loss(loss, activation):
     assert compiled(localization_weight=0.5)[:2] == ("smooth_l1", 0.5)
 
 
+def test_a_loss_of_keras(model):
+    compile_model(model, DATA, "sgd", keras.losses.MeanSquaredError(), None, epochs=1, on_nan="stop")
+    assert type(model.loss) is keras.losses.MeanSquaredError
+
+
+def test_the_rate_of_sgd_is_for_the_images_that_a_step_has(model):
+    encoder = mb.GroundTruthEncoder(model, sparse=True)
+    for asked, images in ((192, 4), (2, 2)):
+        data = mb.DataGenerator(DATA, asked, mb.resize_only((64, 64)), encoder)
+        compile_model(model, data, None, None, mb.recipes.paper, epochs=1, on_nan="stop")
+        rate = model.optimizer._learning_rate(0)
+        assert float(keras.ops.convert_to_numpy(rate)) == pytest.approx(1e-3 * images / 32)
+
+
+@pytest.mark.parametrize("on_nan", ["stop", "skip"])
+def test_the_loss_is_scaled_for_float16(monkeypatch, on_nan):
+    """As Keras does it for a model that is built in float16. A scale of 1 would lose small gradients."""
+    monkeypatch.setattr("multibox.models.precision._on_accelerator", lambda: True)
+    half = mb.cast_model(mb.SSD7(2, image_size=(64, 64)), "mixed_float16")
+    compile_model(half, DATA, "sgd", None, None, epochs=1, on_nan=on_nan)
+    assert type(half.optimizer) is keras.optimizers.LossScaleOptimizer
+    assert half.optimizer.initial_scale == 2**15 and half.optimizer.dynamic_growth_steps == 2000
+    half.compile("sgd", mb.loss_of(half))
+    with pytest.raises(ValueError, match="float16 needs an optimizer=, which it can wrap in LossScaleOptim"):
+        compile_model(half, DATA, None, None, None, epochs=1, on_nan="stop")
+
+
 def test_errors(model, tmp_path):
     for options, message in (
         ({}, 'train: pass epochs=, or recipe= such as "finetune"'),

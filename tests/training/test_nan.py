@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 import multibox as mb
+from multibox.training.skip import SkipBadSteps, skipping
+from multibox.training.state import load_run
 
 SIZE = (64, 64)
 DATASET = mb.load_shapes(8, SIZE)
@@ -81,11 +83,19 @@ class Bad(mb.SSDLoss):
         return loss * np.nan if self.is_bad else loss
 
 
-def run_with_bad_step(folder, images, bad_step, monkeypatch):
+class BadGradient(Bad):
+    """A finite loss whose gradient is NaN while `is_bad`: that of the root of zero is infinite."""
+
+    def call(self, y_true, y_pred):
+        loss = mb.SSDLoss.call(self, y_true, y_pred)
+        return loss + keras.ops.sqrt(0.0 * keras.ops.sum(y_pred)) if self.is_bad else loss
+
+
+def run_with_bad_step(folder, images, bad_step, monkeypatch, kind=Bad):
     """Trains one epoch in batches of two; the weights and the history."""
     keras.utils.set_random_seed(0)
     monkeypatch.setattr(keras.Model, "run_eagerly", property(lambda self: True, lambda self, value: None))
-    model, loss = mb.SSD7(4, image_size=SIZE), Bad()
+    model, loss = mb.SSD7(4, image_size=SIZE), kind()
 
     def begin(batch, logs=None):
         loss.is_bad = batch == bad_step
@@ -102,13 +112,16 @@ def run_with_bad_step(folder, images, bad_step, monkeypatch):
         callbacks=[keras.callbacks.LambdaCallback(on_train_batch_begin=begin)],
         verbose=0,
     )
+    # Halved by each step that is left out, the scale would become zero in a long training.
+    assert float(keras.ops.convert_to_numpy(model.optimizer.dynamic_scale)) == 1.0
     return model.get_weights(), history.history
 
 
-def test_bad_steps_are_left_out(tmp_path, monkeypatch):
+@pytest.mark.parametrize(("kind", "what"), [(Bad, "loss"), (BadGradient, "gradient")])
+def test_bad_steps_are_left_out(tmp_path, monkeypatch, kind, what):
     """The losses of the epoch and the weights are as if there had been no such step."""
-    with pytest.warns(UserWarning, match="train: left out step 3 of epoch 1: its loss is not finite"):
-        weights, history = run_with_bad_step(tmp_path / "bad", 6, 2, monkeypatch)
+    with pytest.warns(UserWarning, match=f"train: left out step 3 of epoch 1: its {what} is not finite"):
+        weights, history = run_with_bad_step(tmp_path / "bad", 6, 2, monkeypatch, kind)
     expected_weights, expected = run_with_bad_step(tmp_path / "good", 4, None, monkeypatch)
     assert history["skipped_steps"] == [1]
     assert history["loss"] == expected["loss"]
@@ -123,6 +136,42 @@ def test_too_many_bad_steps_stop(tmp_path, monkeypatch):
     saved = keras.models.load_model(tmp_path / "last.keras", compile=False)
     assert all(np.isfinite(weight).all() for weight in saved.get_weights())
     assert not (tmp_path / "history.csv").exists()  # the epoch is not finished
+
+
+def test_a_scale_that_an_earlier_version_has_worn_out_is_whole_again(monkeypatch):
+    """It left out 140 steps and halved the scale to zero."""
+    model = build(skipping(keras.optimizers.SGD(1e-3)))
+    model.optimizer.build(model.trainable_variables)
+    model.optimizer.dynamic_scale.assign(0.0)
+    callback = SkipBadSteps([])
+    callback.set_model(model)
+    callback.on_epoch_begin(0)
+    callback.on_train_batch_begin(0)
+    assert float(keras.ops.convert_to_numpy(model.optimizer.dynamic_scale)) == 1.0
+    assert callback.skipped == 0
+
+
+def test_a_running_loss_that_is_nan_is_not_written(tmp_path):
+    """An optimizer of one's own has left the step out, so that all weights are good."""
+    keras.utils.set_random_seed(0)
+    model, loss = mb.SSD7(4, image_size=SIZE), Bad()
+    optimizer = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(1e-3))
+    model.compile(optimizer, loss=loss, metrics=loss.metrics(), run_eagerly=True)
+
+    class EndAtABadStep(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            self.model.loss.is_bad = batch == 1
+
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        callbacks = [EndAtABadStep()]
+        mb.train(model, DATASET[:6], tmp_path, epochs=1, batch_size=2, callbacks=callbacks, verbose=0)
+    state = load_run(tmp_path / "last.keras")
+    assert state.step == 0
+    assert all(np.isfinite(array).all() for array in state.arrays.values() if array.dtype.kind == "f")
 
 
 def test_a_bad_step_right_after_a_resume(tmp_path, monkeypatch):

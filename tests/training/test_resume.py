@@ -1,14 +1,16 @@
 """A run that was stopped goes on as if it had not been."""
 
+import io
 import os
 import signal
+import zipfile
 
 import keras
 import numpy as np
 import pytest
 
 import multibox as mb
-from multibox.training.state import load_run
+from multibox.training.state import RunState, load_run, save_run
 
 SIZE = (64, 64)
 DATASET = mb.load_shapes(8, SIZE)
@@ -214,3 +216,41 @@ def test_one_run_at_a_time(tmp_path):
     run(tmp_path, Second(), epochs=1)
     assert not list(tmp_path.glob(".partial*"))
     run(tmp_path, Second(), epochs=1, resume=True)  # free again
+
+
+def test_the_validation_of_a_resumed_run_has_the_same_batches(tmp_path):
+    """Each batch is divided by its own positives, so that other batches have another mean."""
+
+    def validation(model):
+        encoder = mb.GroundTruthEncoder(model, sparse=True)
+        return mb.DataGenerator(DATASET, 2, mb.resize_only(SIZE), encoder)  # shuffled
+
+    model = build()
+    _, straight = run(tmp_path / "straight", model=model, validation_data=validation(model))
+    model = build()
+    run(tmp_path / "resumed", model=model, validation_data=validation(model), epochs=1)
+    model = build()
+    _, resumed = run(tmp_path / "resumed", model=model, validation_data=validation(model), resume=True)
+    assert resumed.history["val_loss"] == straight.history["val_loss"]
+
+
+def test_large_arrays_of_callbacks_are_kept(tmp_path, monkeypatch):
+    """Such as the best weights of EarlyStopping: what may be written can be read."""
+    monkeypatch.setattr("multibox.training.state._MAX_STATE_BYTES", 1000)
+    array = np.arange(1000.0)
+    save_run(tmp_path / "last.keras", build(), RunState(arrays={"callback/0/best_weights": array}))
+    np.testing.assert_array_equal(load_run(tmp_path / "last.keras").arrays["callback/0/best_weights"], array)
+
+
+def test_arrays_that_expand_are_refused(tmp_path):
+    path, packed = tmp_path / "last.keras", io.BytesIO()
+    save_run(path, build(), RunState())
+    np.savez_compressed(packed, zeros=np.zeros(1_000_000))
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["multibox/run.npz"] = packed.getvalue()
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    with pytest.raises(ValueError, match=r"last\.keras: damaged state .*zeros\.npy is larger than the file"):
+        load_run(path)
