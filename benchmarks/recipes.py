@@ -46,6 +46,7 @@ def main():
         output = args.output / f"{args.log.stem}-{time.time_ns()}"
         mb.train(model, training, output, recipe=recipe, epochs=args.epochs, seed=seed, verbose=args.verbose)
         line = {
+            "data": " ".join([args.data, *(f"{name}={value}" for name, value in division(args))]),
             "what": " ".join([args.model, args.recipe, *(f"{k}={v}" for k, v in args.change), *sizes(args)]),
             "images": len(training),
             "epochs": args.epochs or recipe.epochs,
@@ -82,6 +83,8 @@ def arguments():
     args = parser.parse_args()
     if not args.judge and not args.divide:
         parser.error("nothing to measure on: pass --judge or --divide")
+    if args.scales and not (args.size and args.model == "ssd_mobilenet_coco"):
+        parser.error("--scales needs --size, and is of ssd_mobilenet_coco")
     return args
 
 
@@ -106,6 +109,10 @@ def build(args, class_names, seed):
     return mb.pretrained(args.model, class_names=class_names, seed=seed, **size)
 
 
+def division(args):
+    return [("divide", args.divide), ("train_on", args.train_on)] if args.divide else []
+
+
 def sizes(args):
     parts = {"backbone": args.backbone, "size": args.size, "scales": args.scales}
     return [f"{name}={value}" for name, value in parts.items() if value]
@@ -123,16 +130,16 @@ def table(log):
     for line in map(json.loads, log.read_text().splitlines()):
         for judge, values in line["mAP"].items():
             for metric, value in values.items():
-                key = (line["what"], line["images"], line["epochs"], judge, metric)
-                groups.setdefault(key, []).append(value)
-    names = ("what", "images", "epochs", "judged on", "metric")
+                key = (line["data"], line["what"], line["images"], line["epochs"], judge, metric)
+                groups.setdefault(key, {})[line["seed"]] = value
+    names = ("data", "what", "images", "epochs", "judged on", "metric")
     return [
         {
             **dict(zip(names, key, strict=True)),
             "seeds": len(values),
             "mAP": f"{np.mean(values):.3f} ({min(values):.3f} .. {max(values):.3f})",
         }
-        for key, values in groups.items()
+        for key, values in ((key, list(seeds.values())) for key, seeds in groups.items())
     ]
 
 

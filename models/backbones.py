@@ -61,12 +61,15 @@ def maps_of_function(
         TypeError: for a function that builds a `keras.Model`, or another result.
         ValueError: for no map, or one that is not (batch, rows, columns, channels).
     """
-    if "include_top" in inspect.signature(function).parameters:
+    try:
+        maps = function(image)
+    except Exception as error:
+        if "include_top" not in inspect.signature(function).parameters:
+            raise
         raise TypeError(
             f"{owner}: backbone is a function that builds a model: call it, with include_top=False and "
             f"input_shape={tuple(image.shape[1:])}, and pass what it returns"
-        )
-    maps = function(image)
+        ) from error
     if not isinstance(maps, Mapping):
         raise TypeError(
             f"{owner}: the function backbone must return {{name: feature map}}, got {type(maps).__name__}"

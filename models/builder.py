@@ -149,6 +149,8 @@ def _for_channels(pixels, channels):
 
 
 def _extended(numbers, channels):
+    if len(numbers) == channels:
+        return [*numbers]
     colors = numbers if channels > 3 else []
     return [*colors, *[sum(numbers) / len(numbers)] * (channels - len(colors))]
 

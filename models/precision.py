@@ -93,7 +93,8 @@ def set_precision(model: keras.Model, precision: Precision, owner: str) -> None:
     The weights stay as they are: they are float32 in each of the policies.
     """
     policy = chosen_precision(model, precision, owner)
-    if kept := {variable.dtype for variable in model.weights} - {"float32"}:
+    dtypes = {variable.dtype for variable in model.weights if keras.backend.is_float_dtype(variable.dtype)}
+    if kept := dtypes - {"float32"}:
         raise ValueError(
             f"{owner}: the weights of the model are {', '.join(sorted(kept))}; cast_model makes one with "
             "float32"

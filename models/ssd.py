@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .detector import Decoding
 
-MIN_EXTRA = 4  # channels; a residual layer has a quarter of them inside
+MIN_EXTRA = {"residual": 4}  # channels, otherwise 2: a layer has a quarter or half of them inside
 IMAGE_SIZE = (300, 300)  # of a backbone that takes any
 SOURCES = (16, 32)  # strides of a `keras.Model`
 
@@ -72,7 +72,7 @@ def SSD(
         sources: what of a `keras.Model` has heads, fine to coarse: names of layers, or strides. The map of a
             stride is the last one at that resolution that all later layers depend on. None: (16, 32). All
             that a function returns has heads.
-        extras: for each extra layer its number of channels, at least 4. Each halves rows and columns.
+        extras: for each extra layer its number of channels, at least 2. Each halves rows and columns.
         neck: None; "fpn", a feature pyramid of 256 channels on the sources, for small objects; or
             "deconvolution", as in DSSD: 512 channels on the sources and all extra layers but the last.
         head: "conv", a 3x3 convolution as in the paper; "separable", as in SSDLite; "shared", four 3x3
@@ -149,12 +149,12 @@ def detector_on(
     sources = SOURCES if sources is None else sources
     if not len(sources):
         raise ValueError("SSD: sources must have at least one layer or stride, got none")
-    for depth in extras:
-        check_bounds("SSD: each of extras", depth, MIN_EXTRA)
     pixels = pixels_of(backbone, pixels, "SSD") if is_model or pixels is not None else PIXELS["tf"]
     if is_model:  # may have a layer that is called normalization
         pixels = {"name": "image_normalization", **pixels}
     heads = Heads("conv" if callable(head) else head, activation, l2(weight_decay))
+    for depth in extras:
+        check_bounds("SSD: each of extras", depth, MIN_EXTRA.get(heads.kind, 2))
 
     def features(x):
         maps = feature_maps(backbone, x, sources, "SSD") if is_model else maps_of_function(backbone, x, "SSD")

@@ -46,7 +46,6 @@ def network(activation="softmax", *, batch_norm=False, seed=0):
         backbone,
         CLASSES,
         image_size=(SIDE, SIDE),
-        sources=["fine", "coarse"],
         extras=[],
         activation=activation,
         weight_decay=0.1,

@@ -30,7 +30,9 @@ PRESETS = {"ssd": ssd_augmentation, "ssdlite": ssdlite_augmentation}
 MAX_RELATIVE = 1.5
 
 
-def training_batches(model, dataset, name, *, batch_size, augmentation, seed, recipe=None, epochs=None):
+def training_batches(
+    model, dataset, name, *, batch_size, augmentation, seed, sparse=True, recipe=None, epochs=None
+):
     """What `fit` gets: a new generator for a data set, or what was given, when it fits the model."""
     if not isinstance(dataset, DetectionDataset):
         given = {"batch_size": batch_size, "augmentation": augmentation}
@@ -49,7 +51,7 @@ def training_batches(model, dataset, name, *, batch_size, augmentation, seed, re
         augmentation = chosen_augmentation(model, dataset, recipe, epochs)
     if batch_size is None:
         batch_size = min(recipe.batch_size if recipe else BATCH_SIZE, max(len(dataset), 1))
-    encoder = GroundTruthEncoder(model, sparse=True)
+    encoder = GroundTruthEncoder(model, sparse=sparse)
     return DataGenerator(dataset, batch_size, augmentation, encoder, seed=seed)
 
 
@@ -67,13 +69,13 @@ def chosen_augmentation(
     return Stages(mosaic, mixed, plain)
 
 
-def validation_batches(model, dataset, batch_size):
+def validation_batches(model, dataset, batch_size, sparse):
     """As `training_batches`; the images of a data set are whole, and not shuffled."""
     if not isinstance(dataset, DetectionDataset):
         return training_batches(model, dataset, "validation_data", batch_size=None, augmentation=None, seed=0)
     plain = resize_only(anchors_of(model).image_size)
     data = training_batches(
-        model, dataset, "validation_data", batch_size=batch_size, augmentation=plain, seed=0
+        model, dataset, "validation_data", batch_size=batch_size, augmentation=plain, seed=0, sparse=sparse
     )
     data.shuffle = False
     return data

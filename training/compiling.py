@@ -53,8 +53,8 @@ def compile_model(model, data, optimizer, loss, recipe, *, epochs, on_nan):
         _check_loss(model, model.loss)
         if on_nan == "skip" and skipping(model.optimizer) is not model.optimizer:
             raise ValueError('train: on_nan="skip" needs an optimizer=, which it can wrap')
-        if _computes_in_float16(model) and skipping(model.optimizer) is not model.optimizer:
-            raise ValueError("train: float16 needs an optimizer=, which it can wrap in LossScaleOptimizer")
+        if _computes_in_float16(model):
+            check_scaling(model, optimizer, recipe)
         return
     if loss is None:
         loss = _loss_of_recipe(model, recipe)
@@ -67,6 +67,13 @@ def compile_model(model, data, optimizer, loss, recipe, *, epochs, on_nan):
         optimizer = skipping(optimizer)
     metrics = loss.metrics() if isinstance(loss, DetectionLoss) else None
     model.compile(optimizer=optimizer, loss=loss, metrics=metrics)
+
+
+def check_scaling(model, optimizer, recipe):
+    """Raises ValueError if a model in float16 is to keep an optimizer that does not scale the loss."""
+    keeps = optimizer is None and recipe is None and model.compiled
+    if keeps and skipping(model.optimizer) is not model.optimizer:
+        raise ValueError("train: float16 needs an optimizer=, which it can wrap in LossScaleOptimizer")
 
 
 def _computes_in_float16(model):

@@ -1,4 +1,4 @@
-"""Whether a model finds the objects of a data set before it is trained on them."""
+"""What a recipe says of this model and this run: of objects that it knows, and of precision."""
 
 from __future__ import annotations
 
@@ -36,6 +36,14 @@ def fitting_recipe(
         return bool(mean_ap(model, data) >= ENOUGH)
 
     return known if processes.of_first(finds_objects) else recipe
+
+
+def precision_of(recipe: Recipe, output: Path, *, resume: bool) -> str | None:
+    """The precision of a recipe. A resumed run keeps the policy that it has, also on another device."""
+    last = output / "last.keras"
+    if resume and last.exists():
+        return load_run(last).precision or None
+    return recipe.precision
 
 
 def mean_ap(model, dataset):

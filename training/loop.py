@@ -17,19 +17,20 @@ from ..data_generator import DataGenerator, DetectionDataset, SampleTransform
 from ..data_generator.batches.generator import naming_failures
 from ..deprecated import renamed_arguments
 from ..layers.multibox import multibox_of
+from ..losses.detection_loss import DetectionLoss
 from ..models.detector import is_detector
-from ..models.precision import Precision, set_precision
+from ..models.precision import Precision, chosen_precision, set_precision
 from ..recipes import Recipe, find_recipe
 from . import processes
 from .batches import check_objects, number_of_steps, take_over, training_batches, validation_batches
 from .best import in_order, measured
-from .compiling import check_accumulation, check_rate, compile_model
+from .compiling import check_accumulation, check_rate, check_scaling, compile_model
 from .devices import check_batches, chosen_devices, on_devices
 from .diagnosis import diagnose
 from .fit import EpochNumber, RunCallbacks, fit, in_this_process
 from .interruption import noted_signals
 from .keeper import RunKeeper
-from .known import fitting_recipe
+from .known import fitting_recipe, precision_of
 from .lock import locked
 from .resume import begin, check_callbacks, check_free, check_restoring, end_again, with_earlier
 from .skip import SkipBadSteps
@@ -115,10 +116,11 @@ def train(
             recipe, if it has one; otherwise `ssdlite_augmentation` of torchvision for SSDLite,
             `ssd_augmentation` for the other models, at the model's image size.
         loss: a Keras loss. None: that of the recipe, if it has one; otherwise `SSDFocalLoss(alpha=0.75)` for
-            sigmoid scores, with which the published SSD MobileNet was trained, and `loss_of(model)`.
+            sigmoid scores, with which the published SSD MobileNet was trained, and `loss_of(model)`. Losses
+            that are no `DetectionLoss` get dense targets, in the layout of the model's output.
         precision: "auto" for the fastest one, see `fastest_precision`, or a policy of Keras. The model keeps
             it, also in its files; `cast_model` copies it into another one. None: that of the recipe, if it
-            has one, or of the model.
+            has one, or of the model; in a resumed run, that of the run.
         best_by: what decides about `best.keras`. "val_map": the highest mAP, which `MeanAveragePrecision`
             measures after each epoch; that takes as long as `predict_dataset` on the validation data.
             "val_loss": the lowest validation loss. None: "val_map" if the validation data are a
@@ -155,26 +157,35 @@ def train(
     recipe = None if recipe is None else find_recipe(recipe, owner="train")
     if epochs is None:
         epochs = _epochs(recipe)
+    sparse = loss is None or isinstance(loss, DetectionLoss)  # others do not expand targets
     options = {"batch_size": batch_size, "augmentation": augmentation, "recipe": recipe, "epochs": epochs}
+    options["sparse"] = sparse
     data = training_batches(model, dataset, "dataset", seed=seed, **options)
     if isinstance(data, DataGenerator):
         check_objects(data.dataset)
     validation = None
     if validation_data is not None:
-        validation = validation_batches(model, validation_data, batch_size)
+        validation = validation_batches(model, validation_data, batch_size, sparse)
     check_batches((data, validation), len(names))
     take_over(model, data, validation)
     if not resume:
         processes.of_first(lambda: check_free(output))
     if precision is None and recipe is not None:
-        precision = recipe.precision
+        precision = processes.of_first(lambda: precision_of(recipe, output, resume=resume))
     if precision is not None:
+        precision = chosen_precision(model, precision, "train")
+        if precision == "mixed_float16":
+            check_scaling(model, optimizer, recipe)
         set_precision(model, precision, "train")
     measures = optimizer is None  # otherwise the rate is the user's
     if measures and (fitting := fitting_recipe(recipe, model, dataset, output, resume=resume)) != recipe:
-        if verbose and processes.is_first():
-            changes = ", ".join(f"{name} {value}" for name, value in recipe.known.items())
-            print(f"train: the model finds the objects already, so {recipe.name} has {changes}")
+        if verbose and processes.is_first() and not (resume and (output / "last.keras").exists()):
+            passed = {"batch_size": batch_size, "augmentation": augmentation}
+            kept = {name for name, value in passed.items() if value is not None}
+            if not isinstance(dataset, DetectionDataset):
+                kept |= passed.keys()
+            changes = [f"{name} {value}" for name, value in recipe.known.items() if name not in kept]
+            print(f"train: the model already finds the objects; {recipe.name} uses {', '.join(changes)}")
         recipe = options["recipe"] = fitting
         data = training_batches(model, dataset, "dataset", seed=seed, **options)
         check_batches([data], len(names))
@@ -191,6 +202,7 @@ def train(
         processes.of_first(lambda: stack.enter_context(locked(output)))
         state = begin(model, data, output, resume)
         state.recipe = recipe.name if recipe else ""
+        state.precision = precision or ""
         stack.enter_context(naming_failures(data, validation))
         history = _run(
             model,

@@ -12,7 +12,7 @@ from .state import as_arrays, assign, metric_sums
 # Training stops when more than this share of an epoch's steps so far, and at least this many, are left out.
 MAX_SKIPPED_SHARE = 0.1
 MIN_SKIPPED = 10
-NO_GROWTH = 2**31 - 1  # steps after which the scale of the loss would grow
+NO_GROWTH = 2**31 - 1  # steps until the scale would grow: never; tells our wrapper from scaling for float16
 
 
 def skipping(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimizer:

@@ -39,6 +39,7 @@ class RunState:
         rows: the log, a dictionary for each finished epoch.
         data: what must be the same for a run to go on within an epoch.
         recipe: name of the recipe; "" without one.
+        precision: the policy that the run has been given; "" for none.
         callbacks: [class name, attributes that have changed] of each callback.
         arrays: running sums of metrics and states of random generators by name, and arrays of callbacks.
     """
@@ -49,6 +50,7 @@ class RunState:
     rows: list[dict[str, float]] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
     recipe: str = ""
+    precision: str = ""
     callbacks: list[list[Any]] = field(default_factory=list)
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
 

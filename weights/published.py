@@ -212,9 +212,14 @@ def published(model, weights):
     """
     if (model.name, weights) not in WEIGHTS:
         there = sorted(w for name, w in WEIGHTS if name == model.name)
-        only = f"only {', '.join(there)}" if there else "nor others; pass the path of a weight file"
-        hint = "; for a pretrained backbone, pass one that has its weights" if model.name == "ssd" else ""
-        raise ValueError(f"{model.name}: there are no published weights {weights!r}, {only}{hint}")
+        if there:
+            raise ValueError(
+                f"{model.name}: there are no published weights {weights!r}, only {', '.join(there)}"
+            )
+        hint = ", or a backbone that has its weights" if model.name == "ssd" else ""
+        raise ValueError(
+            f"{model.name} has no published weights {weights!r}; pass the path of a weight file{hint}"
+        )
     sources = [SOURCES[key] for key in WEIGHTS[model.name, weights]]
     fitting = next((source for source in sources if source.fits(model)), None)
     if fitting is None:

@@ -283,6 +283,17 @@ def test_this_device():
     assert precision._on_accelerator() in (None, True, False)
 
 
+def test_a_backbone_that_counts(cpu):
+    """As EfficientNetB0: its Normalization has a whole number among its weights."""
+    image = keras.Input((32, 48, 3))
+    x = keras.layers.Normalization()(image)
+    backbone = keras.Model(image, keras.layers.Conv2D(4, 3, 16, padding="same", name="conv")(x))
+    model = mb.SSD(backbone, 2, sources=(16,), extras=())
+    assert "int32" in {weight.dtype for weight in model.weights}
+    set_precision(model, "mixed_bfloat16", "train")
+    assert model.get_layer("conv").compute_dtype == "bfloat16"
+
+
 def test_errors(monkeypatch):
     monkeypatch.setattr(precision, "_on_accelerator", lambda: None)
     model = mb.SSD7(3, image_size=SIZE)

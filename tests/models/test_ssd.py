@@ -98,6 +98,17 @@ def test_pixels_of_other_channels(kind, channels):
     np.testing.assert_allclose(normalization.scale, scale)
 
 
+@pytest.mark.parametrize("kind", [list, tuple, np.array])
+def test_pixels_of_each_channel(kind):
+    def backbone(x):
+        return {"only": keras.layers.Conv2D(8, 3, 16, padding="same")(x)}
+
+    pixels = {"mean": kind([100.0, 120.0])}
+    model = mb.SSD(backbone, 2, image_size=SIZE, extras=(8,), pixels=pixels, channels=2)
+    normalization = next(layer for layer in model.layers if isinstance(layer, ImageNormalization))
+    assert normalization.mean == [100.0, 120.0]
+
+
 def test_numbers_of_numpy():
     model = detector(sources=np.array([8, 16]), extras=np.array([16, 16]), weight_decay=np.float32(5e-4))
     assert [level.grid for level in mb.anchors_of(model).levels] == [(12, 16), (6, 8), (3, 4), (2, 2)]
@@ -216,7 +227,8 @@ def test_the_papers_anchors():
         ),
         ({"sources": (16, 16)}, r"must get coarser from each to the next, got block4 6x8, block4 6x8"),
         ({"sources": (8, "block3", 16)}, r"must get coarser .*, got block3 12x16, block3 12x16, block4 6x8"),
-        ({"extras": (16, 3)}, r"each of extras must be at least 4, got 3"),
+        ({"extras": (16, 1)}, r"each of extras must be at least 2, got 1"),
+        ({"extras": (16, 3), "head": "residual"}, r"each of extras must be at least 4, got 3"),
         (
             {"neck": "fpn", "head": "shared"},
             r"maps of the same number of channels, got 256 and 16; pass neck='fpn' and extras of 256",

@@ -10,6 +10,7 @@ from multibox.data_generator import Mosaic, Stages
 from multibox.recipes import RatedAdam, RatedSGD
 from multibox.training.batches import chosen_augmentation
 from multibox.training.compiling import compile_model
+from multibox.training.known import precision_of
 
 DATA = mb.load_shapes(4, (64, 64), seed=0)
 SHORT = replace(mb.recipes.modern, epochs=2, batch_size=2, bias_rate=2.0)
@@ -28,6 +29,9 @@ def test_a_recipe_is_all_that_train_needs(model, tmp_path):
     assert history.epoch == [0, 1] and int(model.optimizer.iterations) == 4
     assert type(model.optimizer) is RatedAdam and model.optimizer.use_ema
     assert model.optimizer.global_clipnorm == 10 and type(model.loss) is mb.SSDLoss
+    other = replace(recipe, precision="float32")
+    assert precision_of(other, tmp_path / "run", resume=True) == "mixed_bfloat16"
+    assert precision_of(other, tmp_path / "run", resume=False) == "float32"
     again = keras.models.load_model(tmp_path / "run" / "last.keras")
     assert type(again.optimizer) is RatedAdam
 

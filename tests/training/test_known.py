@@ -64,7 +64,7 @@ def test_a_model_that_finds_the_objects_is_trained_otherwise(
 ):
     detections(found)
     mb.train(model, DATA, tmp_path / "run", recipe=RECIPE, epochs=1, verbose=2)
-    said = "finds the objects already, so short has rate_factor 0.01, batch_size 4, augmentation ssd"
+    said = "already finds the objects; short uses rate_factor 0.01, batch_size 4, augmentation ssd\n"
     assert (said in capsys.readouterr().out) == (found is perfect)
     assert rate(model) == pytest.approx(4e-3 * factor)
     assert batches[-1].batch_size == size and batches[-1].transform == augmentation((64, 64))

@@ -121,6 +121,13 @@ def test_a_loss_of_ones_own(tmp_path):
     assert history.history["localization"] == [0]
 
 
+def test_a_loss_of_keras_gets_targets_like_predictions(tmp_path):
+    model, data = parts()
+    options = {"epochs": 1, "optimizer": "sgd", "loss": keras.losses.Huber(), "verbose": 0}
+    history = mb.train(model, data.dataset, tmp_path, validation_data=data.dataset, **options).history
+    assert np.isfinite(history["loss"]).all() and np.isfinite(history["val_loss"]).all()
+
+
 def sigmoid_model():
     return mb.SSDMobileNet(4, alpha=0.25, anchors=mb.anchors.ssd_mobilenet_anchors(SIZE))
 

@@ -64,8 +64,8 @@ def _check_saved_model(path):
     if (folder / "saved_model.pb").exists():
         variables = folder / "variables" / "variables.index"
         raise ValueError(
-            f"{path}: a SavedModel of TensorFlow has its weights in {variables}; of the TensorFlow Object "
-            "Detection API take the checkpoint (.index) beside it"
+            f"{path}: a SavedModel of TensorFlow has its weights in {variables}; for a model of the "
+            "TensorFlow Object Detection API, take the checkpoint (.index) beside the folder"
         )
 
 
