@@ -84,7 +84,7 @@ def SSDMobileNet(
               normalize by the statistics of the batch and so undo the weights.)
         activation: "sigmoid", as in the API, or "softmax". A newly initialized class head learns with either.
         weight_decay: weight decay of the kernels (gradient weight_decay * w).
-        weights: None, a file that `load_weights` reads, "imagenet" (alpha 1.0; MobileNet v1 also 0.75, 0.5, or
+        weights: None, a file for `load_weights`, "imagenet" (alpha 1.0; MobileNet v1 also 0.75, 0.5, or
             0.25 with min_depth=8) or "coco" (MobileNet v1, 90 classes, alpha=0.75, batch_norm=False).
         backbone: "mobilenet_v1" or "mobilenet_v2".
         head: "pointwise", a 1x1 convolution; "conv", a 3x3 convolution; or "separable", a depthwise 3x3 and a
