@@ -157,9 +157,10 @@ def train(
     recipe = None if recipe is None else find_recipe(recipe, owner="train")
     if epochs is None:
         epochs = _epochs(recipe)
-    sparse = loss is None or isinstance(loss, DetectionLoss)  # others do not expand targets
     options = {"batch_size": batch_size, "augmentation": augmentation, "recipe": recipe, "epochs": epochs}
-    options["sparse"] = sparse
+    sparse = options["sparse"] = loss is None or isinstance(
+        loss, DetectionLoss
+    )  # others do not expand targets
     data = training_batches(model, dataset, "dataset", seed=seed, **options)
     if isinstance(data, DataGenerator):
         check_objects(data.dataset)
@@ -180,12 +181,7 @@ def train(
     measures = optimizer is None  # otherwise the rate is the user's
     if measures and (fitting := fitting_recipe(recipe, model, dataset, output, resume=resume)) != recipe:
         if verbose and processes.is_first() and not (resume and (output / "last.keras").exists()):
-            passed = {"batch_size": batch_size, "augmentation": augmentation}
-            kept = {name for name, value in passed.items() if value is not None}
-            if not isinstance(dataset, DetectionDataset):
-                kept |= passed.keys()
-            changes = [f"{name} {value}" for name, value in recipe.known.items() if name not in kept]
-            print(f"train: the model already finds the objects; {recipe.name} uses {', '.join(changes)}")
+            _tell_changes(recipe, dataset, batch_size=batch_size, augmentation=augmentation)
         recipe = options["recipe"] = fitting
         data = training_batches(model, dataset, "dataset", seed=seed, **options)
         check_batches([data], len(names))
@@ -220,6 +216,14 @@ def train(
         )
         processes.wait()
     return history
+
+
+def _tell_changes(recipe, dataset, **passed):
+    """Says what a recipe has changed for known objects, but for what was passed or a generator has itself."""
+    is_whole = isinstance(dataset, DetectionDataset)
+    kept = {name for name, value in passed.items() if value is not None or not is_whole}
+    changes = [f"{name} {value}" for name, value in recipe.known.items() if name not in kept]
+    print(f"train: the model already finds the objects; {recipe.name} uses {', '.join(changes)}")
 
 
 def _epochs(recipe):
