@@ -79,8 +79,8 @@ def _with_other_anchors(function, options, seed):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the other anchors, which are meant
         report = load_weights(model, "coco", strict=False)
-    for layer, layer_seed in zip(report.left, layer_seeds(seed, len(report.left)), strict=True):
-        layer = model.get_layer(layer)
+    for name, layer_seed in zip(report.left, layer_seeds(seed, len(report.left)), strict=True):
+        layer = model.get_layer(name)
         layer.set_weights(initial_weights(layer, layer_seed))
     return model
 

@@ -123,7 +123,7 @@ def _class_heads(model, multibox):
 
 
 def layer_seeds(seed: int, count: int) -> list[int]:
-    """Seeds of layers that are initialized anew."""
+    """A seed for each of some layers that are initialized."""
     return [int(each) for each in np.random.SeedSequence(seed).generate_state(count)]
 
 

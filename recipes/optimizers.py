@@ -32,7 +32,7 @@ def torchvision_ssdlite_sgd(steps: int, batch_size: int, warmup_steps: int = 100
         batch_size: torchvision's learning rate 0.15 is for 192 images, and is scaled to this.
         warmup_steps: steps from a thousandth of the rate to all of it.
     """
-    schedule = cosine(0.15 * batch_size / 192, steps, warmup_steps, first=1e-3, last=0.0)
+    schedule = cosine_schedule(0.15 * batch_size / 192, steps, warmup_steps, first=1e-3, last=0.0)
     return keras.optimizers.SGD(schedule, momentum=0.9)
 
 
@@ -46,10 +46,10 @@ def adam_with_cosine_decay(learning_rate: float, steps: int) -> keras.optimizers
         learning_rate: the highest rate, reached after the warm-up.
         steps: number of steps of the whole training.
     """
-    return keras.optimizers.Adam(cosine(learning_rate, steps, max(1, steps // 20)))
+    return keras.optimizers.Adam(cosine_schedule(learning_rate, steps, max(1, steps // 20)))
 
 
-def cosine(
+def cosine_schedule(
     rate: float, steps: int, warmup: int, *, first: float = 0.1, last: float = 0.01
 ) -> keras.optimizers.schedules.CosineDecay:
     """A linear warm-up, then a cosine decay.

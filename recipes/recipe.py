@@ -13,7 +13,7 @@ from ..messages import did_you_mean, printable
 from ..models.detector import feature_layers
 from ..models.precision import Precision
 from ..variable_rates import RatedAdam, RatedSGD
-from .optimizers import cosine, default_rate
+from .optimizers import cosine_schedule, default_rate
 
 OPTIMIZERS = {  # with one rate, with several, and their options
     "sgd": (keras.optimizers.SGD, RatedSGD, {"momentum": 0.9}),
@@ -143,7 +143,7 @@ class Recipe:
             rates = [rate, rate / 10, rate / 100]
             return keras.optimizers.schedules.PiecewiseConstantDecay(boundaries, rates)
         warmup = min(round(self.warmup * steps), self.warmup_steps)
-        return cosine(rate, steps, warmup, **COSINES[self.decay])
+        return cosine_schedule(rate, steps, warmup, **COSINES[self.decay])
 
     def _rates(self, model):
         rates = {} if self.bias_rate == 1 else {"bias": self.bias_rate}

@@ -15,7 +15,7 @@ from ..losses.detection_loss import DetectionLoss
 from ..models.detector import activation_of, anchors_of, class_weights_of
 from ..recipes import default_optimizer
 from .batches import batch_size_of, number_of_steps
-from .skip import skipping
+from .skip import scaling, skipping
 
 # Of the box losses that compare overlaps. 1 is too little for their short gradients; with 10 the first steps
 # are as long as with smooth L1: see docs/train.md.
@@ -62,7 +62,8 @@ def compile_model(model, data, optimizer, loss, recipe, *, epochs, on_nan):
     given = optimizer is not None
     optimizer = _optimizer(optimizer) if given else _chosen_optimizer(model, data, recipe, epochs)
     if _computes_in_float16(model):
-        optimizer = _scaling(optimizer)
+        # Keras itself scales the loss only for models that were built in float16, not for those cast to it.
+        optimizer = scaling(optimizer)
     elif on_nan == "skip":
         optimizer = skipping(optimizer)
     metrics = loss.metrics() if isinstance(loss, DetectionLoss) else None
@@ -72,21 +73,12 @@ def compile_model(model, data, optimizer, loss, recipe, *, epochs, on_nan):
 def check_scaling(model, optimizer, recipe):
     """Raises ValueError if a model in float16 is to keep an optimizer that does not scale the loss."""
     keeps = optimizer is None and recipe is None and model.compiled
-    if keeps and skipping(model.optimizer) is not model.optimizer:
+    if keeps and scaling(model.optimizer) is not model.optimizer:
         raise ValueError("train: float16 needs an optimizer=, which it can wrap in LossScaleOptimizer")
 
 
 def _computes_in_float16(model):
     return any(layer.compute_dtype == "float16" for layer in unwrapped(model).layers)
-
-
-def _scaling(optimizer):
-    """With the loss scaled, or small gradients would be zero in float16.
-
-    Keras does this only for models that were built with the policy, not for those that were cast to it.
-    """
-    kind = keras.optimizers.LossScaleOptimizer
-    return optimizer if isinstance(optimizer, kind) else kind(optimizer)
 
 
 def _chosen_optimizer(model, data, recipe, epochs):

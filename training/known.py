@@ -28,11 +28,11 @@ def fitting_recipe(
         data = data.dataset
     if recipe is None or not recipe.known or not isinstance(data, DetectionDataset):
         return recipe
-    last, known = output / "last.keras", recipe.for_known_objects()
+    known = recipe.for_known_objects()
 
     def finds_objects():
-        if resume and last.exists():
-            return load_run(last).recipe == known.name
+        if goes_on(output, resume):
+            return load_run(output / "last.keras").recipe == known.name
         return bool(mean_ap(model, data) >= ENOUGH)
 
     return known if processes.of_first(finds_objects) else recipe
@@ -40,10 +40,14 @@ def fitting_recipe(
 
 def precision_of(recipe: Recipe, output: Path, *, resume: bool) -> str | None:
     """The precision of a recipe. A resumed run keeps the policy that it has, also on another device."""
-    last = output / "last.keras"
-    if resume and last.exists():
-        return load_run(last).precision or None
-    return recipe.precision
+    return (
+        (load_run(output / "last.keras").precision or None) if goes_on(output, resume) else recipe.precision
+    )
+
+
+def goes_on(output: Path, resume: bool) -> bool:
+    """Whether there is a run in the folder that is to go on."""
+    return resume and (output / "last.keras").exists()
 
 
 def mean_ap(model, dataset):

@@ -30,7 +30,7 @@ from .diagnosis import diagnose
 from .fit import EpochNumber, RunCallbacks, fit, in_this_process
 from .interruption import noted_signals
 from .keeper import RunKeeper
-from .known import fitting_recipe, precision_of
+from .known import fitting_recipe, goes_on, precision_of
 from .lock import locked
 from .resume import begin, check_callbacks, check_free, check_restoring, end_again, with_earlier
 from .skip import SkipBadSteps
@@ -180,7 +180,7 @@ def train(
         set_precision(model, precision, "train")
     measures = optimizer is None  # otherwise the rate is the user's
     if measures and (fitting := fitting_recipe(recipe, model, dataset, output, resume=resume)) != recipe:
-        if verbose and processes.is_first() and not (resume and (output / "last.keras").exists()):
+        if verbose and processes.is_first() and not goes_on(output, resume):
             _tell_changes(recipe, dataset, batch_size=batch_size, augmentation=augmentation)
         recipe = options["recipe"] = fitting
         data = training_batches(model, dataset, "dataset", seed=seed, **options)

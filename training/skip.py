@@ -21,9 +21,13 @@ def skipping(optimizer: keras.optimizers.Optimizer) -> keras.optimizers.Optimize
     This is what Keras' `LossScaleOptimizer` does for float16. Its scale is 1 here. Each such step halves it,
     and `SkipBadSteps` sets it to 1 again. It never grows.
     """
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        return optimizer
-    return keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=1.0, dynamic_growth_steps=NO_GROWTH)
+    return scaling(optimizer, initial_scale=1.0, dynamic_growth_steps=NO_GROWTH)
+
+
+def scaling(optimizer: keras.optimizers.Optimizer, **options: float) -> keras.optimizers.Optimizer:
+    """An optimizer in a `LossScaleOptimizer`, unless it is one. Without options it is for float16."""
+    kind = keras.optimizers.LossScaleOptimizer
+    return optimizer if isinstance(optimizer, kind) else kind(optimizer, **options)
 
 
 class SkipBadSteps(keras.callbacks.Callback):
