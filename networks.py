@@ -94,7 +94,7 @@ BACKBONES = {
         *("DenseNet121", "DenseNet169", "DenseNet201"),
         *("VGG16", "VGG19", "Xception", "InceptionV3", "InceptionResNetV2"),
     ),
-    "ssdlite": ("mobilenet_v3_large", "mobilenet_v2", "efficientnet_lite0"),
+    "ssdlite": ("mobilenet_v3_large", "mobilenet_v2", *(f"efficientnet_lite{i}" for i in range(3))),
     "ssd-mobilenet": ("mobilenet_v1", "mobilenet_v2"),
 }
 FORMER_NAMES = {"ssdlite320": "ssdlite"}

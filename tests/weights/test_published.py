@@ -149,7 +149,7 @@ def test_the_models_of_the_table_exist():
             *(mb.SSD300(1), mb.SSD512(1), mb.SSD321(1), mb.SSD513(1), mb.DSSD321(1)),
             mb.SSDLite(1),
             mb.SSDLite(1, backbone="mobilenet_v2"),
-            mb.SSDLite(1, backbone="efficientnet_lite0"),
+            *(mb.SSDLite(1, backbone=f"efficientnet_lite{i}") for i in range(3)),
             SSDMobileNet(1),
             SSDMobileNet(1, backbone="mobilenet_v2"),
         )

