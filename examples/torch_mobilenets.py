@@ -11,6 +11,7 @@ labels.txt has one class a line. A first line BACKGROUND, as pytorch-ssd writes 
 
 import argparse
 import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -28,7 +29,7 @@ STAGES += [(6, 320, 1, 1)]
 # (channels inside, channels of the map) of the extra layers
 EXTRAS = [(256, 512), (128, 256), (128, 256)]
 
-# A layer, its convolution and its BatchNorm in torch. A "*" is a number, {0} the same number.
+# A layer here, and its convolution and BatchNorm in torch. "*" is a number, {0} the same number.
 NAMES_1 = """
     stem                base_net.0.0          base_net.0.1
     block*_depthwise    base_net.{0}.0        base_net.{0}.1
@@ -98,19 +99,19 @@ NAMES_MMDETECTION = """
     map*_loc  bbox_head.reg_convs.{0}.1
     map*_conf  bbox_head.cls_convs.{0}.1
 """
-# "layer1.0" and so on, of the blocks from 1: {1} in the names of mmdetection
+# What {1} is in the names of mmdetection: of block 1 "layer1.0", of block 2 "layer2.0", ...
 PLACES = ["", *(f"layer{s}.{i}" for s, (*_, blocks) in enumerate(STAGES, 1) for i in range(blocks))]
 
 
-class Layers(NamedTuple):
-    """The layers of a network.
+class Style(NamedTuple):
+    """How the convolutions of a network are made.
 
     Attributes:
-        relu: its layer, without arguments.
+        relu: function (name) that returns the layer after a convolution.
         epsilon: of the BatchNorms.
     """
 
-    relu: type | partial
+    relu: Callable
     epsilon: float = 1e-5
 
     def conv(self, x, channels, kernel, name, stride=1, norm=True, bias=None, active=True):
@@ -131,47 +132,47 @@ class Layers(NamedTuple):
         return middle, self.conv(x, channels, 1, f"{name}_project", active=active)
 
 
-def mobilenet_v1(x, made, separable):
+def mobilenet_v1(x, style, separable):
     """[feature map]: the outputs of blocks 11 and 13, and of the extra layers."""
-    x, maps = made.conv(x, 32, 3, "stem", 2), []
+    x, maps = style.conv(x, 32, 3, "stem", 2), []
     for i, (channels, stride) in enumerate(BLOCKS, start=1):
-        x = made.conv(x, None, 3, f"block{i}_depthwise", stride)
-        x = made.conv(x, channels, 1, f"block{i}_project")
+        x = style.conv(x, None, 3, f"block{i}_depthwise", stride)
+        x = style.conv(x, channels, 1, f"block{i}_project")
         maps += [x] if i in (11, 13) else []
     for i, (inside, channels) in enumerate([*EXTRAS, (128, 256)]):
-        x = made.conv(x, inside, 1, f"extra{i}_expand", norm=False)
+        x = style.conv(x, inside, 1, f"extra{i}_expand", norm=False)
         if separable:
-            x = made.conv(x, None, 3, f"extra{i}_depthwise", 2, norm=False)
-            x = made.conv(x, channels, 1, f"extra{i}_project", norm=False, active=False)
+            x = style.conv(x, None, 3, f"extra{i}_depthwise", 2, norm=False)
+            x = style.conv(x, channels, 1, f"extra{i}_project", norm=False, active=False)
         else:
-            x = made.conv(x, channels, 3, f"extra{i}_project", 2, norm=False)
+            x = style.conv(x, channels, 3, f"extra{i}_project", 2, norm=False)
         maps.append(x)
     return maps
 
 
-def mobilenet_v2(x, made, of_expansion=False, last_extra=(64, 64), active=False):
+def mobilenet_v2(x, style, of_expansion=False, last_extra=(64, 64), active=False):
     """[feature map]: the output of block 13 or the expansion of 14, the last layer, the extra layers."""
-    x, maps = made.conv(x, 32, 3, "stem", 2), []
+    x, maps = style.conv(x, 32, 3, "stem", 2), []
     blocks = [(t, c, 1 if i else s) for t, c, s, n in STAGES for i in range(n)]
     for i, (expansion, channels, stride) in enumerate(blocks, start=1):
         inside = x.shape[-1] * expansion if expansion > 1 else None
-        before, (middle, x) = x, made.inverted_residual(x, inside, channels, stride, f"block{i}")
+        before, (middle, x) = x, style.inverted_residual(x, inside, channels, stride, f"block{i}")
         x = layers.Add()([before, x]) if stride == 1 and before.shape[-1] == channels else x
         if i == 13 + of_expansion:
             maps = [middle if of_expansion else x]
-    x = made.conv(x, 1280, 1, "last")
+    x = style.conv(x, 1280, 1, "last")
     maps.append(x)
     for i, (inside, channels) in enumerate([*EXTRAS, last_extra]):
-        _, x = made.inverted_residual(x, inside, channels, 2, f"extra{i}", active)
+        _, x = style.inverted_residual(x, inside, channels, 2, f"extra{i}", active)
         maps.append(x)
     return maps
 
 
-def head(x, channels, name, made, separable, norm=True, bias=True):
+def head(x, channels, name, style, separable, norm=True, bias=True):
     """The head of a map: separable for the first `separable` maps, else one convolution."""
     if int(name[3]) < separable:
-        x = made.conv(x, None, 3, f"{name}_depthwise", norm=norm, bias=bias)
-    return made.conv(x, channels, 1 if separable else 3, name, norm=False, active=False)
+        x = style.conv(x, None, 3, f"{name}_depthwise", norm=norm, bias=bias)
+    return style.conv(x, channels, 1 if separable else 3, name, norm=False, active=False)
 
 
 def anchors(size, grid, sides, steps, clip_sides):
@@ -199,18 +200,18 @@ class Network(NamedTuple):
 
     Attributes:
         sign: a tensor that no network before it in the table has.
-        made: its `Layers`.
-        features: function (images, made) that returns its feature maps.
-        names: of its layers in torch, as above.
+        style: its `Style`.
+        features: function (images, style) that returns the feature maps.
+        names: of the layers in torch, as above.
         head: arguments of `head`.
-        anchors: its `AnchorSpec`.
+        anchors: an `AnchorSpec`.
         pixels: arguments of `ImageNormalization`.
         background_last: whether the background is the last class.
     """
 
     sign: str
-    made: Layers
-    features: partial
+    style: Style
+    features: Callable
     names: str
     head: dict
     anchors: mb.AnchorSpec
@@ -221,7 +222,7 @@ class Network(NamedTuple):
 NETWORKS = {
     "mb2_ssd_lite": Network(
         "base_net.1.conv.0.weight",
-        Layers(RELU6),
+        Style(RELU6),
         partial(mobilenet_v2, of_expansion=True),
         NAMES_2,
         {"separable": 5},
@@ -230,7 +231,7 @@ NETWORKS = {
     ),
     "mb1_ssd_lite": Network(
         "extras.0.2.0.weight",
-        Layers(layers.ReLU),
+        Style(layers.ReLU),
         partial(mobilenet_v1, separable=True),
         NAMES_1_LITE + NAMES_1,
         {"separable": 5, "norm": False},
@@ -239,7 +240,7 @@ NETWORKS = {
     ),
     "mb1_ssd": Network(
         "base_net.1.3.weight",
-        Layers(layers.ReLU),
+        Style(layers.ReLU),
         partial(mobilenet_v1, separable=False),
         NAMES_1,
         {"separable": 0},
@@ -248,7 +249,7 @@ NETWORKS = {
     ),
     "mobilenet_v2_ssd320": Network(
         "backbone.extras.0.conv.0.0.weight",
-        Layers(RELU6),
+        Style(RELU6),
         mobilenet_v2,
         NAMES_LUFFICC,
         {"separable": 5},
@@ -257,7 +258,7 @@ NETWORKS = {
     ),
     "ssdlite_mobilenetv2": Network(
         "backbone.layer1.0.linear_conv.conv.weight",
-        Layers(RELU6, 1e-3),
+        Style(RELU6, 1e-3),
         partial(mobilenet_v2, last_extra=(64, 128), active=True),
         NAMES_MMDETECTION,
         {"separable": 6, "bias": False},
@@ -271,13 +272,13 @@ NETWORKS = {
 def detector(name, class_names):
     """A network of the table with random weights."""
     network = NETWORKS[name]
-    made = network.made
+    style = network.style
     return mb.SSD(
-        lambda x: {f"map{i}": one for i, one in enumerate(network.features(x, made))},
+        lambda x: {f"map{i}": one for i, one in enumerate(network.features(x, style))},
         class_names=class_names,
         anchors=network.anchors,
         extras=(),
-        head=partial(head, made=made, **network.head),
+        head=partial(head, style=style, **network.head),
         pixels=network.pixels,
         name=name,
     )
