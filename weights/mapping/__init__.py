@@ -73,8 +73,9 @@ def _from_torch(state):
     found = one_line(", ".join(list(state)[:4]), 200)
     raise ValueError(
         "expected torchvision's ssd300_vgg16, ssdlite320_mobilenet_v3_large or mobilenet_v3_large, an SSD300 "
-        "or SSD512 of ssd.pytorch, pytorch-ssd, lufficc/SSD or mmdetection, or an EfficientNet-Lite0, "
-        f"found a network with the tensors {found}, ...; for another network pass names"
+        "or SSD512 of ssd.pytorch, pytorch-ssd, lufficc/SSD or mmdetection, or an EfficientNet-Lite, "
+        f"found a network with the tensors {found}, ...; for another network pass names; the repository's "
+        "examples/torch_mobilenets.py converts MobileNet SSDs of pytorch-ssd, lufficc/SSD and mmdetection"
     )
 
 
