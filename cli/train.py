@@ -43,7 +43,8 @@ def train(
         str | None,
         typer.Option(
             help="Of ssd: a network of keras.applications, such as EfficientNetV2B0, MobileNetV3Large or "
-            "ResNet50. Of ssdlite: mobilenet_v2, or efficientnet_lite0 to 2. Of ssd-mobilenet: mobilenet_v2."
+            "ResNet50. Of ssdlite: mobilenet_v2, efficientnet_lite0, efficientnet_lite1 or "
+            "efficientnet_lite2. Of ssd-mobilenet: mobilenet_v2."
         ),
     ] = None,
     head: Annotated[

@@ -2,11 +2,14 @@
 
 python examples/torch_mobilenets.py mb1-ssd.pth labels.txt detector.keras
 
-- qfgaohao/pytorch-ssd, and jetson-inference, which trains with it: mb1-ssd, mb1-ssd-lite, mb2-ssd-lite
-- lufficc/SSD: mobilenet_v2_ssd320_voc0712
-- mmdetection 2.14 and later: ssdlite_mobilenetv2_scratch_600e_coco
+- qfgaohao/pytorch-ssd and jetson-inference, 300x300: mb1-ssd, mb1-ssd-lite, mb2-ssd-lite
+- lufficc/SSD, 320x320: mobilenet_v2_ssd320_voc0712
+- mmdetection 2.14 and later, 320x320: ssdlite_mobilenetv2_scratch_600e_coco
 
-labels.txt has one class a line. A first line BACKGROUND, as pytorch-ssd writes it, is left out.
+The files do not tell the input size and the anchors. Of a training with others the boxes would be wrong.
+labels.txt has one class a line. A first line BACKGROUND is left out.
+
+For another network write a function that makes its feature maps, a table of names, and a row in NETWORKS.
 """
 
 import argparse
@@ -20,16 +23,19 @@ import numpy as np
 from keras import layers
 
 import multibox as mb
+from multibox.files import atomic
 
 # (channels, stride) of the blocks of MobileNet v1
 BLOCKS = [(64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)] * 5, (1024, 2), (1024, 1)]
 # (expansion, channels, stride of the first block, blocks) of the stages of MobileNet v2
 STAGES = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 2, 3), (6, 64, 2, 4), (6, 96, 1, 3), (6, 160, 2, 3)]
 STAGES += [(6, 320, 1, 1)]
+IN_CELL = 6  # anchors of a cell
 # (channels inside, channels of the map) of the extra layers
 EXTRAS = [(256, 512), (128, 256), (128, 256)]
 
-# A layer here, and its convolution and BatchNorm in torch. "*" is a number, {0} the same number.
+# A layer here, and its convolution and BatchNorm in torch. "*" is a number, {0} the same number, and {1} the
+# place of a block among the stages: "layer1.0" of block 1, "layer2.0" of block 2, "layer2.1" of block 3, ...
 NAMES_1 = """
     stem                base_net.0.0          base_net.0.1
     block*_depthwise    base_net.{0}.0        base_net.{0}.1
@@ -99,7 +105,6 @@ NAMES_MMDETECTION = """
     map*_loc  bbox_head.reg_convs.{0}.1
     map*_conf  bbox_head.cls_convs.{0}.1
 """
-# What {1} is in the names of mmdetection: of block 1 "layer1.0", of block 2 "layer2.0", ...
 PLACES = ["", *(f"layer{s}.{i}" for s, (*_, blocks) in enumerate(STAGES, 1) for i in range(blocks))]
 
 
@@ -170,13 +175,13 @@ def mobilenet_v2(x, style, of_expansion=False, last_extra=(64, 64), active=False
 
 def head(x, channels, name, style, separable, norm=True, bias=True):
     """The head of a map: separable for the first `separable` maps, else one convolution."""
-    if int(name[3]) < separable:
+    if int(name.removeprefix("map")[0]) < separable:
         x = style.conv(x, None, 3, f"{name}_depthwise", norm=norm, bias=bias)
     return style.conv(x, channels, 1 if separable else 3, name, norm=False, active=False)
 
 
 def anchors(size, grid, sides, steps, clip_sides):
-    """Six anchors in each cell. Sides and steps are in pixels."""
+    """`IN_CELL` anchors in each cell. Sides and steps are in pixels."""
     return mb.AnchorSpec.from_scales(
         (size, size),
         [(cells, cells) for cells in (grid, 10, 5, 3, 2, 1)],
@@ -190,8 +195,9 @@ def anchors(size, grid, sides, steps, clip_sides):
 SIDES, STEPS = (60, 105, 150, 195, 240, 285, 330), (16, 32, 64, 100, 150, 300)
 PYTORCH_SSD = anchors(300, 19, SIDES, STEPS, clip_sides=True)
 LUFFICC = anchors(320, 20, SIDES, STEPS, clip_sides=True)
-SIDES, STEPS = (48, 100, 150, 202, 253, 304, 320), (16, 32, 64, 107, 160, 320)
-MMDETECTION = anchors(320, 20, SIDES, STEPS, clip_sides=False)
+MMDETECTION = anchors(
+    320, 20, (48, 100, 150, 202, 253, 304, 320), (16, 32, 64, 107, 160, 320), clip_sides=False
+)
 RELU6 = partial(layers.ReLU, 6.0)
 
 
@@ -199,7 +205,7 @@ class Network(NamedTuple):
     """A network of a project.
 
     Attributes:
-        sign: a tensor that no network before it in the table has.
+        sign: a tensor of it that no network after it in the table has.
         style: its `Style`.
         features: function (images, style) that returns the feature maps.
         names: of the layers in torch, as above.
@@ -294,11 +300,11 @@ def name_in_torch(layer, names):
     return modules[layer.endswith("_bn")].format(number, PLACES[int(number)] if "block" in part else "")
 
 
-def background_first(arrays, module, anchors_in_cell=6):
+def background_first(arrays, module):
     """Kernel and bias of a class head in Keras' layout; the last class of each anchor becomes the first."""
     for name in ("weight", "bias"):
         array = arrays[f"{module}.{name}"]
-        array = np.roll(array.reshape(anchors_in_cell, -1, *array.shape[1:]), 1, axis=1).reshape(array.shape)
+        array = np.roll(array.reshape(IN_CELL, -1, *array.shape[1:]), 1, axis=1).reshape(array.shape)
         yield array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
 
 
@@ -310,25 +316,47 @@ def convert(path, class_names):
         class_names: without the background.
 
     Raises:
-        ValueError: for another network, width or number of classes.
+        OSError: if the file cannot be read.
+        ValueError: for a damaged file, another network, width or number of classes.
     """
     arrays = mb.read_weights(path)
-    found = next((name for name, network in NETWORKS.items() if network.sign in arrays), None)
-    if found is None:
-        raise ValueError(f"{path}: expected one of {', '.join(NETWORKS)}, found none of their tensors")
-    model, network = detector(found, class_names), NETWORKS[found]
+    name, network = next(((k, v) for k, v in NETWORKS.items() if v.sign in arrays), (None, None))
+    if network is None:
+        raise ValueError(
+            f"{path}: expected one of {', '.join(NETWORKS)}, found none of their tensors; a VGG SSD loads "
+            "with mb.SSD300(..., weights=path)"
+        )
+    model = detector(name, class_names)
     names = {x.name: name_in_torch(x.name, network.names) for x in model.layers if x.weights}
+    outputs = len(arrays.get(f"{names['map0_mbox_conf']}.bias", ()))
+    if outputs and outputs != IN_CELL * (1 + len(class_names)):
+        raise ValueError(
+            f"{path}: has {outputs // IN_CELL - 1} classes without the background, but the names are "
+            f"{len(class_names)}: {', '.join(class_names)}"
+        )
     if network.background_last:
-        classes = [name for name in names if name.endswith("_conf")]
-        names |= {name: [*background_first(arrays, names[name])] for name in classes}
-    mb.load_weights(model, path, names=names)
+        heads = [layer for layer in names if layer.endswith("_conf")]
+        names |= {layer: [*background_first(arrays, names[layer])] for layer in heads}
+    try:
+        mb.load_weights(model, path, names=names)
+    except ValueError as error:
+        raise ValueError(f"{error} (expected {name} at its full width)") from None
     return model
 
 
 def read_labels(path):
-    """The names of the classes in a file, without the background."""
-    names = [line.strip() for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    names = names[1:] if names[:1] == ["BACKGROUND"] else names
+    """The names of the classes in a file, without the background.
+
+    Raises:
+        OSError: if the file cannot be read.
+        ValueError: if it is not text, or has no class.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: expected a class a line, found no UTF-8 text") from None
+    names = [line.strip() for line in lines if line.strip()]
+    names = names[1:] if names and names[0].strip("_").lower() == "background" else names
     if not names:
         raise ValueError(f"{path}: expected a class a line, found none")
     return names
@@ -338,14 +366,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("weights", help="file of torch, .pth")
     parser.add_argument("labels", type=Path, help="file with a class a line")
-    parser.add_argument("output", help="file to write, .keras")
+    parser.add_argument("output", type=Path, help="file to write, .keras")
     arguments = parser.parse_args()
     try:
-        model = convert(arguments.weights, read_labels(arguments.labels))
+        if arguments.output.suffix != ".keras":
+            raise ValueError(f"{arguments.output}: expected a name that ends with .keras")
+        with atomic(arguments.output, overwrite=False) as partial_file:
+            model = convert(arguments.weights, read_labels(arguments.labels))
+            model.save(partial_file)
     except (OSError, ValueError) as error:
         raise SystemExit(f"error: {error}") from None
-    model.save(arguments.output)
-    print(f"{arguments.output}: {model.name}, {len(mb.class_names_of(model))} classes")
+    height, width = model.input_shape[1:3]
+    print(f"{arguments.output}: {model.name}, {height}x{width}, {len(mb.class_names_of(model))} classes")
 
 
 if __name__ == "__main__":

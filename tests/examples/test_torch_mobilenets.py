@@ -65,41 +65,71 @@ def test_the_anchors_are_those_of_the_project(module, reference, network):
     np.testing.assert_allclose(moved[golden["places"]], golden["priors"], rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("first", ["BACKGROUND\n", ""])
-def test_the_command_writes_a_model(module, reference, tmp_path, monkeypatch, capsys, first):
+@pytest.mark.parametrize(
+    "labels", ["BACKGROUND\ncat\ndog\n", "\ufeff__background__\r\ncat\r\ndog", " cat\n\ndog"]
+)
+def test_labels(module, tmp_path, labels):
+    (tmp_path / "labels.txt").write_text(labels, encoding="utf-8", newline="")
+    assert module.read_labels(tmp_path / "labels.txt") == ["cat", "dog"]
+
+
+def test_the_command_writes_a_model(module, reference, tmp_path, monkeypatch, capsys):
     golden = reference("mb1_ssd_lite")
-    path = write_pth(tmp_path / "x.pth", state_of(golden))
-    (tmp_path / "labels.txt").write_text(f"{first}cat\ndog\n")
-    output = tmp_path / "detector.keras"
-    run(module, monkeypatch, path, tmp_path / "labels.txt", output)
-    assert capsys.readouterr().out == f"{output}: mb1_ssd_lite, 2 classes\n"
+    path, labels, output = (
+        write_pth(tmp_path / "x.pth", state_of(golden)),
+        tmp_path / "l.txt",
+        tmp_path / "d.keras",
+    )
+    labels.write_text("BACKGROUND\ncat\ndog\n")
+    run(module, monkeypatch, path, labels, output)
+    assert capsys.readouterr().out == f"{output}: mb1_ssd_lite, 300x300, 2 classes\n"
     model = keras.models.load_model(output)
     assert mb.class_names_of(model) == ("cat", "dog")
     logits = model.predict(drawn_picture(300, 300)[None], verbose=0)[0, golden["places"], 4:]
     np.testing.assert_allclose(logits, golden["logits"], rtol=0, atol=1e-4)
+    written = output.read_bytes()
+    with pytest.raises(SystemExit, match=r"d\.keras exists"):
+        run(module, monkeypatch, path, labels, output)
+    assert output.read_bytes() == written
 
 
 @pytest.mark.parametrize(
-    ("network", "labels", "message"),
+    ("network", "labels", "output", "message"),
     [
-        ("mb1_ssd", "BACKGROUND\ncat\n", r"map0_mbox_conf has the shapes .* 2 classes, the model 1"),
-        ("ssdlite_mobilenetv2", "cat\n", r"map0_mbox_conf has the shapes .* 2 classes, the model 1"),
-        ("mb1_ssd", "", r"labels.txt: expected a class a line, found none"),
-        (None, "cat\n", r"x.pth: expected one of mb2_ssd_lite, .*, ssdlite_mobilenetv2, found none of"),
+        ("mb1_ssd", b"BACKGROUND\ncat\n", "o.keras", r"x.pth: has 2 classes .*, but the names are 1: cat"),
+        (
+            "ssdlite_mobilenetv2",
+            b"a\nb\nc\n",
+            "o.keras",
+            r"x.pth: has 2 classes .*, but the names are 3: a, b, c",
+        ),
+        ("mb1_ssd", b"", "o.keras", r"l.txt: expected a class a line, found none"),
+        ("mb1_ssd", b"caf\xe9", "o.keras", r"l.txt: expected a class a line, found no UTF-8 text"),
+        ("mb1_ssd", b"a\nb", "o.pth", r"o.pth: expected a name that ends with .keras"),
+        (
+            None,
+            b"cat\n",
+            "o.keras",
+            r"x.pth: expected one of mb2_ssd_lite, .*, ssdlite_mobilenetv2, found none",
+        ),
     ],
 )
-def test_a_file_that_does_not_fit_is_an_error_in_one_line(
-    module, reference, tmp_path, monkeypatch, network, labels, message
+def test_files_that_do_not_fit_are_an_error_in_one_line(
+    module, reference, tmp_path, monkeypatch, network, labels, output, message
 ):
     state = state_of(reference(network)) if network else {"other.weight": np.zeros((1, 1, 3, 3), np.float32)}
-    (tmp_path / "labels.txt").write_text(labels)
+    path = write_pth(tmp_path / "x.pth", state)
+    (tmp_path / "l.txt").write_bytes(labels)
     with pytest.raises(SystemExit, match=message) as error:
-        run(
-            module,
-            monkeypatch,
-            write_pth(tmp_path / "x.pth", state),
-            tmp_path / "labels.txt",
-            tmp_path / "o.keras",
-        )
+        run(module, monkeypatch, path, tmp_path / "l.txt", tmp_path / output)
     assert str(error.value).startswith("error: ") and "\n" not in str(error.value)
-    assert not (tmp_path / "o.keras").exists()
+    assert {file.name for file in tmp_path.iterdir()} == {"x.pth", "l.txt"}
+
+
+def test_another_width_is_refused(module, reference, tmp_path):
+    state = state_of(reference("mb1_ssd"))
+    state["base_net.0.0.weight"] = state["base_net.0.0.weight"][:16]
+    with pytest.raises(
+        ValueError, match=r"layer stem has the shapes .*\(expected mb1_ssd at its full width\)"
+    ):
+        module.convert(write_pth(tmp_path / "x.pth", state), ["cat", "dog"])

@@ -31,10 +31,10 @@ def small(**options):
     return lite(**{"alpha": 0.1, "image_size": (64, 64), **options})
 
 
-def torch_names():
+def torch_names(blocks=16):
     """{name of our convolution: names of the torch network's convolution and BatchNorm}"""
     names = {"stem": ("_conv_stem", "_bn0"), "last": ("_conv_head", "_bn1")}
-    for i in range(16):
+    for i in range(blocks):
         for number, part in enumerate(("expand", "depthwise", "project")):
             if i or part != "expand":
                 names[f"block{i + 1}_{part}"] = (
@@ -44,10 +44,10 @@ def torch_names():
     return names
 
 
-def torch_state(model):
+def torch_state(model, blocks=16):
     """The weights of the model's backbone as the torch network names and lays them out."""
     state = {}
-    for ours, (conv, norm) in torch_names().items():
+    for ours, (conv, norm) in torch_names(blocks).items():
         (kernel,) = model.get_layer(ours).get_weights()
         order = (2, 3, 0, 1) if ours.endswith("depthwise") else (3, 2, 0, 1)
         state[f"{conv}.weight"] = kernel.transpose(order)
@@ -199,3 +199,6 @@ def test_the_weights_of_another_version_are_refused(tmp_path, drawn):
     path = write_pth(tmp_path / "x.pth", torch_state(drawn))
     with pytest.raises(ValueError, match=r"block4_depthwise has the shapes .* or another network"):
         load_weights(small(version=1), path)
+    path = write_pth(tmp_path / "y.pth", torch_state(small(version=1, alpha=1.0), blocks=21))
+    with pytest.raises(ValueError, match=r"Lite1 or Lite2 .* has the shapes .* another network"):
+        load_weights(small(version=2, alpha=1.0), path)

@@ -1,10 +1,14 @@
 """SSD300 and SSD512 by the names of projects for torch. The arrays are small: only names and order count."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 from foreign_files import write_onnx, write_pth
 from torch_names import PROJECTS
 
+import multibox
 from multibox.weights.mapping import map_weights
 
 CLASSES, ANCHORS = 3, 2  # of a cell
@@ -53,8 +57,10 @@ def test_other_networks_are_refused(tmp_path):
     lite = {"backbone.features.0.0.weight", "box_head.predictor.cls_headers.0.0.weight"}
     for names in (old, lite):
         path = write_pth(tmp_path / "x", dict.fromkeys(sorted(names), np.zeros((1, 1), np.float32)))
-        with pytest.raises(ValueError, match=r"or mmdetection, .* for another network pass names"):
+        with pytest.raises(ValueError, match=r"or mmdetection, .* for another network pass names") as error:
             map_weights(path)
+        (example,) = re.findall(r"examples/\w+\.py", str(error.value))
+        assert (Path(multibox.__file__).parent / example).is_file()
 
 
 def test_classes_that_do_not_fit_the_anchors(tmp_path):

@@ -100,7 +100,8 @@ def mmdetection():
 
 
 def main():
-    for name, network, image, priors in globals()[sys.argv[1]]():
+    networks = {function.__name__: function for function in (pytorch_ssd, lufficc, mmdetection)}
+    for name, network, image, priors in networks[sys.argv[1]]():
         shapes = {key: tuple(x.shape) for key, x in network.state_dict().items() if x.ndim}
         drawn = {key: torch.from_numpy(drawn_weight(key, shape)) for key, shape in shapes.items()}
         network.load_state_dict(drawn, strict=False)
