@@ -22,7 +22,7 @@ def command(*arguments):
 def test_the_table(cache):
     (cache / "ssdlite320_mobilenet_v3_large_coco-a79551df.pth").write_bytes(bytes(250_000))
     lines = command().output.splitlines()
-    rows = dict(zip(lines[1:25:2], lines[2:26:2], strict=False))
+    rows = dict(zip(lines[1:29:2], lines[2:30:2], strict=False))
     assert lines[0] == "name                         network                MB   mAP  license"
     ssd300 = "ssd300_coco                  SSD300              136.0  25.1  BSD-3-Clause"
     assert lines[1] == ssd300
@@ -30,7 +30,7 @@ def test_the_table(cache):
     here = "ssdlite_coco                 SSDLite               0.2  21.3  BSD-3-Clause"
     assert rows[here] == f"  {cache}/ssdlite320_mobilenet_v3_large_coco-a79551df.pth"
     assert "vgg16_imagenet               VGG16               553.5     -  CC BY 4.0" in rows
-    assert len(rows) == len(SOURCES) == 12
+    assert len(rows) == len(SOURCES) == 14
     assert all(len(line) <= 80 for line in lines if not line.startswith("  "))
 
 
