@@ -156,7 +156,10 @@ def mobilenet_v1(x, style, separable):
 
 
 def mobilenet_v2(x, style, of_expansion=False, last_extra=(64, 64), active=False):
-    """[feature map]: the output of block 13 or the expansion of 14, the last layer, the extra layers."""
+    """[feature map]: the output of block 13 or the expansion of 14, the last layer, the extra layers.
+
+    `active`: whether a ReLU follows each extra layer.
+    """
     x, maps = style.conv(x, 32, 3, "stem", 2), []
     blocks = [(t, c, 1 if i else s) for t, c, s, n in STAGES for i in range(n)]
     for i, (expansion, channels, stride) in enumerate(blocks, start=1):
@@ -193,10 +196,12 @@ def anchors(size, grid, sides, steps, clip_sides):
 
 
 SIDES, STEPS = (60, 105, 150, 195, 240, 285, 330), (16, 32, 64, 100, 150, 300)
-PYTORCH_SSD = anchors(300, 19, SIDES, STEPS, clip_sides=True)
-LUFFICC = anchors(320, 20, SIDES, STEPS, clip_sides=True)
-MMDETECTION = anchors(
-    320, 20, (48, 100, 150, 202, 253, 304, 320), (16, 32, 64, 107, 160, 320), clip_sides=False
+# Anchors and pixels of each project
+PYTORCH_SSD = anchors(300, 19, SIDES, STEPS, clip_sides=True), {"mean": 127, "scale": 1 / 128}
+LUFFICC = anchors(320, 20, SIDES, STEPS, clip_sides=True), {"mean": (123, 117, 104)}
+MMDETECTION = (
+    anchors(320, 20, (48, 100, 150, 202, 253, 304, 320), (16, 32, 64, 107, 160, 320), clip_sides=False),
+    {"mean": (123.675, 116.28, 103.53), "scale": (1 / 58.395, 1 / 57.12, 1 / 57.375)},
 )
 RELU6 = partial(layers.ReLU, 6.0)
 
@@ -232,8 +237,7 @@ NETWORKS = {
         partial(mobilenet_v2, of_expansion=True),
         NAMES_2,
         {"separable": 5},
-        PYTORCH_SSD,
-        {"mean": 127, "scale": 1 / 128},
+        *PYTORCH_SSD,
     ),
     "mb1_ssd_lite": Network(
         "extras.0.2.0.weight",
@@ -241,8 +245,7 @@ NETWORKS = {
         partial(mobilenet_v1, separable=True),
         NAMES_1_LITE + NAMES_1,
         {"separable": 5, "norm": False},
-        PYTORCH_SSD,
-        {"mean": 127, "scale": 1 / 128},
+        *PYTORCH_SSD,
     ),
     "mb1_ssd": Network(
         "base_net.1.3.weight",
@@ -250,8 +253,7 @@ NETWORKS = {
         partial(mobilenet_v1, separable=False),
         NAMES_1,
         {"separable": 0},
-        PYTORCH_SSD,
-        {"mean": 127, "scale": 1 / 128},
+        *PYTORCH_SSD,
     ),
     "mobilenet_v2_ssd320": Network(
         "backbone.extras.0.conv.0.0.weight",
@@ -259,8 +261,7 @@ NETWORKS = {
         mobilenet_v2,
         NAMES_LUFFICC,
         {"separable": 5},
-        LUFFICC,
-        {"mean": (123, 117, 104)},
+        *LUFFICC,
     ),
     "ssdlite_mobilenetv2": Network(
         "backbone.layer1.0.linear_conv.conv.weight",
@@ -268,8 +269,7 @@ NETWORKS = {
         partial(mobilenet_v2, last_extra=(64, 128), active=True),
         NAMES_MMDETECTION,
         {"separable": 6, "bias": False},
-        MMDETECTION,
-        {"mean": (123.675, 116.28, 103.53), "scale": (1 / 58.395, 1 / 57.12, 1 / 57.375)},
+        *MMDETECTION,
         background_last=True,
     ),
 }

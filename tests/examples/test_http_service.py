@@ -1,11 +1,9 @@
 """The service of examples/, over real connections."""
 
 import asyncio
-import importlib.util
 import struct
 import threading
 import zlib
-from pathlib import Path
 
 import cv2
 import keras
@@ -20,16 +18,7 @@ uvicorn = pytest.importorskip("uvicorn", reason="uvicorn is not installed")
 for name in ("fastapi", "onnx", "onnxruntime"):
     pytest.importorskip(name, reason=f"{name} is not installed")
 
-FILE = Path(__file__).parents[2] / "examples" / "http_service.py"
 COUNT = 100
-
-
-@pytest.fixture(scope="module")
-def module():
-    spec = importlib.util.spec_from_file_location("http_service", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module")

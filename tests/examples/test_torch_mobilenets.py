@@ -1,9 +1,7 @@
 """The converter of examples/, with weights drawn by rule, against the outputs of the networks for torch."""
 
 import ast
-import importlib.util
 import sys
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,16 +11,7 @@ from foreign_files import write_pth
 
 import multibox as mb
 
-FILE = Path(__file__).parents[2] / "examples" / "torch_mobilenets.py"
 NETWORKS = ("mb1_ssd", "mb1_ssd_lite", "mb2_ssd_lite", "mobilenet_v2_ssd320", "ssdlite_mobilenetv2")
-
-
-@pytest.fixture(scope="module")
-def module():
-    spec = importlib.util.spec_from_file_location("torch_mobilenets", FILE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture

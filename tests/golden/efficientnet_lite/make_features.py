@@ -13,7 +13,8 @@ import torch
 from drawn_weights import drawn_picture
 from efficientnet_lite_pytorch import EfficientNet
 
-SIZES = ((96, 96), (224, 224), (75, 110))  # the last is odd at several strides
+ODD = (75, 110)  # at several strides
+SIZES = (((96, 96), (224, 224), ODD), (ODD,), (ODD,))  # of Lite0, 1 and 2
 PLACES = 32  # half of the numbers; most features are zero, so the other half is drawn from the others
 
 
@@ -39,7 +40,7 @@ def main(version):
     path = getattr(package, f"EfficientnetLite{version}ModelFile").get_model_file_path()
     model = EfficientNet.from_pretrained(f"efficientnet-lite{version}", path, image_size=None).eval()
     arrays = {}
-    for height, width in SIZES:
+    for height, width in SIZES[version]:
         image = drawn_picture(height, width)
         arrays[f"{height}x{width}_image_sum"] = image.sum(dtype=np.int64)
         for source, values in feature_maps(model, image).items():
